@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The contract between the kernel programs and the agent: what leaves the kernel, and the keys and values of the maps
+ * which the agent writes. Integers are in host byte order, addresses in network byte order, IPv4 as ::ffff:a.b.c.d.
+ * Padding is explicit and zero.
+ */
+#pragma once
+
+#ifndef __bpf__
+#include <linux/types.h>
+#ifndef __cplusplus
+#include <assert.h>
+#endif
+#endif
+
+#ifdef __bpf__
+#define CW_ASSERT(condition, text) _Static_assert(condition, text)
+#else
+#define CW_ASSERT(condition, text) static_assert(condition, text)
+#endif
+
+enum {
+	CW_COMM_BYTES = 16,  /* TASK_COMM_LEN */
+	CW_PATH_BYTES = 512, /* kind nests runtimes: 300 bytes were seen; longer ones are cut and re-read from the tree */
+};
+
+enum cw_direction { CW_EGRESS = 1, CW_INGRESS = 2 };
+
+/* Numbers of cellwall.v1.Verdict, End and FlowFlag. */
+enum cw_verdict { CW_ALLOWED = 1, CW_DENIED = 2, CW_AUDIT = 3 };
+
+enum cw_end {
+	CW_END_OPEN = 0,
+	CW_END_CLOSED = 1,
+	CW_END_DENIED = 2,
+	CW_END_FAILED = 3, /* never established */
+	CW_END_RESET = 4,
+	CW_END_IDLE = 5,
+};
+
+enum cw_flag {
+	CW_FLAG_PARTIAL = 1, /* no room for the flow's state: start, rule and some counters are missing */
+	CW_FLAG_UNNAMED = 2, /* set by the agent */
+};
+
+enum cw_rule {
+	CW_RULE_NO_POLICY = 0,
+	CW_RULE_DEFAULT_ALLOW = 1,
+	CW_RULE_INCOMPLETE = 2,
+	CW_RULE_FIRST_USER = 16,
+};
+
+#define CW_UNKNOWN_BYTES (~0ULL)
+
+/* One connection or conversation that ended or was refused. All events have the same size, so that the position in the
+ * ring gives the event's index. */
+struct cw_event {
+	__u64 end_ns;         /* CLOCK_BOOTTIME */
+	__u64 start_ns;       /* CLOCK_BOOTTIME, 0: unknown */
+	__u64 socket_cgroup;  /* cgroup v2 id of the cgroup that the socket belongs to */
+	__u64 container;      /* cgroup v2 id of the container above it, 0: the policy maps do not know one */
+	__u64 cookie;
+	__u64 sent_bytes;     /* CW_UNKNOWN_BYTES: unknown */
+	__u64 received_bytes; /* CW_UNKNOWN_BYTES: unknown */
+	__u64 generation;     /* of the policy that gave the verdict */
+	__u8 local[16];
+	__u8 remote[16];      /* egress: as the container asked for it */
+	__u32 sent_packets;   /* TCP: segments; unconnected UDP: datagrams, also refused ones; 0: unknown */
+	__u32 received_packets;
+	__u32 rtt_us;         /* smoothed, 0: unknown */
+	__u32 retransmits;
+	__u32 rule;
+	__u32 pid;            /* thread group id of the caller at the start of the flow, 0: unknown */
+	__u16 local_port;     /* 0: unknown */
+	__u16 remote_port;
+	__u8 protocol;        /* IP protocol number */
+	__u8 direction;       /* enum cw_direction */
+	__u8 verdict;         /* enum cw_verdict */
+	__u8 end;             /* enum cw_end */
+	__u8 flags;           /* enum cw_flag */
+	__u8 pad[7];
+	char comm[CW_COMM_BYTES];
+};
+CW_ASSERT(sizeof(struct cw_event) == 152, "struct cw_event changed its size");
+
+/* Birth or death of a cgroup below the attach point. */
+struct cw_lifecycle {
+	__u64 cgroup;
+	__u8 born; /* 1: made, 0: removed */
+	__u8 pad[7];
+	char path[CW_PATH_BYTES]; /* from the root of the cgroup v2 hierarchy, NUL-terminated */
+};
+CW_ASSERT(sizeof(struct cw_lifecycle) == 16 + CW_PATH_BYTES, "struct cw_lifecycle changed its size");
+
+/* Index of the per-CPU array of counters. */
+enum cw_counter {
+	CW_COUNT_EVENTS,          /* put into the ring */
+	CW_COUNT_RING_FULL,       /* not put into the ring: lost */
+	CW_COUNT_LIFECYCLE_FULL,  /* births and deaths not reported; the agent re-reads the tree */
+	CW_COUNT_STATE_FULL,      /* flows judged and reported, but partial */
+	CW_COUNT_PEERS_FULL,      /* UDP conversations judged, but not recorded: lost */
+	CW_COUNT_DENIED,          /* refused connects and datagrams */
+	CW_COUNT_AUDIT,           /* let through, but would have been refused */
+	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
+	CW_COUNT_MAX,
+};
+
+/* Policy maps. There are two of each, used in turn; cw_policy_state says which one is in force. */
+struct cw_policy_state {
+	__u64 generation; /* 0: none yet, nothing is looked up */
+	__u32 slot;       /* 0 or 1 */
+	__u32 pad;
+};
+
+/* cgroup id -> rule set. Every container has an entry, also one without a policy: rule_set 0. */
+struct cw_subject {
+	__u32 rule_set;
+	__u32 pad;
+};
+
+/* Longest prefix trie: prefix_length counts bits after itself, 32 for the rule set and 0 to 128 of the address. */
+struct cw_peer_key {
+	__u32 prefix_length;
+	__u32 rule_set; /* any byte order: always matched in full */
+	__u8 address[16];
+};
+CW_ASSERT(sizeof(struct cw_peer_key) == 24, "struct cw_peer_key changed its size");
+
+/* Longest prefix trie over class (32), protocol (8) and port (16): 32, 40 or 41 to 56 bits. */
+struct cw_port_key {
+	__u32 prefix_length;
+	__u32 class_id;
+	__u8 protocol;
+	__u8 port[2]; /* network byte order */
+	__u8 pad;
+};
+CW_ASSERT(sizeof(struct cw_port_key) == 12, "struct cw_port_key changed its size");
+
+struct cw_port_value {
+	__u32 rule;
+	__u8 verdict; /* enum cw_verdict */
+	__u8 pad[3];
+};

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kernel side as the agent sees it: load or adopt, read events, write policy. Knows libbpf, nothing of gRPC.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cellwall/events.h"
+#include "result.h"
+#include "ring.h"
+
+namespace cellwall {
+
+struct KernelOptions {
+  std::string cgroup;         // absolute path of a cgroup v2 directory, never the root of the hierarchy
+  std::string pin_directory;  // on a bpffs; made when missing
+  uint32_t ring_bytes = 4 << 20;       // full: events are lost and counted (ring_full)
+  uint32_t flow_slots = 16384;         // power of two; a busy slot falls back to the overflow table
+  uint32_t flow_overflow = 262144;     // full: flows are judged, their record is partial (state_full)
+  uint32_t udp_peers = 65536;          // full: conversations are judged, not recorded (peers_full)
+  uint32_t policy_containers = 8192;   // full: the generation is refused, the old one stays
+  uint32_t policy_peers = 1 << 20;     // as above
+  uint32_t policy_ports = 1 << 20;     // as above
+  std::chrono::seconds udp_idle{30};   // unconnected UDP conversations end after this much silence
+  bool force_fallback = false;         // use the hooks for kernels which cannot read a socket at its release
+};
+
+// One peer class per (rule_set, network); the class gives the verdict by protocol and port.
+struct KernelPeer {
+  uint32_t rule_set;
+  std::array<uint8_t, 16> network;
+  uint8_t prefix_length;  // 0 to 128
+  uint32_t class_id;      // unique over all rule sets
+};
+
+struct KernelPort {
+  uint32_t class_id;
+  uint8_t protocol;            // 0 with port_prefix_length 0: any
+  uint16_t port;               // host byte order
+  uint8_t port_prefix_length;  // 0 to 16
+  uint8_t verdict;             // enum cw_verdict
+  uint32_t rule;
+};
+
+struct KernelPolicy {
+  uint64_t generation = 0;  // from 1
+  std::vector<std::pair<uint64_t, uint32_t>> subjects;  // container's cgroup id, rule set (0: none)
+  std::vector<KernelPeer> peers;
+  std::vector<KernelPort> ports;
+};
+
+struct Ability {
+  std::string name;
+  bool present;
+  std::string consequence;  // what does not work without it and what to do; empty when present
+  bool required;
+};
+
+// Totals since the maps were made, by enum cw_counter.
+using KernelCounters = std::array<uint64_t, CW_COUNT_MAX>;
+
+class Kernel {
+ public:
+  // Loads the programs, or adopts what an earlier agent left pinned and puts the new programs into its links.
+  // Errors: not a cgroup v2 directory, the root, missing capability, missing BTF, no bpffs; each says what to do.
+  static Result<std::unique_ptr<Kernel>> open(const KernelOptions& options);
+  virtual ~Kernel() = default;
+
+  virtual bool adopted() const = 0;
+  virtual uint32_t ring_id() const = 0;   // map id, unique during a boot
+  virtual int ring_fd() const = 0;        // for epoll: readable when the kernel wants the reader
+  virtual int lifecycle_fd() const = 0;   // likewise
+  virtual RingReader& ring() = 0;
+  virtual size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) = 0;
+  virtual KernelCounters counters() const = 0;
+  // Connections that are open below the attach point now. end_ns is the time of the look, end is CW_END_OPEN.
+  virtual Result<std::vector<cw_event>> open_flows() = 0;
+  // Ends UDP conversations which are idle; their events go through the ring. Call it about once a second.
+  virtual Result<void> sweep_udp() = 0;
+
+  // All or nothing: on an error the generation before stays in force.
+  virtual Result<void> apply(const KernelPolicy& policy) = 0;
+  // For containers that are born or die between two generations.
+  virtual Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) = 0;
+  virtual Result<void> remove_subject(uint64_t cgroup) = 0;
+  virtual uint64_t generation() const = 0;  // in force, 0: none
+
+  // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.
+  virtual Result<void> uninstall() = 0;
+};
+
+// What this kernel can do. Loads and drops small programs; attaches nothing.
+std::vector<Ability> probe_abilities(const KernelOptions& options);
+
+}  // namespace cellwall
