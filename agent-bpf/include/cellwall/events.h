@@ -105,11 +105,10 @@ enum cw_counter {
 	CW_COUNT_MAX,
 };
 
-/* Policy maps. There are two of each, used in turn; cw_policy_state says which one is in force. */
+/* Policy maps. There are two of each, used in turn; the selector says which ones are in force. One word, so that no program
+ * sees the slot of one generation with the number of another. */
 struct cw_policy_state {
-	__u64 generation; /* 0: none yet, nothing is looked up */
-	__u32 slot;       /* 0 or 1 */
-	__u32 pad;
+	__u64 selector; /* generation << 1 | slot; 0: none yet, nothing is looked up */
 };
 
 /* cgroup id -> rule set. Every container has an entry, also one without a policy: rule_set 0. */

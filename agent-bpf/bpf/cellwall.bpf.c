@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/* The programs. Each unpacks its context and calls one function, which the siblings share. */
+#include <linux/bpf.h>
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#include "connect.h"
+#include "datagram.h"
+#include "lifecycle.h"
+#include "open_flows.h"
+#include "release.h"
+#include "sweep.h"
+
+SEC("cgroup/connect4")
+int cw_connect4(struct bpf_sock_addr *ctx)
+{
+	struct cw_target target;
+
+	cw_target_v4(&target, ctx->user_ip4, ctx->user_port, ctx->protocol);
+	return cw_is_flow_protocol(target.protocol) ? cw_connect(ctx, &target) : CW_PERMIT;
+}
+
+SEC("cgroup/connect6")
+int cw_connect6(struct bpf_sock_addr *ctx)
+{
+	struct cw_target target;
+
+	cw_target_v6(&target, ctx);
+	return cw_is_flow_protocol(target.protocol) ? cw_connect(ctx, &target) : CW_PERMIT;
+}
+
+SEC("cgroup/sendmsg4")
+int cw_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct cw_target target;
+
+	cw_target_v4(&target, ctx->user_ip4, ctx->user_port, ctx->protocol);
+	return cw_is_flow_protocol(target.protocol) ? cw_sendmsg(ctx, &target) : CW_PERMIT;
+}
+
+SEC("cgroup/sendmsg6")
+int cw_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct cw_target target;
+
+	cw_target_v6(&target, ctx);
+	return cw_is_flow_protocol(target.protocol) ? cw_sendmsg(ctx, &target) : CW_PERMIT;
+}
+
+SEC("cgroup/sock_release")
+int cw_sock_release(struct bpf_sock *ctx)
+{
+	cw_release(ctx);
+	return 1;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cw_cgroup_mkdir, struct cgroup *cgroup, const char *path)
+{
+	cw_lifecycle(cgroup, path, true);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cw_cgroup_rmdir, struct cgroup *cgroup, const char *path)
+{
+	cw_lifecycle(cgroup, path, false);
+	return 0;
+}
+
+SEC("iter/task_file")
+int cw_open_flows(struct bpf_iter__task_file *ctx)
+{
+	cw_open_flow(ctx);
+	return 0;
+}
+
+SEC("syscall")
+int cw_sweep(void *ctx)
+{
+	cw_sweep_all();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* connect() of TCP and UDP sockets. */
+#pragma once
+
+#include <bpf/bpf_endian.h>
+
+#include "flow.h"
+
+enum { CW_REFUSE = 0, CW_PERMIT = 1 };
+
+static __always_inline void cw_target_v4(struct cw_target *target, __be32 address, __be16 port, __u8 protocol)
+{
+	/* The kernel sends what goes to 0.0.0.0 to loopback (ip_route_output_key_hash_rcu). */
+	__be32 meant = address ? address : bpf_htonl(0x7f000001);
+
+	__builtin_memset(target->address, 0, 10);
+	target->address[10] = 0xff;
+	target->address[11] = 0xff;
+	__builtin_memcpy(target->address + 12, &meant, sizeof(meant));
+	target->port = bpf_ntohs(port);
+	target->protocol = protocol;
+}
+
+static __always_inline void cw_target_v6(struct cw_target *target, struct bpf_sock_addr *ctx)
+{
+	__u32 word[4];
+
+	/* Loads of the context must have constant offsets. */
+	word[0] = ctx->user_ip6[0];
+	word[1] = ctx->user_ip6[1];
+	word[2] = ctx->user_ip6[2];
+	word[3] = ctx->user_ip6[3];
+	if (!(word[0] | word[1] | word[3])) {
+		if (word[2] == bpf_htonl(0xffff))
+			word[3] = bpf_htonl(0x7f000001); /* ::ffff:0.0.0.0 */
+		else if (!word[2])
+			word[3] = bpf_htonl(1); /* :: goes to ::1 (tcp_v6_connect, udpv6_sendmsg) */
+	}
+	__builtin_memcpy(target->address, word, sizeof(word));
+	target->port = bpf_ntohs(ctx->user_port);
+	target->protocol = ctx->protocol;
+}
+
+static __always_inline bool cw_is_flow_protocol(__u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
+static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
+{
+	struct bpf_sock *socket = ctx->sk;
+	struct cw_decision decision;
+	struct cw_flow flow, *before, *slot;
+	struct cgroup *cgroup;
+	__u64 own, cookie;
+
+	if (!socket)
+		return CW_PERMIT;
+	cgroup = cw_socket_cgroup(cw_object(sock, socket));
+	own = cw_cgroup_id(cgroup);
+	cookie = bpf_get_socket_cookie(ctx);
+	cw_decide(cgroup, own, target, &decision);
+
+	before = cw_flow_find(cookie, socket);
+	if (before) {
+		cw_report_flow(before, before->protocol == IPPROTO_TCP ? CW_END_FAILED : CW_END_CLOSED, false);
+		cw_flow_drop(before);
+	}
+	cw_flow_begin(&flow, cookie, own, target, &decision);
+	flow.connected = 1;
+	if (decision.verdict == CW_DENIED) {
+		cw_report_flow(&flow, CW_END_DENIED, true);
+		return CW_REFUSE;
+	}
+	slot = cw_slot_take(cookie);
+	if (slot)
+		cw_slot_fill(slot, &flow);
+	else if (!cw_flow_store_beside(&flow, socket))
+		cw_count(CW_COUNT_STATE_FULL);
+	return CW_PERMIT;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The state of flows which sockets began, and the events that leave the kernel. */
+#pragma once
+
+#include "compat.h"
+#include "maps.h"
+#include "policy.h"
+
+static __u64 cw_last_wake_ns;
+
+/* Wakes the reader for denials and when much waits, never per event. */
+static __always_inline __u64 cw_wake_flag(bool urgent)
+{
+	__u32 zero = 0;
+	__u64 *reader, now;
+
+	if (!urgent) {
+		reader = bpf_map_lookup_elem(&cw_reader, &zero);
+		if (!reader || bpf_ringbuf_query(&cw_events, BPF_RB_PROD_POS) - READ_ONCE(*reader) < cw_wake_bytes)
+			return BPF_RB_NO_WAKEUP;
+	}
+	now = bpf_ktime_get_ns();
+	if (now - READ_ONCE(cw_last_wake_ns) < CW_WAKE_INTERVAL_NS)
+		return BPF_RB_NO_WAKEUP;
+	cw_last_wake_ns = now;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline struct cw_event *cw_event_reserve(void)
+{
+	struct cw_event *event = bpf_ringbuf_reserve(&cw_events, sizeof(*event), 0);
+
+	if (!event) {
+		cw_count(CW_COUNT_RING_FULL);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->end_ns = bpf_ktime_get_boot_ns();
+	event->sent_bytes = CW_UNKNOWN_BYTES;
+	event->received_bytes = CW_UNKNOWN_BYTES;
+	return event;
+}
+
+static __always_inline void cw_event_submit(struct cw_event *event, bool urgent)
+{
+	cw_count(CW_COUNT_EVENTS);
+	bpf_ringbuf_submit(event, cw_wake_flag(urgent));
+}
+
+static __always_inline void cw_event_from_flow(struct cw_event *event, const struct cw_flow *flow)
+{
+	event->start_ns = flow->start_ns;
+	event->socket_cgroup = flow->socket_cgroup;
+	event->container = flow->container;
+	event->cookie = flow->cookie;
+	event->generation = flow->generation;
+	__builtin_memcpy(event->remote, flow->remote, sizeof(event->remote));
+	event->rule = flow->rule;
+	event->pid = flow->pid;
+	event->remote_port = flow->remote_port;
+	event->protocol = flow->protocol;
+	event->direction = CW_EGRESS;
+	event->verdict = flow->verdict;
+	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
+	if (!flow->connected)
+		event->sent_packets = flow->packets;
+}
+
+/* A flow that has ended and whose socket tells nothing about it (any more). */
+static __always_inline void cw_report_flow(const struct cw_flow *flow, __u8 end, bool urgent)
+{
+	struct cw_event *event = cw_event_reserve();
+
+	if (!event)
+		return;
+	cw_event_from_flow(event, flow);
+	event->end = end;
+	cw_event_submit(event, urgent);
+}
+
+static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __u64 own, const struct cw_target *target,
+					  const struct cw_decision *decision)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->cookie = cookie;
+	flow->start_ns = bpf_ktime_get_boot_ns();
+	flow->last_ns = flow->start_ns;
+	flow->socket_cgroup = own;
+	flow->container = decision->container;
+	flow->generation = decision->generation;
+	__builtin_memcpy(flow->remote, target->address, sizeof(flow->remote));
+	flow->rule = decision->rule;
+	flow->pid = BPF_CORE_READ(task, tgid);
+	flow->remote_port = target->port;
+	flow->protocol = target->protocol;
+	flow->verdict = decision->verdict;
+	bpf_probe_read_kernel_str(flow->comm, sizeof(flow->comm), &leader->comm);
+}
+
+static __always_inline struct cw_flow *cw_slot(__u64 cookie)
+{
+	__u32 index = cookie & cw_slot_mask;
+
+	return bpf_map_lookup_elem(&cw_slots, &index);
+}
+
+/* The socket's own flow: in its slot, or beside the socket. */
+static __always_inline struct cw_flow *cw_flow_find(__u64 cookie, void *socket)
+{
+	struct cw_flow *flow = cw_slot(cookie);
+
+	if (flow && READ_ONCE(flow->cookie) == cookie)
+		return flow;
+	flow = bpf_sk_storage_get(&cw_overflow, socket, NULL, 0);
+	return flow && flow->cookie ? flow : NULL;
+}
+
+static __always_inline void cw_flow_copy(struct cw_flow *to, const struct cw_flow *from)
+{
+	__builtin_memcpy((char *)to + sizeof(to->cookie), (const char *)from + sizeof(from->cookie),
+			 sizeof(*from) - sizeof(from->cookie));
+}
+
+/* Takes the slot of a cookie; NULL: it is taken. Until cw_slot_fill it belongs to nobody else, and to no flow. */
+static __always_inline struct cw_flow *cw_slot_take(__u64 cookie)
+{
+	struct cw_flow *slot = cw_slot(cookie);
+
+	return slot && __sync_val_compare_and_swap(&slot->cookie, 0, CW_SLOT_BUSY) == 0 ? slot : NULL;
+}
+
+static __always_inline void cw_slot_fill(struct cw_flow *slot, const struct cw_flow *flow)
+{
+	cw_flow_copy(slot, flow);
+	/* A full barrier: who sees the cookie sees the rest. */
+	__sync_lock_test_and_set(&slot->cookie, flow->cookie);
+}
+
+/* False: no memory. */
+static __always_inline bool cw_flow_store_beside(const struct cw_flow *flow, void *socket)
+{
+	struct cw_flow *stored = bpf_sk_storage_get(&cw_overflow, socket, (void *)flow, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!stored)
+		return false;
+	if (!stored->cookie) {
+		/* Left by an earlier flow of this socket: programs of cgroup/sock cannot delete, so they clear. */
+		cw_flow_copy(stored, flow);
+		stored->cookie = flow->cookie;
+	}
+	return true;
+}
+
+static __always_inline void cw_flow_drop(struct cw_flow *flow)
+{
+	__sync_lock_test_and_set(&flow->cookie, 0);
+}

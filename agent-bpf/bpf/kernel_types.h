@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The structs and fields of the kernel that the programs read, and no more. The loader finds their offsets in the running
+ * kernel's BTF, so order and size here mean nothing.
+ */
+#pragma once
+
+#include <linux/types.h>
+#include <stdbool.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct kernfs_node {
+	__u64 id; /* cgroup id; u64 since Linux 5.5 (67c0496e87d1) */
+};
+
+struct cgroup_root {
+	int hierarchy_id; /* 0: cgroup v2 */
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+	struct cgroup *ancestors[0]; /* since Linux 6.1 (7f203bc89eb6) */
+};
+
+/* Before 6.1. */
+struct cgroup___ids {
+	__u64 ancestor_ids[0];
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup; /* always the v2 one since Linux 5.15 (8520e224f547) */
+};
+
+
+struct sock_common {
+	__be32 skc_daddr;
+	__be32 skc_rcv_saddr;
+	__be16 skc_dport;
+	unsigned short skc_family;
+	unsigned char skc_state;
+	unsigned long skc_flags;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	__u8 sk_shutdown;
+	__u16 sk_type;
+	__u16 sk_protocol;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+struct inet_sock {
+	__be16 inet_sport;
+};
+
+struct tcp_sock {
+	__u64 bytes_received;
+	__u64 bytes_acked;
+	__u32 write_seq;
+	__u32 snd_una;
+	__u32 segs_in;
+	__u32 segs_out;
+	__u32 srtt_us; /* eight times the smoothed round trip */
+	__u32 total_retrans;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct file;
+
+struct task_struct {
+	int tgid;
+	struct task_struct *group_leader;
+	char comm[16];
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+};
+
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	__u32 fd;
+	struct file *file;
+};
+
+#pragma clang attribute pop
