@@ -59,10 +59,10 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk,
 	__u8 state = cw_read(sk, __sk_common.skc_state);
 	bool fin_sent = state == CW_TCP_FIN_WAIT1 || state == CW_TCP_FIN_WAIT2 || state == CW_TCP_CLOSING ||
 			state == CW_TCP_LAST_ACK || (state == CW_TCP_CLOSE && peer_done);
-	__u64 sent = cw_read(tcp, bytes_acked) + (__u32)(cw_read(tcp, write_seq) - cw_read(tcp, snd_una));
-	__u64 received = cw_read(tcp, bytes_received);
+	__u64 acked = cw_read(tcp, bytes_acked), received = cw_read(tcp, bytes_received);
+	__u32 unacked = cw_read(tcp, write_seq) - cw_read(tcp, snd_una);
 
-	if (began && !sent) {
+	if (began && !acked) {
 		/* The SYN was never acknowledged. */
 		event->end = CW_END_FAILED;
 		event->sent_bytes = 0;
@@ -70,7 +70,7 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk,
 		return;
 	}
 	event->end = state == CW_TCP_CLOSE && !peer_done ? CW_END_RESET : CW_END_CLOSED;
-	event->sent_bytes = sent - began - fin_sent;
+	event->sent_bytes = acked + unacked - began - fin_sent;
 	event->received_bytes = received - peer_done;
 	event->sent_packets = cw_read(tcp, segs_out);
 	event->received_packets = cw_read(tcp, segs_in);

@@ -22,12 +22,11 @@ struct KernelOptions {
   std::string cgroup;         // absolute path of a cgroup v2 directory, never the root of the hierarchy
   std::string pin_directory;  // on a bpffs; made when missing
   uint32_t ring_bytes = 4 << 20;       // full: events are lost and counted (ring_full)
-  uint32_t flow_slots = 16384;         // power of two; a busy slot falls back to the overflow table
-  uint32_t flow_overflow = 262144;     // full: flows are judged, their record is partial (state_full)
+  uint32_t flow_slots = 16384;         // power of two; a busy slot: the flow is kept beside its socket
   uint32_t udp_peers = 65536;          // full: conversations are judged, not recorded (peers_full)
   uint32_t policy_containers = 8192;   // full: the generation is refused, the old one stays
-  uint32_t policy_peers = 1 << 20;     // as above
-  uint32_t policy_ports = 1 << 20;     // as above
+  uint32_t policy_peers = 1 << 20;     // full: as above
+  uint32_t policy_ports = 1 << 20;     // full: as above
   std::chrono::seconds udp_idle{30};   // unconnected UDP conversations end after this much silence
   bool force_fallback = false;         // use the hooks for kernels which cannot read a socket at its release
 };
@@ -95,6 +94,9 @@ class Kernel {
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.
   virtual Result<void> uninstall() = 0;
 };
+
+// Takes everything out of the kernel that an agent left pinned there; enforcement ends. Nothing pinned is no error.
+Result<void> remove_pins(const std::string& pin_directory);
 
 // What this kernel can do. Loads and drops small programs; attaches nothing.
 std::vector<Ability> probe_abilities(const KernelOptions& options);

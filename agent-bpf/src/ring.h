@@ -32,6 +32,8 @@ class RingReader {
   void release(uint64_t index);
   // Back to the first event that was not released: read() gives it again.
   void rewind();
+  // Where to publish how far read() got (bytes since the ring was made), for the kernel to know when to wake the reader.
+  void publish_to(uint64_t* position);
   size_t used_bytes() const;  // not given back yet, read or not
   size_t capacity_bytes() const { return ring_bytes_; }
 
@@ -39,7 +41,8 @@ class RingReader {
   RingReader() = default;
   size_t ring_bytes_ = 0;
   size_t mapped_bytes_ = 0;
-  uint64_t position_ = 0;
+  uint64_t position_ = 0;  // bytes since the ring was made
+  uint64_t* published_ = nullptr;
   void* consumer_page_ = nullptr;
   void* producer_pages_ = nullptr;
 };

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstdarg>
+#include <optional>
+#include <unordered_map>
+
+#include "cellwall.skel.h"
+#include "kernel_cgroup.h"
+#include "kernel_pins.h"
+#include "kernel_policy.h"
+#include "probe.h"
+
+namespace cellwall {
+namespace {
+
+struct SkeletonDeleter {
+  void operator()(cellwall_bpf* skeleton) const { cellwall_bpf__destroy(skeleton); }
+};
+struct LinkDeleter {
+  void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+};
+struct LifecycleDeleter {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+// What libbpf complained about last: its return values are bare errno values.
+std::string& complaints() {
+  static std::string text;
+  return text;
+}
+
+int collect_complaint(libbpf_print_level level, const char* format, va_list arguments) {
+  constexpr size_t kMost = 4096;
+  char line[512];
+  if (level != LIBBPF_WARN) return 0;
+  vsnprintf(line, sizeof(line), format, arguments);
+  std::string& text = complaints();
+  text += line;
+  if (text.size() > kMost) text.erase(0, text.size() - kMost);
+  return 0;
+}
+
+std::string last_complaint() {
+  std::string text = complaints();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text.empty() ? "" : " (" + text.substr(text.size() > 600 ? text.size() - 600 : 0) + ")";
+}
+
+class LoadedKernel : public Kernel {
+ public:
+  LoadedKernel(const KernelOptions& options, Pins pins) : options_(options), pins_(std::move(pins)) {}
+  ~LoadedKernel() override {
+    if (reader_) munmap(reader_, sizeof(uint64_t));
+  }
+
+  Result<void> load(const AttachPoint& point);
+  Result<void> attach(const AttachPoint& point);
+  Result<void> start_reading();
+
+  bool adopted() const override { return adopted_; }
+  uint32_t ring_id() const override { return ring_id_; }
+  int ring_fd() const override { return bpf_map__fd(skeleton_->maps.cw_events); }
+  int lifecycle_fd() const override { return lifecycles_ ? ring_buffer__epoll_fd(lifecycles_.get()) : -1; }
+  RingReader& ring() override { return *ring_; }
+  size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) override;
+  KernelCounters counters() const override;
+  Result<std::vector<cw_event>> open_flows() override;
+  Result<void> sweep_udp() override;
+  Result<void> apply(const KernelPolicy& policy) override { return policy_->apply(policy); }
+  Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) override { return policy_->set_subject(cgroup, rule_set); }
+  Result<void> remove_subject(uint64_t cgroup) override { return policy_->remove_subject(cgroup); }
+  uint64_t generation() const override { return policy_->generation(); }
+  Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
+
+ private:
+  void configure(const AttachPoint& point);
+  Result<void> adopt_maps();
+  Result<void> pin_maps();
+  std::vector<bpf_map*> pinned_maps() const;
+  std::vector<bpf_program*> cgroup_programs() const;
+
+  KernelOptions options_;
+  Pins pins_;
+  bool adopted_ = false;
+  uint32_t ring_id_ = 0;
+  uint64_t* reader_ = nullptr;  // the mapped value of cw_reader
+  std::unique_ptr<cellwall_bpf, SkeletonDeleter> skeleton_;
+  std::unique_ptr<bpf_link, LinkDeleter> born_;
+  std::unique_ptr<bpf_link, LinkDeleter> died_;
+  std::unique_ptr<bpf_link, LinkDeleter> open_flows_;
+  std::unique_ptr<ring_buffer, LifecycleDeleter> lifecycles_;
+  std::function<void(const cw_lifecycle&)> on_lifecycle_;
+  std::optional<RingReader> ring_;
+  std::optional<PolicyMaps> policy_;
+};
+
+std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
+  auto& maps = skeleton_->maps;
+  return {maps.cw_events, maps.cw_counters, maps.cw_reader,     maps.cw_slots, maps.cw_overflow,
+          maps.cw_peers,  maps.cw_policy,   maps.cw_subjects,   maps.cw_rule_peers, maps.cw_rule_ports};
+}
+
+std::vector<bpf_program*> LoadedKernel::cgroup_programs() const {
+  auto& programs = skeleton_->progs;
+  return {programs.cw_connect4, programs.cw_connect6, programs.cw_sendmsg4, programs.cw_sendmsg6,
+          programs.cw_sock_release};
+}
+
+Result<void> LoadedKernel::adopt_maps() {
+  size_t found = 0;
+  for (bpf_map* map : pinned_maps()) {
+    bool adopted = false;
+    if (auto ok = pins_.adopt_map(map, &adopted); !ok) return ok;
+    found += adopted;
+  }
+  if (found != 0 && found != pinned_maps().size())
+    return fail("some of the pinned maps are missing in " + options_.pin_directory +
+                "; run 'cellwall-agent uninstall' with this --pin-directory first");
+  adopted_ = found != 0;
+  return {};
+}
+
+void LoadedKernel::configure(const AttachPoint& point) {
+  auto& maps = skeleton_->maps;
+  if (!adopted_) {
+    bpf_map__set_max_entries(maps.cw_events, std::bit_ceil(options_.ring_bytes));
+    bpf_map__set_max_entries(maps.cw_slots, std::bit_ceil(options_.flow_slots));
+    bpf_map__set_max_entries(maps.cw_peers, options_.udp_peers);
+  }
+  skeleton_->rodata->cw_attach_id = point.id;
+  skeleton_->rodata->cw_attach_level = point.level;
+  skeleton_->rodata->cw_plain_loads = kernel_has_plain_loads() && !options_.force_fallback;
+  skeleton_->rodata->cw_slot_mask = bpf_map__max_entries(maps.cw_slots) - 1;
+  skeleton_->rodata->cw_udp_idle_ns = static_cast<uint64_t>(std::chrono::nanoseconds(options_.udp_idle).count());
+  skeleton_->rodata->cw_wake_bytes = bpf_map__max_entries(maps.cw_events) / 4;
+  if (!kernel_has_cgroup_tracepoints()) {
+    bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
+    bpf_program__set_autoload(skeleton_->progs.cw_cgroup_rmdir, false);
+  }
+}
+
+Result<void> LoadedKernel::load(const AttachPoint& point) {
+  libbpf_set_print(collect_complaint);
+  complaints().clear();
+  skeleton_.reset(cellwall_bpf__open());
+  if (!skeleton_) return fail_errno("open the kernel programs");
+  if (auto ok = adopt_maps(); !ok) return ok;
+  configure(point);
+  const int error = cellwall_bpf__load(skeleton_.get());
+  if (error == -EPERM)
+    return fail(
+        "load the kernel programs: not permitted; the agent needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN "
+        "(and CAP_SYS_RESOURCE before Linux 5.11)");
+  if (error != 0)
+    return fail("load the kernel programs: " + std::string(std::strerror(-error)) + last_complaint() +
+                "; 'cellwall-agent check' shows what this kernel lacks");
+  return {};
+}
+
+Result<void> LoadedKernel::pin_maps() {
+  for (bpf_map* map : pinned_maps()) {
+    if (auto ok = pins_.pin_map(map); !ok) return ok;
+  }
+  return {};
+}
+
+Result<void> LoadedKernel::attach(const AttachPoint& point) {
+  Fd cgroup(::open(options_.cgroup.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!cgroup) return fail_errno("open the cgroup " + options_.cgroup);
+  const bool fresh = !adopted_;
+  Result<void> done = pin_maps();
+  for (bpf_program* program : cgroup_programs()) {
+    if (done) done = pins_.attach(program, cgroup.get(), point.id);
+  }
+  // Half an installation enforces half a policy: leave none where there was none.
+  if (!done && fresh) (void)remove_pins(options_.pin_directory);
+  return done;
+}
+
+Result<void> LoadedKernel::start_reading() {
+  bpf_map_info info = {};
+  uint32_t size = sizeof(info);
+  if (bpf_obj_get_info_by_fd(ring_fd(), &info, &size) != 0) return fail_errno("read the event ring's id");
+  ring_id_ = info.id;
+  auto ring = RingReader::map(ring_fd(), info.max_entries);
+  if (!ring) return std::unexpected(ring.error());
+  ring_.emplace(std::move(*ring));
+  void* page = mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED,
+                    bpf_map__fd(skeleton_->maps.cw_reader), 0);
+  if (page == MAP_FAILED) return fail_errno("map the reader's position");
+  reader_ = static_cast<uint64_t*>(page);
+  ring_->publish_to(reader_);
+
+  const PolicyMaps::Outer outer = {.subjects = bpf_map__fd(skeleton_->maps.cw_subjects),
+                                   .peers = bpf_map__fd(skeleton_->maps.cw_rule_peers),
+                                   .ports = bpf_map__fd(skeleton_->maps.cw_rule_ports),
+                                   .state = bpf_map__fd(skeleton_->maps.cw_policy)};
+  auto policy = PolicyMaps::open(pins_, outer, options_);
+  if (!policy) return std::unexpected(policy.error());
+  policy_.emplace(std::move(*policy));
+
+  open_flows_.reset(bpf_program__attach_iter(skeleton_->progs.cw_open_flows, nullptr));
+  if (!open_flows_) return fail_errno("attach the iterator of open connections");
+  if (!bpf_program__autoload(skeleton_->progs.cw_cgroup_mkdir)) return {};
+  lifecycles_.reset(ring_buffer__new(
+      bpf_map__fd(skeleton_->maps.cw_lifecycles),
+      [](void* self, void* data, size_t) {
+        static_cast<LoadedKernel*>(self)->on_lifecycle_(*static_cast<cw_lifecycle*>(data));
+        return 0;
+      },
+      this, nullptr));
+  if (!lifecycles_) return fail_errno("map the ring of cgroup births and deaths");
+  born_.reset(bpf_program__attach(skeleton_->progs.cw_cgroup_mkdir));
+  died_.reset(bpf_program__attach(skeleton_->progs.cw_cgroup_rmdir));
+  if (!born_ || !died_) return fail_errno("attach to the tracepoints of cgroup births and deaths");
+  return {};
+}
+
+size_t LoadedKernel::read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) {
+  if (!lifecycles_) return 0;
+  on_lifecycle_ = each;
+  const int count = ring_buffer__consume(lifecycles_.get());
+  on_lifecycle_ = nullptr;
+  return count > 0 ? static_cast<size_t>(count) : 0;
+}
+
+KernelCounters LoadedKernel::counters() const {
+  KernelCounters totals = {};
+  std::vector<uint64_t> per_cpu(static_cast<size_t>(std::max(libbpf_num_possible_cpus(), 1)));
+  for (uint32_t counter = 0; counter < CW_COUNT_MAX; counter++) {
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cw_counters), &counter, per_cpu.data()) != 0) continue;
+    for (uint64_t value : per_cpu) totals[counter] += value;
+  }
+  return totals;
+}
+
+Result<std::vector<cw_event>> LoadedKernel::open_flows() {
+  Fd iterator(bpf_iter_create(bpf_link__fd(open_flows_.get())));
+  if (!iterator) return fail_errno("start the iterator of open connections");
+  // Several tasks can hold one socket.
+  std::unordered_map<uint64_t, cw_event> by_cookie;
+  std::array<cw_event, 64> chunk;
+  size_t filled = 0;
+  for (;;) {
+    char* bytes = reinterpret_cast<char*>(chunk.data());
+    const ssize_t count = read(iterator.get(), bytes + filled, sizeof(chunk) - filled);
+    if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (count < 0) return fail_errno("read the open connections");
+    if (count == 0) break;
+    filled += static_cast<size_t>(count);
+    const size_t whole = filled / sizeof(cw_event);
+    for (size_t i = 0; i < whole; i++) by_cookie.insert_or_assign(chunk[i].cookie, chunk[i]);
+    filled -= whole * sizeof(cw_event);
+    std::memmove(bytes, bytes + whole * sizeof(cw_event), filled);
+  }
+  std::vector<cw_event> flows;
+  flows.reserve(by_cookie.size());
+  for (auto& [cookie, flow] : by_cookie) flows.push_back(flow);
+  return flows;
+}
+
+Result<void> LoadedKernel::sweep_udp() {
+  LIBBPF_OPTS(bpf_test_run_opts, options);
+  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.cw_sweep), &options) != 0)
+    return fail_errno("end idle UDP conversations");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Kernel>> Kernel::open(const KernelOptions& options) {
+  auto point = find_attach_point(options.cgroup);
+  if (!point) return std::unexpected(point.error());
+  if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
+    return fail_errno(
+        "the kernel's type information /sys/kernel/btf/vmlinux cannot be read; a kernel with CONFIG_DEBUG_INFO_BTF=y is "
+        "needed");
+  auto pins = Pins::open(options.pin_directory);
+  if (!pins) return std::unexpected(pins.error());
+  auto kernel = std::make_unique<LoadedKernel>(options, std::move(*pins));
+  if (auto ok = kernel->load(*point); !ok) return std::unexpected(ok.error());
+  if (auto ok = kernel->attach(*point); !ok) return std::unexpected(ok.error());
+  if (auto ok = kernel->start_reading(); !ok) return std::unexpected(ok.error());
+  return kernel;
+}
+
+}  // namespace cellwall

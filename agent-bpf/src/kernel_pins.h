@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Maps and links that outlive the process, as files of a bpffs.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <memory>
+#include <string>
+
+#include "result.h"
+
+namespace cellwall {
+
+
+// An owned file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(Fd&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  Fd& operator=(Fd&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Fd();
+  int get() const { return fd_; }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+class Pins {
+ public:
+  // Makes the directory. Errors: not on a bpffs, no permission.
+  static Result<Pins> open(const std::string& directory);
+
+  std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  Fd get(const std::string& name) const;  // empty: not pinned
+
+  // Makes map use the pinned one, if there is one of the same shape; *adopted says so.
+  Result<void> adopt_map(bpf_map* map, bool* adopted) const;
+  Result<void> pin_map(bpf_map* map) const;
+  // Replaces a pin of that name.
+  Result<void> pin_fd(int fd, const std::string& name) const;
+  // Puts the program into the pinned link, or attaches it to the cgroup and pins the link.
+  Result<void> attach(bpf_program* program, int cgroup_fd, uint64_t cgroup_id) const;
+
+ private:
+  explicit Pins(std::string directory) : directory_(std::move(directory)) {}
+  std::string directory_;
+};
+
+}  // namespace cellwall

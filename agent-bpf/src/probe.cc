@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <memory>
+
+#include "kernel.h"
+#include "kernel_cgroup.h"
+#include "kernel_pins.h"
+
+namespace cellwall {
+namespace {
+
+// In the kernel's BTF; false also where there is none.
+bool kernel_has_type(const char* name, uint32_t kind) {
+  static const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), btf__free);
+  return types && btf__find_by_name_kind(types.get(), name, kind) > 0;
+}
+
+bool has_capability(int capability) {
+  __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return false;
+  return data[capability / 32].effective & (1U << (capability % 32));
+}
+
+bool may_load() {
+  return has_capability(CAP_SYS_ADMIN) ||
+         (has_capability(CAP_BPF) && has_capability(CAP_PERFMON) && has_capability(CAP_NET_ADMIN));
+}
+
+class List {
+ public:
+  void add(std::string name, bool present, bool required, std::string consequence) {
+    abilities_.push_back({std::move(name), present, present ? "" : std::move(consequence), required});
+  }
+  std::vector<Ability> take() { return std::move(abilities_); }
+
+ private:
+  std::vector<Ability> abilities_;
+};
+
+void add_options(List& list, const KernelOptions& options) {
+  const auto point = find_attach_point(options.cgroup);
+  list.add("attach point", point.has_value(), true, point ? "" : point.error().message);
+  const bool pins_before = access(options.pin_directory.c_str(), F_OK) == 0;
+  const auto pins = Pins::open(options.pin_directory);
+  list.add("pin directory", pins.has_value(), true, pins ? "" : pins.error().message);
+  if (pins && !pins_before) (void)remove_pins(options.pin_directory);
+}
+
+}  // namespace
+
+bool kernel_has_plain_loads() { return kernel_has_type("bpf_rdonly_cast", BTF_KIND_FUNC); }
+
+bool kernel_has_cgroup_tracepoints() { return kernel_has_type("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF); }
+
+std::vector<Ability> probe_abilities(const KernelOptions& options) {
+  List list;
+  list.add("capabilities", may_load(), true,
+           "programs cannot be loaded; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
+  list.add("kernel type information", access("/sys/kernel/btf/vmlinux", R_OK) == 0, true,
+           "programs cannot be fitted to this kernel; use one built with CONFIG_DEBUG_INFO_BTF=y");
+  add_options(list, options);
+  list.add("cgroup connect and sendmsg hooks", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, nullptr) == 1,
+           true, "connections are neither seen nor refused; use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
+  list.add("cgroup socket hooks", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK, nullptr) == 1, true,
+           "ends of connections are not seen; use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
+  list.add("ring buffer", libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 1, true,
+           "events cannot leave the kernel; use Linux 5.15 or newer");
+  list.add("programs run by system call", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) == 1, true,
+           "UDP conversations would never end; use Linux 5.15 or newer");
+  list.add("iterator over open files", kernel_has_type("bpf_iter_task_file", BTF_KIND_FUNC), true,
+           "open connections cannot be listed; use Linux 5.15 or newer");
+  list.add("cgroup births and deaths", kernel_has_cgroup_tracepoints(), false,
+           "new containers are found by reading the cgroup tree each 30 s, so their policy starts late");
+  list.add("plain loads from sockets", kernel_has_plain_loads(), false,
+           "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain loads)");
+  return list.take();
+}
+
+}  // namespace cellwall

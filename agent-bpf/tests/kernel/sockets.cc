@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sockets.h"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+namespace cellwall::test {
+namespace {
+
+struct Address {
+  sockaddr_storage storage = {};
+  socklen_t size = 0;
+  sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+Address make_address(const std::string& text, uint16_t port) {
+  Address address;
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&address.storage);
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&address.storage);
+  if (inet_pton(AF_INET6, text.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    address.size = sizeof(*v6);
+  } else {
+    inet_pton(AF_INET, text.c_str(), &v4->sin_addr);
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(port);
+    address.size = sizeof(*v4);
+  }
+  return address;
+}
+
+void send_all(int fd, size_t bytes) {
+  const std::vector<char> data(bytes, 'x');
+  for (size_t sent = 0; sent < bytes;) {
+    const ssize_t count = send(fd, data.data() + sent, bytes - sent, MSG_NOSIGNAL);
+    if (count <= 0) return;
+    sent += static_cast<size_t>(count);
+  }
+}
+
+void receive_all(int fd, size_t bytes) {
+  std::vector<char> data(bytes + 1);
+  for (size_t received = 0; received < bytes;) {
+    const ssize_t count = recv(fd, data.data(), bytes - received, 0);
+    if (count <= 0) return;
+    received += static_cast<size_t>(count);
+  }
+}
+
+}  // namespace
+
+Server::Server(int type, const std::string& address, uint16_t port) : fd_(make_socket(address, type)), port_(0) {
+  Address local = make_address(address, port);
+  const int one = 1;
+  setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  bind(fd_, local.get(), local.size);
+  if (type == SOCK_STREAM) listen(fd_, 4096);
+  getsockname(fd_, local.get(), &local.size);
+  port_ = ntohs(reinterpret_cast<sockaddr_in*>(local.get())->sin_port);  // same place in sockaddr_in6
+}
+
+Server::~Server() { close(fd_); }
+
+int make_socket(const std::string& address, int type) {
+  return socket(address.find(':') == std::string::npos ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+}
+
+int tcp_try(int fd, const std::string& address, uint16_t port) {
+  Address remote = make_address(address, port);
+  return connect(fd, remote.get(), remote.size) == 0 ? 0 : errno;
+}
+
+int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes, size_t receive_bytes) {
+  const int fd = make_socket(address, SOCK_STREAM);
+  const int error = tcp_try(fd, address, port);
+  if (error == 0) {
+    send_all(fd, send_bytes);
+    receive_all(fd, receive_bytes);
+  }
+  close(fd);
+  return error;
+}
+
+int udp_connect(const std::string& address, uint16_t port) {
+  const int fd = make_socket(address, SOCK_DGRAM);
+  int error = tcp_try(fd, address, port);
+  if (error == 0 && send(fd, "x", 1, 0) != 1) error = errno;
+  close(fd);
+  return error;
+}
+
+int udp_send(int fd, const std::string& address, uint16_t port) {
+  Address remote = make_address(address, port);
+  return sendto(fd, "x", 1, 0, remote.get(), remote.size) == 1 ? 0 : errno;
+}
+
+void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes) {
+  const int fd = accept4(server.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+  receive_all(fd, receive_bytes);
+  send_all(fd, send_bytes);
+  char end;
+  (void)!recv(fd, &end, 1, 0);
+  close(fd);
+}
+
+}  // namespace cellwall::test

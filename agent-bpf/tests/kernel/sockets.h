@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sockets for the kernel tests: one pattern of system calls each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace cellwall::test {
+
+// A listening TCP or bound UDP socket.
+class Server {
+ public:
+  Server(int type, const std::string& address, uint16_t port = 0);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  uint16_t port() const { return port_; }
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+  uint16_t port_;
+};
+
+// The following return 0 or an errno value, so that they can be the exit code of a child.
+
+// Connects, sends and receives that many bytes, closes.
+int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes = 0, size_t receive_bytes = 0);
+int udp_connect(const std::string& address, uint16_t port);
+int udp_send(int fd, const std::string& address, uint16_t port);
+int tcp_try(int fd, const std::string& address, uint16_t port);
+int make_socket(const std::string& address, int type);
+
+// Accepts one connection, receives and sends that many bytes, waits for the peer's end, closes.
+void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes);
+
+}  // namespace cellwall::test
