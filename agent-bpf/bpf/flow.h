@@ -81,8 +81,8 @@ static __always_inline void cw_report_flow(const struct cw_flow *flow, __u8 end,
 static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __u64 own, const struct cw_target *target,
 					  const struct cw_decision *decision)
 {
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *task = cw_object(task_struct, (void *)bpf_get_current_task());
+	struct task_struct *leader = cw_read(task, group_leader);
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->cookie = cookie;
@@ -93,11 +93,11 @@ static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __
 	flow->generation = decision->generation;
 	__builtin_memcpy(flow->remote, target->address, sizeof(flow->remote));
 	flow->rule = decision->rule;
-	flow->pid = BPF_CORE_READ(task, tgid);
+	flow->pid = cw_read(task, tgid);
 	flow->remote_port = target->port;
 	flow->protocol = target->protocol;
 	flow->verdict = decision->verdict;
-	bpf_probe_read_kernel_str(flow->comm, sizeof(flow->comm), &leader->comm);
+	bpf_core_read(flow->comm, sizeof(flow->comm), &leader->comm);
 }
 
 static __always_inline struct cw_flow *cw_slot(__u64 cookie)
