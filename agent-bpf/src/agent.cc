@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace cellwall {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::steady_clock;
+
+constexpr int kPollMilliseconds = 100;
+constexpr auto kSweepInterval = 1s;
+constexpr auto kScanInterval = 30s;
+constexpr auto kNamingInterval = 500ms;
+// Of the 37 ms or more between a container's cgroup and its first instruction.
+constexpr auto kRuntimeDeadline = 1000ms;
+constexpr auto kStopFlush = 2s;
+
+std::string first_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+uint64_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace
+
+Agent::Agent(const Config& config) : config_(config), policy_file_(config.state_directory) {}
+
+Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
+  std::unique_ptr<Agent> agent(new Agent(config));
+  if (auto ok = agent->open_all(); !ok) return std::unexpected(ok.error());
+  return agent;
+}
+
+Result<void> Agent::open_all() {
+  auto kernel = Kernel::open(config_.kernel);
+  if (!kernel) return std::unexpected(kernel.error());
+  kernel_ = std::move(*kernel);
+  auto tree = CgroupTree::open(config_.kernel.cgroup);
+  if (!tree) return std::unexpected(tree.error());
+  tree_.emplace(std::move(*tree));
+  abilities_ = probe_abilities(config_.kernel);
+  if (auto ok = make_waiter(); !ok) return ok;
+  log(LogLevel::kInfo, "watching",
+      {{"cgroup", config_.kernel.cgroup}, {"adopted", kernel_->adopted()}, {"generation", kernel_->generation()}});
+
+  if (!config_.cri_socket.empty()) runtime_ = Runtime::open(config_.cri_socket);
+  const Time now = steady_clock::now();
+  rescan(now);
+  ask_runtime(now);
+  restore_policy();
+  delivery_.emplace(
+      kernel_->ring(), clock_,
+      [this](const cw_event& event) { return event.container ? event.container : tree_->container_of(event.socket_cgroup); },
+      config_.delivery);
+
+  const int event = server_event_.get();
+  auto stream = ServerStream::start(config_, [hello = hello()] { return hello; }, [event] { eventfd_write(event, 1); });
+  if (!stream) return std::unexpected(stream.error());
+  stream_ = std::move(*stream);
+  next_sweep_ = next_open_ = next_statistics_ = next_naming_ = now;
+  next_scan_ = now + kScanInterval;
+  return {};
+}
+
+Result<void> Agent::make_waiter() {
+  sigset_t mask;
+  sigemptyset(&mask);
+  sigaddset(&mask, SIGTERM);
+  sigaddset(&mask, SIGINT);
+  if (pthread_sigmask(SIG_BLOCK, &mask, nullptr) != 0) return fail_errno("block signals");
+  signals_ = Fd(signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
+  server_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
+  for (int fd : {signals_.get(), server_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd()}) {
+    if (fd < 0) continue;  // no tracepoints of cgroups in this kernel
+    // The ring stays readable until its events are acknowledged, so only a new wake-up may count.
+    epoll_event event = {.events = EPOLLIN | (fd == kernel_->ring_fd() ? EPOLLET : 0U), .data = {.fd = fd}};
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno("wait for the kernel's events");
+  }
+  return {};
+}
+
+v1::Hello Agent::hello() const {
+  utsname system = {};
+  uname(&system);
+  v1::Hello hello;
+  hello.set_node(config_.node);
+  hello.set_epoch(first_line("/proc/sys/kernel/random/boot_id") + "." + std::to_string(kernel_->ring_id()));
+  hello.set_agent_version(kVersion);
+  hello.set_kernel_release(system.release);
+  hello.set_architecture(system.machine);
+  hello.set_attach_point(config_.kernel.cgroup);
+  for (const Ability& ability : abilities_) {
+    auto* entry = hello.add_abilities();
+    entry->set_name(ability.name);
+    entry->set_present(ability.present);
+    entry->set_consequence(ability.consequence);
+  }
+  return hello;
+}
+
+void Agent::run() {
+  while (!stopping_) {
+    wait();
+    const Time now = steady_clock::now();
+    handle_lifecycle();
+    handle_server();
+    each_tick(now);
+    delivery_->step(now);
+    send_ready();
+  }
+  stop();
+}
+
+void Agent::wait() {
+  std::array<epoll_event, 8> events;
+  const int count = epoll_wait(epoll_.get(), events.data(), events.size(), kPollMilliseconds);
+  for (int i = 0; i < count; i++) {
+    if (events[static_cast<size_t>(i)].data.fd == signals_.get()) {
+      signalfd_siginfo signal;
+      if (read(signals_.get(), &signal, sizeof(signal)) == sizeof(signal)) stopping_ = true;
+    }
+  }
+}
+
+void Agent::each_tick(Time now) {
+  if (now >= next_sweep_) {
+    clock_.refresh();
+    if (auto ok = kernel_->sweep_udp(); !ok) log(LogLevel::kError, ok.error().message);
+    next_sweep_ = now + kSweepInterval;
+  }
+  if (now >= next_scan_) rescan(now);
+  if (now >= next_naming_ && containers_.any_unnamed()) ask_runtime(now);
+  if (connected_ && config_.open_interval > 0s && now >= next_open_) {
+    report_open_flows();
+    next_open_ = now + config_.open_interval;
+  }
+  if (connected_ && now >= next_statistics_) {
+    report_statistics();
+    next_statistics_ = now + config_.statistics_interval;
+  }
+  if (connected_ && containers_.changed()) {
+    auto request = std::make_shared<v1::StreamRequest>();
+    *request->mutable_containers() = containers_.take_changes();
+    stream_->send(std::move(request));
+  }
+}
+
+void Agent::handle_lifecycle() {
+  const Time now = steady_clock::now();
+  bool born = false;
+  kernel_->read_lifecycle([&](const cw_lifecycle& record) {
+    ContainerCgroup cgroup;
+    if (record.born) {
+      if (!tree_->add(record.cgroup, record.path, &cgroup)) return;
+      container_born(cgroup);
+      born = true;
+    } else if (tree_->remove(record.cgroup, now)) {
+      container_died(record.cgroup);
+    }
+  });
+  if (born) ask_runtime(now);
+}
+
+void Agent::rescan(Time now) {
+  std::vector<uint64_t> died;
+  for (const ContainerCgroup& cgroup : tree_->scan(now, &died)) container_born(cgroup);
+  for (uint64_t cgroup : died) container_died(cgroup);
+  tree_->forget_dead(now);
+  next_scan_ = now + kScanInterval;
+}
+
+void Agent::container_born(const ContainerCgroup& cgroup) {
+  containers_.born(cgroup);
+  select_rule_sets({cgroup.id});
+  log(LogLevel::kDebug, "container born", {{"cgroup", cgroup.id}, {"path", cgroup.path}});
+}
+
+void Agent::container_died(uint64_t cgroup) {
+  containers_.died(cgroup);
+  if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
+  log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
+}
+
+void Agent::ask_runtime(Time now) {
+  next_naming_ = now + kNamingInterval;
+  if (!runtime_) return;
+  auto listed = runtime_->list(kRuntimeDeadline);
+  // Once per failure, not once per attempt.
+  if (!listed && !runtime_failing_) log(LogLevel::kWarning, listed.error().message, {{"socket", config_.cri_socket}});
+  if (listed && runtime_failing_) log(LogLevel::kInfo, "the container runtime answers again");
+  runtime_failing_ = !listed;
+  if (listed) select_rule_sets(containers_.name(*listed));
+}
+
+void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
+  for (uint64_t id : containers) {
+    const auto match = policy_ ? policy_->match(containers_.all().at(id)) : Policy::Match{};
+    if (auto ok = kernel_->set_subject(id, match.rule_set); !ok) log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
+    if (match.partial) partially_covered_++;
+  }
+}
+
+void Agent::restore_policy() {
+  auto payload = policy_file_.load();
+  if (!payload) {
+    log(LogLevel::kError, payload.error().message);
+    return;
+  }
+  if (payload->empty()) return;
+  if (auto ok = apply_policy(*payload); !ok) {
+    log(LogLevel::kError, ok.error().message);
+    return;
+  }
+  log(LogLevel::kInfo, "policy of the last run is in force", {{"generation", policy_->generation()}});
+}
+
+Result<void> Agent::apply_policy(const std::string& payload) {
+  auto parsed = Policy::parse(payload);
+  if (!parsed) return std::unexpected(parsed.error());
+  if (policy_ && parsed->generation() < policy_->generation())
+    return fail("generation " + std::to_string(parsed->generation()) + " is older than " +
+                std::to_string(policy_->generation()) + ", which is in force");
+  if (auto ok = kernel_->apply(parsed->kernel_policy(containers_.all())); !ok) return ok;
+  partially_covered_ = 0;
+  for (const auto& [id, container] : containers_.all()) partially_covered_ += parsed->match(container).partial;
+  policy_ = std::move(*parsed);
+  digest_ = digest_of(payload);
+  return {};
+}
+
+void Agent::stop() {
+  const Time until = steady_clock::now() + kStopFlush;
+  delivery_->step(steady_clock::now());
+  delivery_->flush();
+  while (connected_ && steady_clock::now() < until && !delivery_->idle()) {
+    send_ready();
+    wait();
+    handle_server();
+  }
+  log(LogLevel::kInfo, "stopped; what is enforced stays in force", {{"generation", kernel_->generation()}});
+}
+
+void Agent::report_statistics() {
+  static constexpr std::array kNames = {"kernel_events",       "kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",
+                                        "kernel_peers_full",   "kernel_denied",     "kernel_audit",          "kernel_incomplete"};
+  static_assert(kNames.size() == CW_COUNT_MAX);
+  const KernelCounters counters = kernel_->counters();
+  auto request = std::make_shared<v1::StreamRequest>();
+  auto* statistics = request->mutable_statistics();
+  statistics->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
+  auto& values = *statistics->mutable_counters();
+  for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
+  values["queue_bytes"] = delivery_->queue_bytes();
+  values["queue_dropped_events"] = delivery_->dropped_events();
+  values["ring_used_bytes"] = kernel_->ring().used_bytes();
+  values["resident_bytes"] = resident_bytes();
+  values["containers"] = containers_.count();
+  values["containers_partially_covered"] = partially_covered_;
+  stream_->send(std::move(request));
+  if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
+    lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
+    rescan(steady_clock::now());
+  }
+  auto losses = std::make_unique<v1::StreamRequest>();
+  add_losses(losses.get());
+  if (config_.open_interval == 0s) delivery_->offer(std::move(losses));
+}
+
+v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
+  const KernelCounters counters = kernel_->counters();
+  auto* batch = request->mutable_flows();
+  auto* ring = batch->add_kernel_losses();
+  ring->set_reason(v1::LOSS_REASON_RING_FULL);
+  ring->set_total(counters[CW_COUNT_RING_FULL]);
+  auto* peers = batch->add_kernel_losses();
+  peers->set_reason(v1::LOSS_REASON_STATE_FULL);
+  peers->set_total(counters[CW_COUNT_PEERS_FULL]);
+  return batch;
+}
+
+void Agent::report_open_flows() {
+  auto flows = kernel_->open_flows();
+  if (!flows) {
+    log(LogLevel::kError, flows.error().message);
+    return;
+  }
+  auto request = std::make_unique<v1::StreamRequest>();
+  auto* open = add_losses(request.get())->mutable_open();
+  open->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
+  FlowEncoder encoder(open->mutable_flows(), clock_);
+  for (const cw_event& flow : *flows)
+    encoder.add(flow, flow.container ? flow.container : tree_->container_of(flow.socket_cgroup));
+  delivery_->offer(std::move(request));
+}
+
+}  // namespace cellwall

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The main loop: kernel, containers, policy and delivery, on one thread. Nothing here blocks but a call of the runtime, which
+// has a deadline far below what the ring holds.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "cgroup_tree.h"
+#include "clock.h"
+#include "config.h"
+#include "containers.h"
+#include "delivery.h"
+#include "kernel.h"
+#include "kernel_pins.h"
+#include "policy.h"
+#include "rpc.h"
+
+namespace cellwall {
+
+class Agent {
+ public:
+  static Result<std::unique_ptr<Agent>> start(const Config& config);
+  // Until SIGTERM or SIGINT. What is enforced stays.
+  void run();
+
+ private:
+  using Time = std::chrono::steady_clock::time_point;
+
+  explicit Agent(const Config& config);
+  Result<void> open_all();
+  Result<void> make_waiter();
+  v1::Hello hello() const;
+
+  void wait();
+  void each_tick(Time now);
+  void handle_lifecycle();
+  void handle_server();
+  void handle(const v1::Welcome& welcome);
+  void handle(const v1::Acknowledge& acknowledge);
+  void handle(const v1::RuleSetUpdate& update);
+  void handle(const Disconnected& disconnected);
+  void send_ready();
+  void stop();
+
+  void rescan(Time now);
+  void container_born(const ContainerCgroup& cgroup);
+  void container_died(uint64_t cgroup);
+  void ask_runtime(Time now);
+  void select_rule_sets(const std::vector<uint64_t>& containers);
+  void restore_policy();
+  Result<void> apply_policy(const std::string& payload);
+  void send_applied(const std::string& error, uint64_t rejected_generation);
+  void report_open_flows();
+  void report_statistics();
+  v1::FlowBatch* add_losses(v1::StreamRequest* request);
+
+  const Config config_;
+  Clock clock_;
+  std::unique_ptr<Kernel> kernel_;
+  std::optional<CgroupTree> tree_;
+  Containers containers_;
+  std::unique_ptr<Runtime> runtime_;
+  bool runtime_failing_ = false;
+  std::vector<Ability> abilities_;
+  PolicyFile policy_file_;
+  std::optional<Policy> policy_;
+  std::string digest_;  // of the payload that is in force
+  uint64_t partially_covered_ = 0;
+  std::optional<Delivery> delivery_;
+  std::unique_ptr<ServerStream> stream_;
+  bool connected_ = false;
+  std::string last_reason_;
+  uint64_t lifecycle_lost_ = 0;
+
+  Fd epoll_;
+  Fd signals_;
+  Fd server_event_;
+  bool stopping_ = false;
+  Time next_sweep_, next_open_, next_statistics_, next_scan_, next_naming_;
+};
+
+}  // namespace cellwall

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "flow_encoder.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace cellwall {
+namespace {
+
+constexpr uint8_t kV4Mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+uint64_t plus_one(uint64_t bytes) { return bytes == CW_UNKNOWN_BYTES ? 0 : bytes + 1; }
+
+}  // namespace
+
+uint32_t FlowEncoder::address(const uint8_t bytes[16]) {
+  const bool v4 = std::memcmp(bytes, kV4Mapped, sizeof(kV4Mapped)) == 0;
+  const std::string key(reinterpret_cast<const char*>(bytes) + (v4 ? 12 : 0), v4 ? 4 : 16);
+  const auto [found, added] = addresses_.try_emplace(key, columns_->addresses_size());
+  if (added) columns_->add_addresses(key);
+  return found->second;
+}
+
+uint32_t FlowEncoder::cgroup(uint64_t id) {
+  const auto [found, added] = cgroups_.try_emplace(id, columns_->cgroups_size());
+  if (added) columns_->add_cgroups(id);
+  return found->second;
+}
+
+uint32_t FlowEncoder::text(std::string_view value) {
+  // Protobuf strings are UTF-8; a process can name itself with any bytes.
+  std::string clean(value);
+  std::replace_if(clean.begin(), clean.end(), [](char c) { return static_cast<signed char>(c) < 32; }, '?');
+  const auto [found, added] = strings_.try_emplace(clean, columns_->strings_size());
+  if (added) columns_->add_strings(clean);
+  return found->second;
+}
+
+void FlowEncoder::add(const cw_event& event, uint64_t container) {
+  const int64_t end = clock_.wall_us(event.end_ns);
+  const auto cookie = static_cast<int64_t>(event.cookie);
+  const uint64_t duration = event.start_ns && event.end_ns > event.start_ns ? (event.end_ns - event.start_ns) / 1000 : 0;
+  columns_->set_rows(columns_->rows() + 1);
+  columns_->add_cgroup(cgroup(container ? container : event.socket_cgroup));
+  columns_->add_end_time_delta(end - last_time_);
+  columns_->add_duration_plus_one(event.start_ns ? duration + 1 : 0);
+  columns_->add_protocol(event.protocol);
+  columns_->add_direction(static_cast<v1::Direction>(event.direction));
+  columns_->add_verdict(static_cast<v1::Verdict>(event.verdict));
+  columns_->add_end(static_cast<v1::End>(event.end));
+  columns_->add_local_address(address(event.local));
+  columns_->add_local_port(event.local_port);
+  columns_->add_remote_address(address(event.remote));
+  columns_->add_remote_port(event.remote_port);
+  columns_->add_sent_bytes_plus_one(plus_one(event.sent_bytes));
+  columns_->add_received_bytes_plus_one(plus_one(event.received_bytes));
+  columns_->add_sent_packets(event.sent_packets);
+  columns_->add_received_packets(event.received_packets);
+  columns_->add_rtt_us(event.rtt_us);
+  columns_->add_retransmits(event.retransmits);
+  columns_->add_rule(event.rule);
+  columns_->add_generation(event.generation);
+  columns_->add_cookie_delta(cookie - last_cookie_);
+  columns_->add_process_id(event.pid);
+  columns_->add_process_name(text({event.comm, strnlen(event.comm, sizeof(event.comm))}));
+  columns_->add_flags(event.flags | (container ? 0 : CW_FLAG_UNNAMED));
+  last_time_ = end;
+  last_cookie_ = cookie;
+}
+
+}  // namespace cellwall

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <malloc.h>
+
+#include <cstdio>
+
+#include "agent.h"
+#include "check.h"
+
+namespace {
+
+int run(const cellwall::Config& config) {
+  cellwall::set_log_level(config.log_level);
+  auto agent = cellwall::Agent::start(config);
+  if (!agent) {
+    cellwall::log(cellwall::LogLevel::kError, agent.error().message);
+    return 1;
+  }
+  (*agent)->run();
+  return 0;
+}
+
+int uninstall(const cellwall::Config& config) {
+  if (auto ok = cellwall::remove_pins(config.kernel.pin_directory); !ok) {
+    std::fprintf(stderr, "cellwall-agent: %s\n", ok.error().message.c_str());
+    return 1;
+  }
+  std::printf("nothing of Cellwall is left in %s\n", config.kernel.pin_directory.c_str());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // One arena: each of gRPC's threads would keep up to 64 MiB of address space and its own free memory.
+  mallopt(M_ARENA_MAX, 1);
+  cellwall::Config config;
+  bool go_on = false;
+  const int code = cellwall::read_config(argc, argv, &config, &go_on);
+  if (!go_on) return code;
+  switch (config.command) {
+    case cellwall::Command::kVersion:
+      std::printf("cellwall-agent %s\n", cellwall::kVersion);
+      return 0;
+    case cellwall::Command::kCheck:
+      return cellwall::print_abilities(cellwall::probe_abilities(config.kernel)) ? 0 : 1;
+    case cellwall::Command::kUninstall:
+      return uninstall(config);
+    case cellwall::Command::kRun:
+      return run(config);
+  }
+  return 1;
+}

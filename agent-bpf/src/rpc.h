@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stream to the server and the calls to the container runtime. rpc.cc is the one file that knows gRPC.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cellwall/v1/agent.pb.h"
+#include "config.h"
+#include "containers.h"
+#include "result.h"
+
+namespace cellwall {
+
+struct Disconnected {
+  std::string reason;
+};
+
+// What the stream tells the main loop, in order.
+using FromServer = std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, Disconnected>;
+
+class ServerStream {
+ public:
+  // Called from the stream's threads whenever take() has something.
+  using Notify = std::function<void()>;
+  // The first message of each stream; called from the stream's thread.
+  using MakeHello = std::function<v1::Hello()>;
+
+  static Result<std::unique_ptr<ServerStream>> start(const Config& config, MakeHello hello, Notify notify);
+  virtual ~ServerStream() = default;  // ends the stream
+
+  // Waits until it can be written; forgotten when the stream breaks, as Disconnected tells.
+  virtual void send(std::shared_ptr<const v1::StreamRequest> message) = 0;
+  virtual std::vector<FromServer> take() = 0;
+  virtual bool drained() const = 0;  // all that was given to send() was written
+};
+
+class Runtime {
+ public:
+  // socket: unix:///path
+  static std::unique_ptr<Runtime> open(const std::string& socket);
+  virtual ~Runtime() = default;
+  virtual Result<RuntimeContainers> list(std::chrono::milliseconds deadline) = 0;
+};
+
+}  // namespace cellwall
