@@ -47,9 +47,9 @@ test('several documents and JSON are read alike', () => {
 });
 
 test.each([
-  ['mode: Audit', 'mod: Audit', ['p.yaml:5:3 spec.mod: unknown field "mod"; did you mean "mode"?']],
+  ['mode: Audit', 'mod: Audit', ['p.yaml:7:8 spec.mod: unknown field "mod"; did you mean "mode"?']],
   ['mode: Audit', 'mode: audit', ['p.yaml:7:9 spec.mode: Invalid option: expected one of "Audit"|"Enforce"']],
-  ['mode: Audit', 'ingress: []', ['p.yaml:5:3 spec.ingress: "ingress" is not offered here in this version']],
+  ['mode: Audit', 'ingress: []', ['p.yaml:7:12 spec.ingress: "ingress" is not offered here in this version']],
   ['number: 1433', 'number: 70000', ['p.yaml:12:50 spec.egress[0].protocols[0].tcp.destinationPort.number: must be a port from 1 to 65535']],
   ['start: 53, end: 54', 'start: 54, end: 53', ['p.yaml:12:91 spec.egress[0].protocols[1].udp.destinationPort.range: starts after its end']],
   ['"10.0.0.5"', '"10.0.0"', ['p.yaml:11:22 spec.egress[0].to[0].networks[0]: "10.0.0" is not a network; write it as 10.0.0.0/8, fd00::/8 or a single address']],

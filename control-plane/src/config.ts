@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The options of the server, checked. The only place that reads the environment is cli/shared.ts.
+import { readFileSync } from 'node:fs';
+import { CellwallError } from './errors.js';
+import type { Level } from './logger.js';
+
+export interface ServerOptions {
+  readonly dataFolder: string;
+  /** HOST:PORT; port 0: any free one. */
+  readonly grpcListen: string;
+  readonly httpListen: string;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  /** Agents have to show a certificate of this authority. */
+  readonly tlsClientCa?: string | undefined;
+  readonly httpTokenFile?: string | undefined;
+  readonly logLevel: Level;
+  readonly retentionDays: number;
+  readonly maxBytes: number;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Tls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly clientCa: Buffer | undefined;
+}
+
+export interface ServerConfig {
+  readonly dataFolder: string;
+  readonly grpc: Address;
+  readonly http: Address;
+  readonly tls: Tls | undefined;
+  readonly httpToken: string | undefined;
+  readonly retentionDays: number;
+  readonly maxBytes: number;
+}
+
+const SHORTEST_TOKEN = 16;
+
+function refuse(message: string): never {
+  throw new CellwallError('invalid_option', message);
+}
+
+function parseAddress(text: string, option: string): Address {
+  const match = /^(?:\[(?<v6>[0-9a-fA-F:]+)\]|(?<host>[^:[\]]+)):(?<port>\d{1,5})$/.exec(text);
+  const port = Number(match?.groups?.port);
+  if (!match || port > 65535) refuse(`${option} ${text}: give HOST:PORT, such as 127.0.0.1:7481`);
+  return { host: match.groups?.v6 ?? match.groups?.host ?? '', port };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function read(file: string, option: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    return refuse(`${option} ${file}: ${(error as Error).message}`);
+  }
+}
+
+function readTls(options: ServerOptions): Tls | undefined {
+  const { tlsCert, tlsKey, tlsClientCa } = options;
+  if (!tlsCert && !tlsKey && !tlsClientCa) return undefined;
+  if (!tlsCert || !tlsKey) return refuse('--tls-cert and --tls-key go together: one is missing');
+  const cert = read(tlsCert, '--tls-cert');
+  const key = read(tlsKey, '--tls-key');
+  if (!cert.includes('BEGIN CERTIFICATE')) refuse(`--tls-cert ${tlsCert} holds no certificate in PEM form`);
+  if (!key.includes('PRIVATE KEY')) refuse(`--tls-key ${tlsKey} holds no private key in PEM form`);
+  return { cert, key, clientCa: tlsClientCa ? read(tlsClientCa, '--tls-client-ca') : undefined };
+}
+
+function readToken(file: string | undefined): string | undefined {
+  if (!file) return undefined;
+  const token = read(file, '--http-token-file').toString('utf8').trim();
+  if (token.length < SHORTEST_TOKEN) refuse(`--http-token-file ${file}: a token has at least ${SHORTEST_TOKEN} characters`);
+  return token;
+}
+
+/** Plain text stays on this machine; anything else needs TLS, and HTTP a token too. */
+export function readConfig(options: ServerOptions): ServerConfig {
+  const grpc = parseAddress(options.grpcListen, '--grpc-listen');
+  const http = parseAddress(options.httpListen, '--http-listen');
+  const tls = readTls(options);
+  const httpToken = readToken(options.httpTokenFile);
+  if (!isLoopback(grpc.host) && !tls)
+    refuse(`--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`);
+  if (!isLoopback(http.host) && (!tls || !httpToken))
+    refuse(`--http-listen ${options.httpListen} can be reached from outside: give --tls-cert, --tls-key and --http-token-file, or listen on 127.0.0.1`);
+  return { dataFolder: options.dataFolder, grpc, http, tls, httpToken, retentionDays: options.retentionDays, maxBytes: options.maxBytes };
+}
