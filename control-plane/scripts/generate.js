@@ -12,7 +12,8 @@ const types = `${folder}/agent.d.ts`;
 const age = (file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 if (age(script) > age(source) && age(types) > age(source)) process.exit(0);
 
-const run = (tool, args) => execFileSync(process.execPath, [`node_modules/protobufjs-cli/bin/${tool}`, ...args], { encoding: 'utf8' });
+const run = (tool, args) =>
+  execFileSync(process.execPath, [`node_modules/protobufjs-cli/bin/${tool}`, ...args], { encoding: 'utf8' });
 mkdirSync(folder, { recursive: true });
 // Numbers, not Long objects: values beyond 2^53 are refused where they are decoded (ingest/decode.ts).
 const shape = ['--no-delimited', '--no-verify', '--no-beautify', '--force-number'];

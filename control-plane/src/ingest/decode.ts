@@ -17,6 +17,11 @@ export interface DecodedFlows {
   readonly addresses: readonly DecodedAddress[];
   readonly cgroups: readonly number[];
   readonly strings: readonly string[];
+  /** Deltas are resolved in these. */
+  readonly endUs: Float64Array;
+  readonly cookies: Float64Array;
+  /** See flows/record.ts. */
+  readonly kinds: Int32Array;
   readonly columns: types.cellwall.v1.FlowColumns;
 }
 
@@ -51,20 +56,57 @@ function decodeAddress(bytes: Uint8Array): DecodedAddress {
 }
 
 const COLUMNS = [
-  'cgroup', 'endTimeDelta', 'durationPlusOne', 'protocol', 'direction', 'verdict', 'end', 'localAddress', 'localPort', 'remoteAddress',
-  'remotePort', 'sentBytesPlusOne', 'receivedBytesPlusOne', 'sentPackets', 'receivedPackets', 'rttUs', 'retransmits', 'rule', 'generation',
-  'cookieDelta', 'processId', 'processName', 'flags',
+  'cgroup',
+  'endTimeDelta',
+  'durationPlusOne',
+  'protocol',
+  'direction',
+  'verdict',
+  'end',
+  'localAddress',
+  'localPort',
+  'remoteAddress',
+  'remotePort',
+  'sentBytesPlusOne',
+  'receivedBytesPlusOne',
+  'sentPackets',
+  'receivedPackets',
+  'rttUs',
+  'retransmits',
+  'rule',
+  'generation',
+  'cookieDelta',
+  'processId',
+  'processName',
+  'flags',
 ] as const;
 
-const INDEXES = { cgroup: 'cgroups', localAddress: 'addresses', remoteAddress: 'addresses', processName: 'strings' } as const;
-const LARGEST = { protocol: 255, direction: 2, verdict: 3, end: 7, localPort: 65535, remotePort: 65535, flags: 255 } as const;
+const INDEXES = {
+  cgroup: 'cgroups',
+  localAddress: 'addresses',
+  remoteAddress: 'addresses',
+  processName: 'strings',
+} as const;
+const LARGEST = {
+  protocol: 255,
+  direction: 2,
+  verdict: 3,
+  end: 7,
+  localPort: 65535,
+  remotePort: 65535,
+  flags: 255,
+} as const;
 
 function check(columns: types.cellwall.v1.FlowColumns): void {
   if (columns.rows > MOST_ROWS) bad(`${columns.rows} rows`);
   for (const name of COLUMNS) {
-    if (columns[name].length !== columns.rows) bad(`column ${name} has ${columns[name].length} of ${columns.rows} entries`);
+    if (columns[name].length !== columns.rows)
+      bad(`column ${name} has ${columns[name].length} of ${columns.rows} entries`);
   }
-  for (const [name, dictionary] of Object.entries(INDEXES) as [keyof typeof INDEXES, 'cgroups' | 'addresses' | 'strings'][]) {
+  for (const [name, dictionary] of Object.entries(INDEXES) as [
+    keyof typeof INDEXES,
+    'cgroups' | 'addresses' | 'strings',
+  ][]) {
     const size = columns[dictionary].length;
     for (const index of columns[name]) if (index >= size) bad(`column ${name} points outside of ${dictionary}`);
   }
@@ -76,6 +118,28 @@ function check(columns: types.cellwall.v1.FlowColumns): void {
   }
 }
 
+function sums(deltas: readonly number[], what: string): Float64Array {
+  let sum = 0;
+  return Float64Array.from(deltas, (delta) => {
+    sum += delta;
+    if (!Number.isSafeInteger(sum) || sum < 0) bad(`${what} is out of range`);
+    return sum;
+  });
+}
+
+function kindsOf(columns: types.cellwall.v1.FlowColumns): Int32Array {
+  const { protocol, direction, verdict, end, flags } = columns;
+  return Int32Array.from({ length: columns.rows }, (_, i) =>
+    packKind({
+      protocol: protocol[i] as number,
+      direction: direction[i] as number,
+      verdict: verdict[i] as number,
+      end: end[i] as number,
+      flags: flags[i] as number,
+    }),
+  );
+}
+
 function decodeFlows(columns: types.cellwall.v1.FlowColumns): DecodedFlows {
   check(columns);
   return {
@@ -83,6 +147,9 @@ function decodeFlows(columns: types.cellwall.v1.FlowColumns): DecodedFlows {
     addresses: columns.addresses.map(decodeAddress),
     cgroups: columns.cgroups.map((id) => safe(id as number, 'a cgroup id')),
     strings: columns.strings,
+    endUs: sums(columns.endTimeDelta as number[], 'a time'),
+    cookies: sums(columns.cookieDelta as number[], 'a cookie'),
+    kinds: kindsOf(columns),
     columns,
   };
 }
@@ -100,37 +167,15 @@ export function decodeBatch(data: Uint8Array): DecodedBatch {
     firstEventIndex: safe(batch.firstEventIndex as number, 'first_event_index'),
     ended: batch.ended ? decodeFlows(v1.FlowColumns.create(batch.ended)) : undefined,
     open: batch.open
-      ? { timeUs: safe((batch.open.timeUs ?? 0) as number, 'time_us'), flows: decodeFlows(v1.FlowColumns.create(batch.open.flows ?? {})) }
+      ? {
+          timeUs: safe((batch.open.timeUs ?? 0) as number, 'time_us'),
+          flows: decodeFlows(v1.FlowColumns.create(batch.open.flows ?? {})),
+        }
       : undefined,
     holeReason: batch.holeReason ?? 0,
-    kernelLosses: batch.kernelLosses.map((loss) => ({ reason: loss.reason ?? 0, total: safe((loss.total ?? 0) as number, 'total') })),
+    kernelLosses: batch.kernelLosses.map((loss) => ({
+      reason: loss.reason ?? 0,
+      total: safe((loss.total ?? 0) as number, 'total'),
+    })),
   };
-}
-
-/** One row at a time, with deltas resolved. The same object is given for each row. */
-export interface Row {
-  cgroup: number;
-  endUs: number;
-  cookie: number;
-  kind: number;
-}
-
-export function eachRow(flows: DecodedFlows, from: number, use: (index: number, row: Row) => void): void {
-  const { columns } = flows;
-  const row: Row = { cgroup: 0, endUs: 0, cookie: 0, kind: 0 };
-  for (let index = 0; index < flows.rows; index++) {
-    row.endUs += columns.endTimeDelta[index] as number;
-    row.cookie += columns.cookieDelta[index] as number;
-    if (index < from) continue;
-    row.cgroup = flows.cgroups[columns.cgroup[index] as number] as number;
-    row.kind = packKind({
-      protocol: columns.protocol[index] as number,
-      direction: columns.direction[index] as number,
-      verdict: columns.verdict[index] as number,
-      end: columns.end[index] as number,
-      flags: columns.flags[index] as number,
-    });
-    if (!Number.isSafeInteger(row.endUs) || row.endUs < 0) bad('a time is out of range');
-    use(index, row);
-  }
 }

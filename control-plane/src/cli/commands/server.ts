@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { CellwallError, ERRORS } from '../../errors.js';
+import { CommandError } from '../client.js';
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number from 1.');
+  return value;
+}
+
+interface Options {
+  readonly data: string;
+  readonly grpcListen: string;
+  readonly httpListen: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsClientCa?: string;
+  readonly httpTokenFile?: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly retentionDays: number;
+  readonly maxBytes: number;
+}
+
+/** Runs until SIGTERM or SIGINT, or until a storage thread dies. */
+async function run(options: Options): Promise<void> {
+  // Loaded here: no other command needs the server's modules.
+  const { startServer } = await import('../../app.js');
+  try {
+    const server = await startServer({ ...options, dataFolder: options.data });
+    const asked = new Promise<void>((resolve) => {
+      process.once('SIGTERM', resolve);
+      process.once('SIGINT', resolve);
+    });
+    await Promise.race([asked, server.failed]);
+    await server.close();
+  } catch (error) {
+    if (error instanceof CellwallError) throw new CommandError(error.message, ERRORS[error.code].exit, error.details);
+    throw error;
+  }
+}
+
+export function serverCommand(): Command {
+  return new Command('server')
+    .description('run the control plane: takes flows from agents, keeps them, pushes policy')
+    .option('--data <folder>', 'where flows and policies are kept', './cellwall-data')
+    .option('--grpc-listen <address>', 'for agents', '127.0.0.1:7480')
+    .option('--http-listen <address>', 'for the CLI and the API', '127.0.0.1:7481')
+    .option('--tls-cert <file>', 'certificate, for addresses that can be reached from outside')
+    .option('--tls-key <file>', 'its key')
+    .option('--tls-client-ca <file>', 'agents must show a certificate of this authority')
+    .option('--http-token-file <file>', 'the API wants this token')
+    .option('--retention-days <days>', 'older days of flows are removed', count, 30)
+    .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
+    .addOption(new Option('--log-level <level>', 'on stderr').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .action(run);
+}

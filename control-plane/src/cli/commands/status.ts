@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Command } from 'commander';
+import { bytes } from '../format.js';
+import { addConnection, addOutput, type ConnectionOptions, connect, type Output, print } from '../shared.js';
+
+interface Status {
+  version: string;
+  startedAt: string;
+  generation: number;
+  store: { folder: string; days: number; bytes: number; oldestDay: string | null; writable: boolean; error: string | null };
+  nodes: { connected: number; known: number };
+  flows: { stored: number };
+  lost: { ringFull: number; queueFull: number; agentRestart: number; stateFull: number };
+}
+
+function lostText({ lost }: Status): string {
+  const reasons = [
+    [lost.ringFull, 'the kernel ring was full'],
+    [lost.queueFull, 'the server was away too long'],
+    [lost.agentRestart, 'with an agent that was killed'],
+    [lost.stateFull, 'no room for UDP peers'],
+  ] as const;
+  const total = reasons.reduce((sum, [count]) => sum + count, 0);
+  const parts = reasons.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}`);
+  return total === 0 ? '0' : `${total} (${parts.join(', ')})`;
+}
+
+async function run(options: ConnectionOptions & { output: Output }): Promise<void> {
+  const status = await connect(options).json<Status>('GET', '/v1/status');
+  if (options.output === 'json') return print(`${JSON.stringify(status, null, 2)}\n`);
+  const { store, nodes } = status;
+  const lines: [string, string][] = [
+    ['server', `${options.server}, version ${status.version}, since ${status.startedAt}`],
+    ['nodes', `${nodes.connected} connected of ${nodes.known} known`],
+    ['policy', `generation ${status.generation}`],
+    ['flows', `${status.flows.stored} stored, ${lostText(status)} lost`],
+    ['store', `${store.folder}, ${bytes(store.bytes)}, ${store.days} day${store.days === 1 ? '' : 's'}${store.oldestDay ? ` from ${store.oldestDay}` : ''}`],
+    ...(store.error ? [['TROUBLE', store.error] as [string, string]] : []),
+  ];
+  print(lines.map(([name, text]) => `${name.padEnd(8)} ${text}\n`).join(''));
+}
+
+export function statusCommand(): Command {
+  return addOutput(addConnection(new Command('status').description('how the server is, and what was lost')), ['table', 'json']).action(run);
+}

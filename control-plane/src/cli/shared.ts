@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What commands have in common: connection, output, errors. The one place that reads the environment.
+import { type Command, Option } from 'commander';
+import { EXIT } from '../errors.js';
+import { type Cell, csvLine, table, useColor } from './format.js';
+import { Client } from './client.js';
+
+export const DEFAULT_SERVER = 'http://127.0.0.1:7481';
+export type Output = 'table' | 'json' | 'jsonl' | 'csv';
+
+export const EXIT_CODES = `
+Exit codes:
+  ${EXIT.ok}  done
+  ${EXIT.failure}  failed for another reason
+  ${EXIT.usage}  wrong usage: flags, arguments, files that cannot be read
+  ${EXIT.unreachable}  the server cannot be reached
+  ${EXIT.notFound}  there is no such thing
+  ${EXIT.refused}  the server refused the input: a policy, a filter
+  ${EXIT.unavailable}  the server cannot do it now`;
+
+export function addConnection(command: Command): Command {
+  return command
+    .addOption(new Option('--server <url>', 'address of the server').env('CELLWALL_SERVER').default(DEFAULT_SERVER))
+    .addOption(new Option('--token <token>', 'token for the server').env('CELLWALL_TOKEN'));
+}
+
+export function addOutput(command: Command, formats: readonly string[] = ['table', 'json', 'jsonl', 'csv']): Command {
+  return command.addOption(new Option('-o, --output <format>', 'how to print').choices(formats).default('table'));
+}
+
+export interface ConnectionOptions {
+  readonly server: string;
+  readonly token?: string;
+}
+
+export function connect(options: ConnectionOptions): Client {
+  return new Client({ server: options.server, token: options.token });
+}
+
+export interface Listing<T> {
+  /** Of the JSON object. */
+  readonly name: string;
+  readonly items: readonly T[];
+  readonly extra?: Record<string, unknown>;
+  readonly head: readonly string[];
+  readonly row: (item: T) => Cell[];
+  readonly csvHead: readonly string[];
+  readonly csvRow: (item: T) => (string | number | null)[];
+  readonly empty: string;
+}
+
+export function print(text: string): void {
+  process.stdout.write(text);
+}
+
+export function printListing<T>(listing: Listing<T>, output: Output): void {
+  if (output === 'json') return print(`${JSON.stringify({ [listing.name]: listing.items, ...listing.extra }, null, 2)}\n`);
+  if (output === 'jsonl') return print(listing.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+  if (output === 'csv') return print(csvLine(listing.csvHead) + listing.items.map((item) => csvLine(listing.csvRow(item))).join(''));
+  if (listing.items.length === 0) return print(`${listing.empty}\n`);
+  print(table(listing.head, listing.items.map(listing.row), useColor(process.stdout)));
+}

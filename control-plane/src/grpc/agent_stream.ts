@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+import { status } from '@grpc/grpc-js';
+import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import { safe } from '../ingest/decode.js';
+import type { types } from '../ingest/wire.js';
+import { NodeContainers } from '../rollout/node_containers.js';
+import type { ContainerFacts } from '../store/state.js';
+import { VERSION } from '../version.js';
+import type { AgentCall, Agents } from './agents.js';
+import type { Frame } from './frames.js';
+
+/** Batches that an agent may have under way. */
+export const WINDOW = 32;
+export const HEARTBEAT_MS = 5000;
+const SILENT_HEARTBEATS = 3;
+
+type Hello = types.cellwall.v1.Hello.$Properties;
+
+function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerFacts {
+  return {
+    cgroupId: safe((container.cgroupId ?? 0) as number, 'a cgroup id'),
+    path: container.cgroupPath ?? '',
+    runtime: container.runtime ?? '',
+    runtimeId: container.runtimeId ?? '',
+    name: container.name ?? '',
+    image: container.image ?? '',
+    namespace: container.namespace ?? '',
+    pod: container.pod ?? '',
+    labels: container.labels ?? {},
+    addresses: container.addresses ?? [],
+  };
+}
+
+/** One stream of one agent, from its Hello to its end. */
+export class AgentStream {
+  readonly #agents: Agents;
+  readonly #number: number;
+  readonly #call: AgentCall;
+  readonly #containers = new NodeContainers();
+  readonly #watchdog: NodeJS.Timeout;
+  #node: string | undefined;
+  #epoch = '';
+  #welcomed = false;
+  #underWay = 0;
+  #outline = '';
+  #heard = Date.now();
+  #ended = false;
+
+  constructor(agents: Agents, number: number, call: AgentCall) {
+    this.#agents = agents;
+    this.#number = number;
+    this.#call = call;
+    this.#watchdog = setInterval(() => this.#watch(), HEARTBEAT_MS);
+    call.on('data', (frame: Frame) => {
+      this.#heard = Date.now();
+      this.#receive(frame).catch((error: unknown) => this.#fail(error));
+    });
+    call.on('end', () => this.#end(status.OK, ''));
+    call.on('cancelled', () => this.#end(status.CANCELLED, 'the agent went away'));
+    call.on('error', () => this.#end(status.CANCELLED, 'the connection broke'));
+  }
+
+  async #receive(frame: Frame): Promise<void> {
+    if (this.#ended) return;
+    if ('flows' in frame) return this.#takeFlows(frame.flows);
+    const { message } = frame;
+    if (message.hello) return this.#hello(message.hello);
+    if (!this.#node) throw new CellwallError('invalid_stream', 'the first message of a stream is hello');
+    const { writer } = this.#agents.store;
+    if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
+    else if (message.containers) await this.#takeContainers(message.containers);
+    else if (message.statistics) await writer.call('statistics', this.#node, JSON.stringify(message.statistics.counters ?? {}));
+    else if (message.applied) await this.#takeApplied(this.#node, message.applied);
+  }
+
+  async #hello(hello: Hello): Promise<void> {
+    const node = hello.node ?? '';
+    const epoch = hello.epoch ?? '';
+    if (this.#node !== undefined) throw new CellwallError('invalid_stream', 'a second hello');
+    if (node === '' || epoch === '' || node.length > 253 || epoch.length > 100)
+      throw new CellwallError('invalid_stream', 'hello needs a node (at most 253 characters) and an epoch (at most 100)');
+    this.#node = node;
+    this.#epoch = epoch;
+    this.#agents.joined(node, this);
+    const { writer } = this.#agents.store;
+    await writer.call('hello', node, epoch, JSON.stringify(hello));
+    // Asked after the hello, so behind everything that the stream before has left with the writer.
+    const committed = await writer.call('committed', node, epoch);
+    if (this.#ended) return;
+    this.#welcomed = true;
+    this.#call.write({
+      welcome: { committedEventIndex: committed, window: WINDOW, heartbeatMilliseconds: HEARTBEAT_MS, serverVersion: VERSION },
+    });
+    this.#agents.log.info({ node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed }, 'agent connected');
+  }
+
+  #takeFlows(data: Uint8Array): void {
+    if (!this.#node || !this.#welcomed) throw new CellwallError('invalid_stream', 'flows before welcome');
+    if (++this.#underWay > WINDOW) throw new CellwallError('invalid_stream', `more than ${WINDOW} batches under way`);
+    this.#agents.store.add({ stream: this.#number, node: this.#node, epoch: this.#epoch, data });
+  }
+
+  async #takeContainers(update: types.cellwall.v1.ContainersUpdate.$Properties): Promise<void> {
+    const facts = (update.upserted ?? []).map(toFacts);
+    const removed = (update.removed ?? []).map((id) => safe(id as number, 'a cgroup id'));
+    const complete = update.complete ?? false;
+    this.#containers.update(facts, removed, complete);
+    await this.#agents.store.writer.call('updateContainers', this.#node ?? '', this.#epoch, facts, removed, complete);
+    if (complete || this.#agents.rollout.outline(this.#containers) !== this.#outline) this.sendRuleSets();
+  }
+
+  async #takeApplied(node: string, applied: types.cellwall.v1.Applied.$Properties): Promise<void> {
+    const generation = safe((applied.generation ?? 0) as number, 'a generation');
+    const error = applied.error ?? '';
+    if (error !== '') this.#agents.log.error({ node, generation, error }, 'the node refused the newest policy');
+    await this.#agents.store.writer.call('applied', node, generation, error);
+  }
+
+  sendRuleSets(): void {
+    if (this.#ended || !this.#welcomed) return;
+    this.#outline = this.#agents.rollout.outline(this.#containers);
+    const ruleSets = this.#agents.rollout.ruleSets(this.#containers);
+    if (ruleSets) this.#call.write({ ruleSets });
+  }
+
+  acknowledge(sequence: number, committed: number): void {
+    this.#underWay--;
+    if (!this.#ended) this.#call.write({ acknowledge: { sequence, committedEventIndex: committed } });
+  }
+
+  refuse(message: string): void {
+    this.#fail(new CellwallError('invalid_batch', message));
+  }
+
+  replaced(): void {
+    this.#end(status.ABORTED, 'a newer stream of this node has taken over');
+  }
+
+  serverStops(): void {
+    this.#end(status.UNAVAILABLE, 'the server stops');
+  }
+
+  #watch(): void {
+    if (Date.now() - this.#heard > HEARTBEAT_MS * SILENT_HEARTBEATS) this.#end(status.DEADLINE_EXCEEDED, `nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
+  }
+
+  #fail(error: unknown): void {
+    const { code, message } = toPlain(error);
+    this.#agents.log.error({ node: this.#node, code }, message);
+    this.#end(ERRORS[code].grpc, message);
+  }
+
+  #end(code: number, details: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#watchdog);
+    this.#agents.left(this.#number, this.#node, this);
+    if (this.#node) this.#agents.log.info({ node: this.#node, reason: details || 'it closed the stream' }, 'agent disconnected');
+    if (code === status.OK) this.#call.end();
+    else this.#call.emit('error', { code, details });
+  }
+}

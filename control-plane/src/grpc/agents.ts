@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The streams that are connected, one for each node.
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { types } from '../ingest/wire.js';
+import type { Logger } from '../logger.js';
+import type { Rollout } from '../rollout/rollout.js';
+import type { Store } from '../store/store.js';
+import { AgentStream } from './agent_stream.js';
+import type { Frame } from './frames.js';
+
+export type AgentCall = ServerDuplexStream<Frame, types.cellwall.v1.StreamResponse.$Properties>;
+
+export class Agents {
+  readonly store: Store;
+  readonly rollout: Rollout;
+  readonly log: Logger;
+  readonly #streams = new Map<number, AgentStream>();
+  readonly #byNode = new Map<string, AgentStream>();
+  #next = 1;
+
+  constructor(store: Store, rollout: Rollout, log: Logger) {
+    this.store = store;
+    this.rollout = rollout;
+    this.log = log;
+    store.on('acknowledged', ({ stream, sequence, committed }) => this.#streams.get(stream)?.acknowledge(sequence, committed));
+    store.on('refused', ({ stream, message }) => this.#streams.get(stream)?.refuse(message));
+    rollout.on('changed', () => {
+      for (const stream of this.#byNode.values()) stream.sendRuleSets();
+    });
+  }
+
+  readonly accept = (call: AgentCall): void => {
+    const number = this.#next++;
+    this.#streams.set(number, new AgentStream(this, number, call));
+  };
+
+  /** An agent that was restarted is back before its old stream is known to be dead. */
+  joined(node: string, stream: AgentStream): void {
+    this.#byNode.get(node)?.replaced();
+    this.#byNode.set(node, stream);
+  }
+
+  left(number: number, node: string | undefined, stream: AgentStream): void {
+    this.#streams.delete(number);
+    if (node !== undefined && this.#byNode.get(node) === stream) this.#byNode.delete(node);
+  }
+
+  isConnected(node: string): boolean {
+    return this.#byNode.has(node);
+  }
+
+  get connected(): number {
+    return this.#byNode.size;
+  }
+
+  close(): void {
+    for (const stream of this.#streams.values()) stream.serverStops();
+  }
+}

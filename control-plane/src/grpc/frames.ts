@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The service by hand, so that flow batches pass as bytes: they are decoded on the writer's thread.
+import type { ServiceDefinition } from '@grpc/grpc-js';
+import { type types, v1 } from '../ingest/wire.js';
+
+export type Frame = { flows: Uint8Array } | { message: types.cellwall.v1.StreamRequest };
+type Response = types.cellwall.v1.StreamResponse.$Properties;
+
+/** Tag of StreamRequest.flows: field 2, length-delimited. */
+const FLOWS_TAG = (2 << 3) | 2;
+
+/** The bytes of the FlowBatch, when the message holds that and nothing else. */
+export function flowsOf(data: Uint8Array): Uint8Array | undefined {
+  if (data[0] !== FLOWS_TAG) return undefined;
+  let length = 0;
+  let at = 1;
+  for (let shift = 0; shift < 28; shift += 7) {
+    const byte = data[at++];
+    if (byte === undefined) return undefined;
+    length |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return at + length === data.length ? data.subarray(at) : undefined;
+  }
+  return undefined;
+}
+
+function readFrame(data: Buffer): Frame {
+  const flows = flowsOf(data);
+  return flows ? { flows } : { message: v1.StreamRequest.decode(data) };
+}
+
+export const AGENT_SERVICE = {
+  stream: {
+    path: '/cellwall.v1.AgentService/Stream',
+    requestStream: true,
+    responseStream: true,
+    requestSerialize: (frame: Frame) => Buffer.from('flows' in frame ? frame.flows : v1.StreamRequest.encode(frame.message).finish()),
+    requestDeserialize: readFrame,
+    responseSerialize: (response: Response) => Buffer.from(v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish()),
+    responseDeserialize: (data: Buffer) => v1.StreamResponse.decode(data),
+  },
+} as const satisfies ServiceDefinition;

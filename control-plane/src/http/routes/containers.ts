@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRoute, z } from '@hono/zod-openapi';
+import { displayName, timeText } from '../../flows/record.js';
+import type { Api, Context } from '../context.js';
+import { containerSchema, failures, json } from '../schemas.js';
+
+const route = createRoute({
+  method: 'get',
+  path: '/v1/containers',
+  summary: 'Containers that agents have seen',
+  request: {
+    query: z.object({
+      namespace: z.string().optional(),
+      pod: z.string().optional(),
+      name: z.string().optional(),
+      node: z.string().optional(),
+      gone: z.enum(['true', 'false']).default('false').openapi({ description: 'also those that are gone' }),
+    }),
+  },
+  responses: { 200: json(z.object({ containers: z.array(containerSchema) }), 'by namespace, pod and name'), ...failures },
+});
+
+interface Row {
+  node: string;
+  cgroupId: string;
+  namespace: string;
+  pod: string;
+  container: string;
+  image: string;
+  runtime: string;
+  runtimeId: string;
+  labels: string;
+  addresses: string;
+  firstUs: number;
+  lastUs: number;
+  goneUs: number | null;
+}
+
+export function containers(api: Api, { store, rollout }: Context): void {
+  api.openapi(route, async (c) => {
+    const wanted = c.req.valid('query');
+    const rows = (await store.reader.call('containers')) as unknown as Row[];
+    const found = rows.filter(
+      (row) =>
+        (wanted.gone === 'true' || row.goneUs === null) &&
+        (wanted.namespace ?? row.namespace) === row.namespace &&
+        (wanted.pod ?? row.pod) === row.pod &&
+        (wanted.name ?? row.container) === row.container &&
+        (wanted.node ?? row.node) === row.node,
+    );
+    return c.json({ containers: found.map(({ firstUs, lastUs, goneUs, ...row }) => {
+      const labels = JSON.parse(row.labels) as Record<string, string>;
+      return {
+        ...row,
+        name: displayName(row),
+        labels,
+        addresses: JSON.parse(row.addresses) as string[],
+        firstSeen: timeText(firstUs),
+        lastSeen: timeText(lastUs),
+        gone: goneUs === null ? null : timeText(goneUs),
+        policies: rollout.selecting({ namespace: row.namespace, pod: row.pod, name: row.container, labels }),
+      };
+    }) }, 200);
+  });
+}

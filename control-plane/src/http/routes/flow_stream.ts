@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRoute } from '@hono/zod-openapi';
+import { stream } from 'hono/streaming';
+import { parseFilter } from '../../flows/filter.js';
+import { toFlow } from '../../flows/record.js';
+import { type Api, type Context, nowUs } from '../context.js';
+import { flowFilterQuery } from '../schemas.js';
+
+const route = createRoute({
+  method: 'get',
+  path: '/v1/flows/stream',
+  summary: 'Flows as they are stored',
+  description: 'One JSON object per line, from now on. A slow reader gets all of them, later: they are read from the store.',
+  request: { query: flowFilterQuery },
+  responses: { 200: { description: 'flows without end', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } },
+});
+
+const CHUNK = 500;
+/** Also the time in which a reader that went away is noticed. */
+const IDLE_MS = 1000;
+
+export function flowStream(api: Api, { store, log }: Context): void {
+  // By hand: a typed route cannot answer with a stream.
+  api.openAPIRegistry.registerPath(route);
+  api.get(route.path, async (c) => {
+    const filter = parseFilter(c.req.query(), nowUs());
+    let position = await store.reader.call('position');
+    c.header('content-type', 'application/x-ndjson');
+    return stream(
+      c,
+      async (out) => {
+        while (!out.aborted && !out.closed) {
+          const committed = new Promise<void>((resolve) => {
+            const timer = setTimeout(done, IDLE_MS);
+            store.on('committed', done);
+            function done() {
+              clearTimeout(timer);
+              store.off('committed', done);
+              resolve();
+            }
+          });
+          const next = await store.reader.call('after', filter, position, CHUNK);
+          position = next.position;
+          if (next.flows.length > 0) await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
+          if (next.flows.length < CHUNK) await committed;
+        }
+      },
+      async (error) => log.error({ err: error }, 'a stream of flows broke'),
+    );
+  });
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Gauge, Registry } from 'prom-client';
+import type { Api, Context } from '../context.js';
+import { readStatus } from './status.js';
+
+export function metrics(api: Api, context: Context): void {
+  const registry = new Registry();
+  const gauge = (name: string, help: string, labelNames: string[] = []) => new Gauge({ name, help, labelNames, registers: [registry] });
+  const stored = gauge('cellwall_flows_stored', 'Flow records in the store.');
+  const lost = gauge('cellwall_flows_lost', 'Flow records that were made and are not stored.', ['reason']);
+  const connected = gauge('cellwall_agents_connected', 'Agents with a stream.');
+  const known = gauge('cellwall_nodes_known', 'Nodes that have ever said hello.');
+  const bytes = gauge('cellwall_store_bytes', 'Size of the store on disk.');
+  const writable = gauge('cellwall_store_writable', '1: flows can be stored; 0: see /v1/status.');
+  const generation = gauge('cellwall_policy_generation', 'Number of the policy set.');
+  api.get('/metrics', async (c) => {
+    const status = await readStatus(context);
+    stored.set(status.flows.stored);
+    for (const [reason, count] of Object.entries(status.lost)) lost.set({ reason }, count);
+    connected.set(status.nodes.connected);
+    known.set(status.nodes.known);
+    bytes.set(status.store.bytes);
+    writable.set(status.store.writable ? 1 : 0);
+    generation.set(status.generation);
+    return c.text(await registry.metrics(), 200, { 'content-type': registry.contentType });
+  });
+}

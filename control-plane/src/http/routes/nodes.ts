@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createRoute, z } from '@hono/zod-openapi';
+import { timeText } from '../../flows/record.js';
+import type { Api, Context } from '../context.js';
+import { sumLosses } from '../losses.js';
+import { failures, json, nodeSchema } from '../schemas.js';
+
+const route = createRoute({
+  method: 'get',
+  path: '/v1/nodes',
+  summary: 'Nodes, their kernels, what they enforce and what was lost',
+  responses: { 200: json(z.object({ nodes: z.array(nodeSchema) }), 'by name'), ...failures },
+});
+
+interface Row {
+  name: string;
+  epoch: string;
+  hello: string;
+  lastSeenUs: number;
+  appliedGeneration: number;
+  appliedError: string | null;
+  counters: string;
+  containers: number;
+  openFlows: number;
+  events: number;
+}
+
+interface Hello {
+  agentVersion?: string;
+  kernelRelease?: string;
+  architecture?: string;
+  attachPoint?: string;
+  abilities?: { name?: string; present?: boolean; consequence?: string }[];
+}
+
+export function nodes(api: Api, { store, rollout, agents }: Context): void {
+  api.openapi(route, async (c) => {
+    const rows = (await store.reader.call('nodes')) as unknown as Row[];
+    const losses = await store.reader.call('losses');
+    const list = rows.map((row) => {
+      const hello = JSON.parse(row.hello) as Hello;
+      const own = losses.filter((loss) => loss.node === row.name);
+      const lost = sumLosses(own);
+      return {
+        name: row.name,
+        epoch: row.epoch,
+        connected: agents.isConnected(row.name),
+        lastSeen: timeText(row.lastSeenUs),
+        agentVersion: hello.agentVersion ?? '',
+        kernel: hello.kernelRelease ?? '',
+        architecture: hello.architecture ?? '',
+        attachPoint: hello.attachPoint ?? '',
+        abilities: (hello.abilities ?? []).map((it) => ({ name: it.name ?? '', present: it.present ?? false, consequence: it.consequence ?? '' })),
+        generation: { wanted: rollout.generation, applied: row.appliedGeneration, error: row.appliedError },
+        containers: row.containers,
+        // Every event that was committed is stored or in a hole.
+        flows: { stored: row.events - lost.queueFull - lost.agentRestart, openNow: row.openFlows },
+        lost,
+        counters: JSON.parse(row.counters) as Record<string, number>,
+      };
+    });
+    return c.json({ nodes: list }, 200);
+  });
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+import { z } from '@hono/zod-openapi';
+import { ERRORS } from '../errors.js';
+
+const word = z.string().max(500).optional();
+
+/** Of /v1/flows and its stream; read further by flows/filter.ts. */
+export const flowFilterQuery = z.object({
+  container: word.openapi({ description: 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID' }),
+  pod: word,
+  namespace: word,
+  node: word,
+  from: word.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+  to: word.openapi({ description: 'as from' }),
+  verdict: word.openapi({ description: 'allowed, denied or audit' }),
+  direction: word.openapi({ description: 'egress or ingress' }),
+  protocol: word.openapi({ description: 'tcp, udp or a number' }),
+  end: word.openapi({ description: 'closed, denied, failed, reset or idle' }),
+  peer: word.openapi({ description: 'address, CIDR, address:port, [v6]:port or :port' }),
+});
+
+export const flowSchema = z
+  .object({
+    id: z.string(),
+    node: z.string(),
+    container: z.object({ name: z.string(), namespace: z.string(), pod: z.string(), container: z.string(), cgroupId: z.string(), image: z.string() }),
+    direction: z.string(),
+    protocol: z.string(),
+    start: z.string().nullable(),
+    end: z.string().nullable().openapi({ description: 'null: still open' }),
+    durationUs: z.number().nullable(),
+    local: z.object({ address: z.string(), port: z.number().nullable() }),
+    destination: z.object({ address: z.string(), port: z.number() }).openapi({ description: 'egress: as the container asked for it; ingress: the caller' }),
+    verdict: z.string(),
+    rule: z.object({ policy: z.string().nullable(), name: z.string(), generation: z.number(), display: z.string() }),
+    sentBytes: z.number().nullable(),
+    receivedBytes: z.number().nullable(),
+    sentPackets: z.number().nullable(),
+    receivedPackets: z.number().nullable(),
+    rttUs: z.number().nullable(),
+    retransmits: z.number(),
+    endReason: z.string(),
+    process: z.object({ id: z.number(), name: z.string() }).nullable(),
+    partial: z.boolean(),
+  })
+  .openapi('Flow');
+
+export const errorSchema = z
+  .object({
+    error: z.object({
+      code: z.enum(Object.keys(ERRORS) as [string, ...string[]]),
+      message: z.string(),
+      details: z.array(z.object({ where: z.string(), message: z.string() })).optional(),
+    }),
+  })
+  .openapi('Error');
+
+export const policySchema = z
+  .object({
+    key: z.string(),
+    namespace: z.string(),
+    name: z.string(),
+    mode: z.string(),
+    generation: z.number(),
+    createdAt: z.string(),
+    updatedAt: z.string(),
+    document: z.record(z.string(), z.unknown()),
+  })
+  .openapi('Policy');
+
+const lost = z.object({ ringFull: z.number(), queueFull: z.number(), agentRestart: z.number(), stateFull: z.number() });
+export const lostSchema = lost.openapi('Lost', { description: 'flow records which were made and are not stored, by reason' });
+
+export const nodeSchema = z
+  .object({
+    name: z.string(),
+    epoch: z.string(),
+    connected: z.boolean(),
+    lastSeen: z.string(),
+    agentVersion: z.string(),
+    kernel: z.string(),
+    architecture: z.string(),
+    attachPoint: z.string(),
+    abilities: z.array(z.object({ name: z.string(), present: z.boolean(), consequence: z.string() })),
+    generation: z.object({ wanted: z.number(), applied: z.number(), error: z.string().nullable() }),
+    containers: z.number(),
+    flows: z.object({ stored: z.number(), openNow: z.number() }),
+    lost: lostSchema,
+    counters: z.record(z.string(), z.number()),
+  })
+  .openapi('Node');
+
+export const containerSchema = z
+  .object({
+    node: z.string(),
+    cgroupId: z.string(),
+    name: z.string(),
+    namespace: z.string(),
+    pod: z.string(),
+    container: z.string(),
+    image: z.string(),
+    runtime: z.string(),
+    runtimeId: z.string(),
+    labels: z.record(z.string(), z.string()),
+    addresses: z.array(z.string()),
+    firstSeen: z.string(),
+    lastSeen: z.string(),
+    gone: z.string().nullable(),
+    policies: z.array(z.string()),
+  })
+  .openapi('Container');
+
+/** For the `responses` of a route. */
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { 'application/json': { schema } } });
+export const failures = { default: json(errorSchema, 'what went wrong, and where') };

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer as createTlsServer } from 'node:https';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type ServerType, serve } from '@hono/node-server';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Address, Tls } from '../config.js';
+import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import { VERSION } from '../version.js';
+import type { Context } from './context.js';
+import { containers } from './routes/containers.js';
+import { flowStream } from './routes/flow_stream.js';
+import { flows } from './routes/flows.js';
+import { metrics } from './routes/metrics.js';
+import { nodes } from './routes/nodes.js';
+import { policies } from './routes/policies.js';
+import { statusRoutes } from './routes/status.js';
+
+const LARGEST_BODY = 1 << 20;
+const ROUTES = [flows, flowStream, containers, nodes, policies, statusRoutes, metrics];
+
+const sameToken = (given: string, wanted: string): boolean => {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(given), hash(wanted));
+};
+
+export function createApi(context: Context, token: string | undefined): OpenAPIHono {
+  const api = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const details = result.error.issues.map((issue) => ({ where: issue.path.join('.'), message: issue.message }));
+      throw new CellwallError('invalid_filter', `the request was refused: ${details.map((it) => `${it.where}: ${it.message}`).join('; ')}`, details);
+    },
+  });
+  api.use(async (c, next) => {
+    const open = c.req.path === '/healthz' || c.req.path === '/readyz';
+    const given = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
+    if (token !== undefined && !open && (given === undefined || !sameToken(given, token)))
+      throw new CellwallError('unauthorized', 'a token is needed: send "Authorization: Bearer TOKEN" (CELLWALL_TOKEN for the CLI)');
+    await next();
+  });
+  api.use(bodyLimit({ maxSize: LARGEST_BODY, onError: () => { throw new CellwallError('too_large', `the body is larger than ${LARGEST_BODY} bytes; split it`); } }));
+  for (const add of ROUTES) add(api, context);
+  api.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'Cellwall', version: VERSION, description: 'What each container talked to, and what it may talk to.' },
+  });
+  api.notFound((c) => c.json({ error: { code: 'not_found', message: `there is no ${c.req.method} ${c.req.path}; /openapi.json lists what there is` } }, 404));
+  api.onError((error, c) => {
+    const { code, message, details } = toPlain(error);
+    if (code === 'internal') context.log.error({ err: error, path: c.req.path }, 'a request failed');
+    return c.json({ error: { code, message, ...(details.length > 0 && { details }) } }, ERRORS[code].http as ContentfulStatusCode);
+  });
+  return api;
+}
+
+export interface HttpServer {
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+export async function startHttp(listen: Address, tls: Tls | undefined, token: string | undefined, context: Context): Promise<HttpServer> {
+  const api = createApi(context, token);
+  const options = { fetch: api.fetch, hostname: listen.host, port: listen.port };
+  const server = await new Promise<ServerType>((resolve, reject) => {
+    const started = tls
+      ? serve({ ...options, createServer: createTlsServer, serverOptions: { cert: tls.cert, key: tls.key } }, () => resolve(started))
+      : serve({ ...options, createServer }, () => resolve(started));
+    started.on('error', (error: Error) => reject(new CellwallError('cannot_listen', `--http-listen ${listen.host}:${listen.port}: ${error.message}`)));
+  });
+  const { port } = server.address() as AddressInfo;
+  const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+  return {
+    address: `${tls ? 'https' : 'http'}://${host}:${port}`,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        // Streams of flows have no end of their own.
+        if ('closeAllConnections' in server) server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Policies, and which rule sets each node gets. Policies live here in memory as the store has them.
+import { createHash } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { CellwallError } from '../errors.js';
+import { encodeRuleSets } from '../ingest/encode.js';
+import { compile, type Policy, parsePolicies, policyKey, selects } from '../policy/index.js';
+import type { StoredPolicy } from '../store/state.js';
+import type { Store } from '../store/store.js';
+import type { NodeContainers } from './node_containers.js';
+
+export interface RuleSetsPayload {
+  readonly generation: number;
+  /** SHA-256 of payload. */
+  readonly digest: Buffer;
+  readonly payload: Uint8Array;
+}
+
+export interface Change {
+  readonly key: string;
+  readonly change: 'created' | 'updated' | 'unchanged' | 'deleted';
+}
+
+interface Known {
+  readonly policy: Policy;
+  readonly stored: StoredPolicy;
+}
+
+const keyOf = (combination: readonly number[]): string => combination.join(',');
+
+export class Rollout extends EventEmitter<{ changed: [] }> {
+  readonly #store: Store;
+  readonly #known = new Map<string, Known>();
+  readonly #numbers = new Map<string, number>();
+  #generation = 0;
+  /** Changes are made one after the other: each sees what the one before has done. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(store: Store) {
+    super();
+    this.#store = store;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  policies(): StoredPolicy[] {
+    return [...this.#known.values()].map((known) => known.stored).sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  selecting(container: Parameters<typeof selects>[1]): string[] {
+    return [...this.#known.values()].filter(({ policy }) => selects(policy, container)).map(({ stored }) => stored.key);
+  }
+
+  async load(): Promise<void> {
+    const { generation, policies } = await this.#store.writer.call('policies');
+    const parsed = policies.map((stored) => {
+      const policy = parsePolicies(stored.document, stored.key).policies[0];
+      if (!policy) throw new CellwallError('internal', `the stored policy ${stored.key} cannot be read by this version`);
+      return { policy, stored };
+    });
+    await this.#learnNumbers(parsed.map(({ policy }) => policy));
+    this.#known.clear();
+    for (const known of parsed) this.#known.set(known.stored.key, known);
+    this.#generation = generation;
+  }
+
+  /** Compilation must not wait for the writer, so it gets the numbers of all rules before. */
+  async #learnNumbers(policies: readonly Policy[]): Promise<void> {
+    const names = policies.flatMap((policy) =>
+      ['(default deny)', '(loopback)', ...policy.egress.map((rule) => rule.name)].map((rule) => [policyKey(policy), rule] as const),
+    );
+    const fresh = names.filter(([policy, rule]) => !this.#numbers.has(`${policy}\0${rule}`));
+    if (fresh.length === 0) return;
+    const numbers = await this.#store.writer.call('ruleNumbers', fresh);
+    fresh.forEach(([policy, rule], index) => this.#numbers.set(`${policy}\0${rule}`, numbers[index] as number));
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#queue.then(work);
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  /** All of the text or nothing of it. Throws invalid_policy with every problem that was found. */
+  apply(text: string, source: string, dryRun: boolean): Promise<{ applied: Change[]; generation: number }> {
+    const { policies, documents, problems } = parsePolicies(text, source);
+    if (problems.length > 0) throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
+    return this.#inTurn(async () => {
+      const put = policies.map((policy, index) => ({
+        key: policyKey(policy),
+        namespace: policy.namespace,
+        name: policy.name,
+        document: JSON.stringify(documents[index]),
+      }));
+      const applied = put.map(({ key, document }): Change => {
+        const before = this.#known.get(key)?.stored.document;
+        return { key, change: before === undefined ? 'created' : before === document ? 'unchanged' : 'updated' };
+      });
+      const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
+      if (dryRun || changed.length === 0) return { applied, generation: this.#generation };
+      await this.#store.writer.call('changePolicies', changed, []);
+      await this.load();
+      this.emit('changed');
+      return { applied, generation: this.#generation };
+    });
+  }
+
+  delete(key: string): Promise<number> {
+    return this.#inTurn(async () => {
+      if (!this.#known.has(key)) throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
+      await this.#store.writer.call('changePolicies', [], [key]);
+      await this.load();
+      this.emit('changed');
+      return this.#generation;
+    });
+  }
+
+  /** The combinations of policies that a node has to know: each alone, and those that select one of its containers. */
+  #combinations(policies: readonly Policy[], containers: NodeContainers): number[][] {
+    const found = new Map<string, number[]>(policies.map((_, index) => [String(index), [index]]));
+    for (const container of containers.all()) {
+      const combination = policies.flatMap((policy, index) => (selects(policy, container) ? [index] : []));
+      if (combination.length > 1) found.set(keyOf(combination), combination);
+    }
+    return [...found.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, combination]) => combination);
+  }
+
+  /** Which combinations, in short: when it changes, the node needs new rule sets. */
+  outline(containers: NodeContainers): string {
+    const policies = this.#sorted();
+    return `${this.#generation}:${this.#combinations(policies, containers).map(keyOf).join(';')}`;
+  }
+
+  #sorted(): Policy[] {
+    return [...this.#known.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, known]) => known.policy);
+  }
+
+  /** undefined: there has never been a policy. */
+  ruleSets(containers: NodeContainers): RuleSetsPayload | undefined {
+    if (this.#generation === 0) return undefined;
+    const policies = this.#sorted();
+    const compiled = compile({
+      generation: this.#generation,
+      policies,
+      combinations: this.#combinations(policies, containers),
+      ruleNumber: (policy, rule) => this.#numbers.get(`${policy}\0${rule}`) ?? 0,
+    });
+    const payload = encodeRuleSets(compiled);
+    return { generation: this.#generation, digest: createHash('sha256').update(payload).digest(), payload };
+  }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Append only: what is released here is never changed. `user_version` of a file is the number of steps it has seen.
+import type { Database } from 'better-sqlite3';
+
+export const STATE_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE policies (
+    key TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL,
+    generation INTEGER NOT NULL, created_us INTEGER NOT NULL, updated_us INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  -- Numbers stay when the policy goes: flows refer to them.
+  CREATE TABLE rules (id INTEGER PRIMARY KEY, policy TEXT NOT NULL, rule TEXT NOT NULL, UNIQUE (policy, rule));
+  CREATE TABLE nodes (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch TEXT NOT NULL, hello TEXT NOT NULL, last_seen_us INTEGER NOT NULL,
+    applied_generation INTEGER NOT NULL DEFAULT 0, applied_error TEXT, counters TEXT NOT NULL DEFAULT '{}'
+  );
+  CREATE TABLE containers (
+    id INTEGER PRIMARY KEY, node INTEGER NOT NULL, boot TEXT NOT NULL, cgroup INTEGER NOT NULL,
+    namespace TEXT NOT NULL DEFAULT '', pod TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '', image TEXT NOT NULL DEFAULT '',
+    runtime TEXT NOT NULL DEFAULT '', runtime_id TEXT NOT NULL DEFAULT '', path TEXT NOT NULL DEFAULT '',
+    labels TEXT NOT NULL DEFAULT '{}', addresses TEXT NOT NULL DEFAULT '[]',
+    first_us INTEGER NOT NULL, last_us INTEGER NOT NULL, gone_us INTEGER, listed INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (node, boot, cgroup)
+  );
+  CREATE INDEX containers_by_name ON containers (name);
+  CREATE TABLE strings (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+  -- A copy of what the day files know, for when they go.
+  CREATE TABLE committed (node TEXT NOT NULL, epoch TEXT NOT NULL, event INTEGER NOT NULL, PRIMARY KEY (node, epoch)) WITHOUT ROWID;
+  CREATE TABLE kernel_losses (
+    node TEXT NOT NULL, epoch TEXT NOT NULL, reason INTEGER NOT NULL, total INTEGER NOT NULL, PRIMARY KEY (node, epoch, reason)
+  ) WITHOUT ROWID;
+  CREATE TABLE open_flows (
+    id INTEGER PRIMARY KEY, node TEXT NOT NULL, cookie INTEGER NOT NULL, container INTEGER NOT NULL, end_us INTEGER NOT NULL,
+    duration INTEGER NOT NULL, kind INTEGER NOT NULL, local_high INTEGER NOT NULL, local_low INTEGER NOT NULL,
+    local_port INTEGER NOT NULL, remote_high INTEGER NOT NULL, remote_low INTEGER NOT NULL, remote_port INTEGER NOT NULL,
+    sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_packets INTEGER NOT NULL, received_packets INTEGER NOT NULL,
+    rtt INTEGER NOT NULL, retransmits INTEGER NOT NULL, rule INTEGER NOT NULL, generation INTEGER NOT NULL,
+    process INTEGER NOT NULL, process_name INTEGER NOT NULL
+  );
+  CREATE INDEX open_flows_by_node ON open_flows (node, cookie);
+  `,
+];
+
+export const DAY_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE flows (
+    id INTEGER PRIMARY KEY, container INTEGER NOT NULL, end_us INTEGER NOT NULL, duration INTEGER NOT NULL, kind INTEGER NOT NULL,
+    local_high INTEGER NOT NULL, local_low INTEGER NOT NULL, local_port INTEGER NOT NULL,
+    remote_high INTEGER NOT NULL, remote_low INTEGER NOT NULL, remote_port INTEGER NOT NULL,
+    sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_packets INTEGER NOT NULL, received_packets INTEGER NOT NULL,
+    rtt INTEGER NOT NULL, retransmits INTEGER NOT NULL, rule INTEGER NOT NULL, generation INTEGER NOT NULL,
+    process INTEGER NOT NULL, process_name INTEGER NOT NULL
+  );
+  CREATE INDEX flows_by_container ON flows (container, end_us);
+  -- event: the last one that is committed; flows: rows of the node in this file.
+  CREATE TABLE progress (
+    node TEXT NOT NULL, epoch TEXT NOT NULL, event INTEGER NOT NULL, flows INTEGER NOT NULL, PRIMARY KEY (node, epoch)
+  ) WITHOUT ROWID;
+  -- One for each commit: rows come nearly in the order of time, so that these find a time without an index on it.
+  CREATE TABLE spans (last_id INTEGER PRIMARY KEY, first_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL);
+  -- Events that were made and never came: first_event to last_event of (node, epoch).
+  CREATE TABLE losses (
+    node TEXT NOT NULL, epoch TEXT NOT NULL, reason INTEGER NOT NULL, first_event INTEGER NOT NULL, last_event INTEGER NOT NULL,
+    noticed_us INTEGER NOT NULL
+  );
+  `,
+];
+
+/** Brings a file up to date; a second time does nothing. */
+export function migrate(database: Database, migrations: readonly string[]): void {
+  const done = database.pragma('user_version', { simple: true }) as number;
+  if (done > migrations.length)
+    throw new Error(`${database.name} was written by a newer version of Cellwall; use that version`);
+  migrations.slice(done).forEach((sql, index) => {
+    database.transaction(() => {
+      database.exec(sql);
+      database.pragma(`user_version = ${done + index + 1}`);
+    })();
+  });
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the main thread and the storage threads say to each other.
+import type { PlainError } from '../errors.js';
+import type { Acknowledged, RawBatch } from './storage.js';
+
+export interface WorkerOptions {
+  readonly folder: string;
+  readonly retentionDays: number;
+  readonly maxBytes: number;
+}
+
+export type ToWorker =
+  | { type: 'batch'; batch: RawBatch }
+  | { type: 'call'; id: number; method: string; args: unknown[] }
+  | { type: 'close' };
+
+export type FromWorker =
+  | { type: 'committed'; acknowledged: Acknowledged[]; refused: { stream: number; message: string }[] }
+  | { type: 'result'; id: number; value: unknown }
+  | { type: 'error'; id: number; error: PlainError }
+  | { type: 'trouble'; message: string | null }
+  | { type: 'warning'; message: string }
+  | { type: 'closed' };

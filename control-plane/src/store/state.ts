@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// state.db: policies, nodes, containers, and the names that flow rows refer to by number.
+import { join } from 'node:path';
+import type { Database } from 'better-sqlite3';
+import type { DecodedFlows } from '../ingest/decode.js';
+import { pushRow } from './day_file.js';
+import { STATE_MIGRATIONS } from './migrations.js';
+import { openForWriting } from './open.js';
+
+export interface StoredPolicy {
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** JSON. */
+  readonly document: string;
+  readonly generation: number;
+  readonly createdUs: number;
+  readonly updatedUs: number;
+}
+
+export interface ContainerFacts {
+  readonly cgroupId: number;
+  readonly path: string;
+  readonly runtime: string;
+  readonly runtimeId: string;
+  readonly name: string;
+  readonly image: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly addresses: readonly string[];
+}
+
+const FIRST_RULE = 16;
+
+/** Cgroup ids are unique during a boot, which is the first part of an epoch. */
+function bootOf(epoch: string): string {
+  return epoch.split('.')[0] ?? epoch;
+}
+
+export class State {
+  readonly #database: Database;
+  readonly #containers = new Map<string, number>();
+  readonly #strings = new Map<string, number>();
+  readonly #openCookies = new Map<string, Set<number>>();
+
+  constructor(folder: string) {
+    this.#database = openForWriting(join(folder, 'state.db'), STATE_MIGRATIONS);
+    const open = this.#database.prepare('SELECT node, cookie FROM open_flows').all() as {
+      node: string;
+      cookie: number;
+    }[];
+    for (const { node, cookie } of open) this.#cookiesOf(node).add(cookie);
+  }
+
+  transaction<T>(work: () => T): T {
+    try {
+      return this.#database.transaction(work)();
+    } catch (error) {
+      // Numbers that were rolled back may be given to others.
+      this.#containers.clear();
+      this.#strings.clear();
+      throw error;
+    }
+  }
+
+  #nodeId(node: string, epoch: string, nowUs: number): number {
+    const row = this.#database
+      .prepare(
+        `INSERT INTO nodes (name, epoch, hello, last_seen_us) VALUES (?, ?, '{}', ?)
+         ON CONFLICT (name) DO UPDATE SET last_seen_us = excluded.last_seen_us RETURNING id`,
+      )
+      .get(node, epoch, nowUs) as { id: number };
+    return row.id;
+  }
+
+  /** The number of a container in flow rows; a container that nobody told of yet gets one without a name. */
+  containerId(node: string, epoch: string, cgroup: number, nowUs: number): number {
+    const key = `${node}\0${bootOf(epoch)}\0${cgroup}`;
+    const known = this.#containers.get(key);
+    if (known !== undefined) return known;
+    const row = this.#database
+      .prepare(
+        `INSERT INTO containers (node, boot, cgroup, first_us, last_us) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (node, boot, cgroup) DO UPDATE SET last_us = excluded.last_us RETURNING id`,
+      )
+      .get(this.#nodeId(node, epoch, nowUs), bootOf(epoch), cgroup, nowUs, nowUs) as { id: number };
+    this.#containers.set(key, row.id);
+    return row.id;
+  }
+
+  stringId(text: string): number {
+    const known = this.#strings.get(text);
+    if (known !== undefined) return known;
+    const row = this.#database
+      .prepare(
+        'INSERT INTO strings (text) VALUES (?) ON CONFLICT (text) DO UPDATE SET text = excluded.text RETURNING id',
+      )
+      .get(text) as { id: number };
+    this.#strings.set(text, row.id);
+    return row.id;
+  }
+
+  hello(node: string, epoch: string, hello: string, nowUs: number): void {
+    this.#nodeId(node, epoch, nowUs);
+    this.#database
+      .prepare('UPDATE nodes SET epoch = ?, hello = ?, last_seen_us = ? WHERE name = ?')
+      .run(epoch, hello, nowUs, node);
+  }
+
+  applied(node: string, generation: number, error: string, nowUs: number): void {
+    this.#database
+      .prepare('UPDATE nodes SET applied_generation = ?, applied_error = ?, last_seen_us = ? WHERE name = ?')
+      .run(generation, error === '' ? null : error, nowUs, node);
+  }
+
+  statistics(node: string, counters: string, nowUs: number): void {
+    this.#database.prepare('UPDATE nodes SET counters = ?, last_seen_us = ? WHERE name = ?').run(counters, nowUs, node);
+  }
+
+  updateContainers(
+    node: string,
+    epoch: string,
+    facts: readonly ContainerFacts[],
+    removed: readonly number[],
+    complete: boolean,
+    nowUs: number,
+  ): void {
+    if (complete) {
+      this.#database
+        .prepare('UPDATE containers SET gone_us = ? WHERE node = ? AND gone_us IS NULL AND listed = 1')
+        .run(nowUs, this.#nodeId(node, epoch, nowUs));
+    }
+    const update = this.#database.prepare(
+      `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
+        addresses = ?, last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
+    );
+    for (const it of facts) {
+      const id = this.containerId(node, epoch, it.cgroupId, nowUs);
+      update.run(
+        it.namespace,
+        it.pod,
+        it.name,
+        it.image,
+        it.runtime,
+        it.runtimeId,
+        it.path,
+        JSON.stringify(it.labels),
+        JSON.stringify(it.addresses),
+        nowUs,
+        id,
+      );
+    }
+    const gone = this.#database.prepare('UPDATE containers SET gone_us = ? WHERE id = ?');
+    for (const cgroup of removed) gone.run(nowUs, this.containerId(node, epoch, cgroup, nowUs));
+  }
+
+  committed(): { node: string; epoch: string; event: number }[] {
+    return this.#database.prepare('SELECT node, epoch, event FROM committed').all() as {
+      node: string;
+      epoch: string;
+      event: number;
+    }[];
+  }
+
+  setCommitted(node: string, epoch: string, event: number): void {
+    this.#database
+      .prepare(
+        'INSERT INTO committed (node, epoch, event) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET event = max(event, excluded.event)',
+      )
+      .run(node, epoch, event);
+  }
+
+  setKernelLoss(node: string, epoch: string, reason: number, total: number): void {
+    this.#database
+      .prepare(
+        'INSERT INTO kernel_losses (node, epoch, reason, total) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = max(total, excluded.total)',
+      )
+      .run(node, epoch, reason, total);
+  }
+
+  #cookiesOf(node: string): Set<number> {
+    const cookies = this.#openCookies.get(node) ?? new Set();
+    this.#openCookies.set(node, cookies);
+    return cookies;
+  }
+
+  /** Replaces what the node had open. */
+  setOpen(node: string, flows: DecodedFlows, containers: readonly number[], names: readonly number[]): void {
+    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
+    const insert = this.#database.prepare(
+      `INSERT INTO open_flows (node, cookie, container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low,
+        remote_port, sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name)
+       VALUES (${Array(22).fill('?').join(',')})`,
+    );
+    const cookies = new Set<number>();
+    for (let i = 0; i < flows.rows; i++) {
+      const values: unknown[] = [node, flows.cookies[i]];
+      pushRow(values, { containers, names }, flows, i);
+      insert.run(values);
+      cookies.add(flows.cookies[i] as number);
+    }
+    this.#openCookies.set(node, cookies);
+  }
+
+  /** Flows which have ended are not open any more. */
+  endOpen(node: string, flows: DecodedFlows, skip: number): void {
+    const cookies = this.#openCookies.get(node);
+    if (!cookies || cookies.size === 0) return;
+    const remove = this.#database.prepare('DELETE FROM open_flows WHERE node = ? AND cookie = ?');
+    for (let i = skip; i < flows.rows; i++) {
+      const cookie = flows.cookies[i] as number;
+      if (cookies.delete(cookie)) remove.run(node, cookie);
+    }
+  }
+
+  generation(): number {
+    const row = this.#database.prepare("SELECT value FROM settings WHERE name = 'generation'").get() as
+      | { value: string }
+      | undefined;
+    return row ? Number(row.value) : 0;
+  }
+
+  setGeneration(generation: number): void {
+    this.#database
+      .prepare(
+        "INSERT INTO settings (name, value) VALUES ('generation', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+      )
+      .run(String(generation));
+  }
+
+  policies(): StoredPolicy[] {
+    return this.#database
+      .prepare(
+        'SELECT key, namespace, name, document, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
+      )
+      .all() as StoredPolicy[];
+  }
+
+  putPolicy(policy: Omit<StoredPolicy, 'createdUs' | 'updatedUs'>, nowUs: number): void {
+    this.#database
+      .prepare(
+        `INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET document = excluded.document, generation = excluded.generation, updated_us = excluded.updated_us`,
+      )
+      .run(policy.key, policy.namespace, policy.name, policy.document, policy.generation, nowUs, nowUs);
+  }
+
+  deletePolicy(key: string): boolean {
+    return this.#database.prepare('DELETE FROM policies WHERE key = ?').run(key).changes > 0;
+  }
+
+  ruleNumber(policy: string, rule: string): number {
+    const found = this.#database.prepare('SELECT id FROM rules WHERE policy = ? AND rule = ?').get(policy, rule) as
+      | { id: number }
+      | undefined;
+    if (found) return found.id;
+    const row = this.#database
+      .prepare(
+        'INSERT INTO rules (id, policy, rule) VALUES ((SELECT max(?, coalesce(max(id), 0) + 1) FROM rules), ?, ?) RETURNING id',
+      )
+      .get(FIRST_RULE, policy, rule) as { id: number };
+    return row.id;
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All writing, on one thread. A commit writes names first, then day files, then copies: a crash between them leaves rows out
+// that were not acknowledged, and never rows without names.
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { CellwallError } from '../errors.js';
+import { type DecodedBatch, decodeBatch } from '../ingest/decode.js';
+import { DayFile, type NewRows } from './day_file.js';
+import { isCorrupt, setAside } from './open.js';
+import { State } from './state.js';
+
+export interface RawBatch {
+  /** Of the server's own numbering of streams. */
+  readonly stream: number;
+  readonly node: string;
+  readonly epoch: string;
+  /** A serialized FlowBatch. */
+  readonly data: Uint8Array;
+}
+
+export interface Acknowledged {
+  readonly stream: number;
+  readonly sequence: number;
+  readonly committed: number;
+}
+
+export interface CommitResult {
+  readonly acknowledged: Acknowledged[];
+  readonly refused: { stream: number; message: string }[];
+}
+
+export interface StorageOptions {
+  readonly folder: string;
+  readonly retentionDays: number;
+  readonly maxBytes: number;
+  readonly warn: (message: string) => void;
+}
+
+const DAY_FILE = /^flows-(\d{4}-\d{2}-\d{2})\.db$/;
+const DAY_MS = 86_400_000;
+
+export function dayOf(us: number): string {
+  return new Date(us / 1000).toISOString().slice(0, 10);
+}
+
+export function dayPath(folder: string, day: string): string {
+  return join(folder, `flows-${day}.db`);
+}
+
+export function listDays(folder: string): string[] {
+  return readdirSync(folder)
+    .flatMap((name) => DAY_FILE.exec(name)?.[1] ?? [])
+    .sort();
+}
+
+export function bytesOf(file: string): number {
+  return ['', '-wal', '-shm'].reduce(
+    (sum, suffix) => sum + (statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
+}
+
+interface Prepared extends NewRows {
+  readonly stream: number;
+  readonly batch: DecodedBatch;
+}
+
+export class Storage {
+  readonly state: State;
+  readonly #options: StorageOptions;
+  readonly #days = new Map<string, DayFile>();
+  readonly #committed = new Map<string, number>();
+
+  constructor(options: StorageOptions) {
+    this.#options = options;
+    this.state = new State(options.folder);
+    for (const { node, epoch, event } of this.state.committed()) this.#advance(node, epoch, event);
+    // The newest two hold the last progress of every node that is alive.
+    for (const day of listDays(options.folder).slice(-2)) {
+      for (const { node, epoch, event } of this.#day(day, Date.now() * 1000).progress())
+        this.#advance(node, epoch, event);
+    }
+  }
+
+  committed(node: string, epoch: string): number {
+    return this.#committed.get(`${node}\0${epoch}`) ?? 0;
+  }
+
+  #advance(node: string, epoch: string, event: number): void {
+    const key = `${node}\0${epoch}`;
+    this.#committed.set(key, Math.max(this.#committed.get(key) ?? 0, event));
+  }
+
+  #day(day: string, nowUs: number): DayFile {
+    const open = this.#days.get(day);
+    if (open) return open;
+    const file = dayPath(this.#options.folder, day);
+    let opened: DayFile;
+    try {
+      opened = new DayFile(file, day);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      this.#quarantine(day, nowUs);
+      opened = new DayFile(file, day);
+    }
+    this.#days.set(day, opened);
+    for (const old of [...this.#days.keys()].sort().slice(0, -3)) {
+      this.#days.get(old)?.close();
+      this.#days.delete(old);
+    }
+    return opened;
+  }
+
+  #quarantine(day: string, nowUs: number): void {
+    this.#days.get(day)?.close();
+    this.#days.delete(day);
+    const aside = setAside(dayPath(this.#options.folder, day), nowUs);
+    this.#options.warn(`the flows of ${day} are damaged: set aside as ${aside}, a new file was begun`);
+  }
+
+  /** Everything of the batches is on disk when it returns; on an error, the same batches can be given again. */
+  commit(raw: readonly RawBatch[], nowUs: number): CommitResult {
+    const result: CommitResult = { acknowledged: [], refused: [] };
+    const prepared = this.state.transaction(() => this.#prepare(raw, result, nowUs));
+    const byDay = new Map<string, Prepared[]>();
+    for (const it of prepared) {
+      if (it.batch.firstEventIndex === 0) continue;
+      const day = dayOf(it.flows && it.skip < it.flows.rows ? (it.flows.endUs[it.skip] as number) : nowUs);
+      byDay.set(day, [...(byDay.get(day) ?? []), it]);
+    }
+    for (const [day, batches] of byDay) {
+      this.#commitDay(day, batches, nowUs);
+      for (const { node, epoch, committed } of batches) this.#advance(node, epoch, committed);
+    }
+    this.state.transaction(() => {
+      for (const it of prepared) this.#commitState(it);
+    });
+    for (const it of prepared)
+      result.acknowledged.push({
+        stream: it.stream,
+        sequence: it.batch.sequence,
+        committed: this.committed(it.node, it.epoch),
+      });
+    return result;
+  }
+
+  #commitDay(day: string, batches: readonly NewRows[], nowUs: number): void {
+    try {
+      this.#day(day, nowUs).commit(batches, nowUs);
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      this.#quarantine(day, nowUs);
+      this.#day(day, nowUs).commit(batches, nowUs);
+    }
+  }
+
+  #prepare(raw: readonly RawBatch[], result: CommitResult, nowUs: number): Prepared[] {
+    const prepared: Prepared[] = [];
+    // Several batches of a node can be in one commit.
+    const reached = new Map<string, number>();
+    for (const { stream, node, epoch, data } of raw) {
+      try {
+        const batch = decodeBatch(data);
+        const key = `${node}\0${epoch}`;
+        const one = this.#prepareOne(
+          stream,
+          node,
+          epoch,
+          batch,
+          reached.get(key) ?? this.committed(node, epoch),
+          nowUs,
+        );
+        reached.set(key, one.committed);
+        prepared.push(one);
+      } catch (error) {
+        if (!(error instanceof CellwallError)) throw error;
+        result.refused.push({ stream, message: error.message });
+      }
+    }
+    return prepared;
+  }
+
+  #prepareOne(
+    stream: number,
+    node: string,
+    epoch: string,
+    batch: DecodedBatch,
+    before: number,
+    nowUs: number,
+  ): Prepared {
+    const first = batch.firstEventIndex;
+    const rows = batch.ended?.rows ?? 0;
+    const skip = first > 0 ? Math.min(Math.max(before + 1 - first, 0), rows) : rows;
+    const hole = first > before + 1 ? { first: before + 1, last: first - 1, reason: batch.holeReason } : undefined;
+    const flows = batch.ended;
+    return {
+      stream,
+      node,
+      epoch,
+      batch,
+      flows,
+      skip,
+      hole,
+      committed: first > 0 ? Math.max(before, first + rows - 1) : before,
+      containers: flows?.cgroups.map((cgroup) => this.state.containerId(node, epoch, cgroup, nowUs)) ?? [],
+      names: flows?.strings.map((text) => this.state.stringId(text)) ?? [],
+    };
+  }
+
+  #commitState(it: Prepared): void {
+    const { node, epoch, batch } = it;
+    if (batch.firstEventIndex > 0) this.state.setCommitted(node, epoch, it.committed);
+    for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total);
+    if (it.flows) this.state.endOpen(node, it.flows, it.skip);
+    if (!batch.open) return;
+    const { flows } = batch.open;
+    const containers = flows.cgroups.map((cgroup) =>
+      this.state.containerId(node, epoch, cgroup, batch.open?.timeUs ?? 0),
+    );
+    const names = flows.strings.map((text) => this.state.stringId(text));
+    this.state.setOpen(node, flows, containers, names);
+  }
+
+  /** Unlinks days that are too old, and the oldest ones while there is too much; never today. */
+  retire(nowUs: number): string[] {
+    const { folder, retentionDays, maxBytes } = this.#options;
+    const oldest = dayOf(nowUs - retentionDays * DAY_MS * 1000);
+    const days = listDays(folder).filter((day) => day !== dayOf(nowUs));
+    let bytes = listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
+    const gone: string[] = [];
+    for (const day of days) {
+      if (day >= oldest && bytes <= maxBytes) break;
+      bytes -= bytesOf(dayPath(folder, day));
+      this.#days.get(day)?.close();
+      this.#days.delete(day);
+      for (const suffix of ['', '-wal', '-shm']) {
+        const file = dayPath(folder, day) + suffix;
+        if (existsSync(file)) rmSync(file);
+      }
+      gone.push(day);
+    }
+    return gone;
+  }
+
+  /** For tests of a full disk. */
+  limitPages(day: string, pages: number): void {
+    this.#day(day, Date.now() * 1000).limitPages(pages);
+  }
+
+  close(): void {
+    for (const day of this.#days.values()) day.close();
+    this.state.close();
+  }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The store as the rest of the server sees it: two threads, and a lock on the folder.
+import { EventEmitter } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { CellwallError } from '../errors.js';
+import type { Logger } from '../logger.js';
+import { FolderLock } from './lock.js';
+import type { FromWorker, WorkerOptions } from './protocol.js';
+import type { Reading } from './reading.js';
+import type { Acknowledged, RawBatch } from './storage.js';
+import { WorkerClient } from './worker_client.js';
+import type { WriterMethods } from './writer_calls.js';
+
+type ReaderMethods = Pick<Reading, 'flows' | 'openFlows' | 'position' | 'after' | 'containers' | 'nodes' | 'losses' | 'summary'>;
+
+interface StoreEvents {
+  acknowledged: [Acknowledged];
+  refused: [{ stream: number; message: string }];
+  committed: [];
+  failed: [Error];
+}
+
+export class Store extends EventEmitter<StoreEvents> {
+  readonly writer: WorkerClient<WriterMethods>;
+  readonly reader: WorkerClient<ReaderMethods>;
+  readonly #lock: FolderLock;
+  readonly #log: Logger;
+  #trouble: string | null = null;
+
+  /** Errors: the folder cannot be made, or is in use by another server. */
+  constructor(options: WorkerOptions, log: Logger) {
+    super();
+    this.#log = log;
+    try {
+      mkdirSync(options.folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new CellwallError('invalid_option', `--data ${options.folder}: ${(error as Error).message}`);
+    }
+    this.#lock = new FolderLock(options.folder);
+    const fail = (error: Error) => this.emit('failed', error);
+    this.writer = new WorkerClient('./writer.js', options, (message) => this.#receive(message), fail);
+    this.reader = new WorkerClient('./reader.js', options, () => {}, fail);
+  }
+
+  /** Why flows cannot be stored now; null: they can. */
+  get trouble(): string | null {
+    return this.#trouble;
+  }
+
+  add(batch: RawBatch): void {
+    this.writer.post({ type: 'batch', batch });
+  }
+
+  #receive(message: FromWorker): void {
+    if (message.type === 'committed') {
+      for (const one of message.acknowledged) this.emit('acknowledged', one);
+      for (const one of message.refused) this.emit('refused', one);
+      this.emit('committed');
+    } else if (message.type === 'trouble') {
+      if (message.message !== null && this.#trouble === null) this.#log.error(message.message);
+      if (message.message === null) this.#log.info('flows are stored again');
+      this.#trouble = message.message;
+    } else if (message.type === 'warning') {
+      this.#log.warn(message.message);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.reader.close();
+    await this.writer.close();
+    this.#lock[Symbol.dispose]();
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+import { CellwallError } from '../errors.js';
+import { isOutOfSpace } from './open.js';
+import type { ContainerFacts, StoredPolicy } from './state.js';
+import type { Storage } from './storage.js';
+
+/** Writes other than flows. Each is one transaction. */
+export interface WriterMethods {
+  committed(node: string, epoch: string): number;
+  hello(node: string, epoch: string, hello: string): void;
+  applied(node: string, generation: number, error: string): void;
+  statistics(node: string, counters: string): void;
+  updateContainers(
+    node: string,
+    epoch: string,
+    facts: readonly ContainerFacts[],
+    removed: readonly number[],
+    complete: boolean,
+  ): void;
+  policies(): { generation: number; policies: StoredPolicy[] };
+  /** Puts and deletes together, as one new generation; returns it. */
+  changePolicies(
+    put: readonly { key: string; namespace: string; name: string; document: string }[],
+    remove: readonly string[],
+  ): number;
+  ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
+}
+
+export class WriterCalls {
+  readonly #storage: Storage;
+
+  constructor(storage: Storage) {
+    this.#storage = storage;
+  }
+
+  run(method: string, args: unknown[], nowUs: number): unknown {
+    const methods = this.#methods(nowUs) as unknown as Record<string, (...args: unknown[]) => unknown>;
+    const run = methods[method];
+    if (!run) throw new Error(`the writer has no method ${method}`);
+    try {
+      return this.#storage.state.transaction(() => run(...args));
+    } catch (error) {
+      if (!isOutOfSpace(error)) throw error;
+      throw new CellwallError(
+        'store_unavailable',
+        `nothing was changed: ${(error as Error).message}; make room on the disk of the data folder`,
+      );
+    }
+  }
+
+  #methods(nowUs: number): WriterMethods {
+    const { state } = this.#storage;
+    return {
+      committed: (node, epoch) => this.#storage.committed(node, epoch),
+      hello: (node, epoch, hello) => state.hello(node, epoch, hello, nowUs),
+      applied: (node, generation, error) => state.applied(node, generation, error, nowUs),
+      statistics: (node, counters) => state.statistics(node, counters, nowUs),
+      updateContainers: (node, epoch, facts, removed, complete) =>
+        state.updateContainers(node, epoch, facts, removed, complete, nowUs),
+      policies: () => ({ generation: state.generation(), policies: state.policies() }),
+      changePolicies: (put, remove) => {
+        const generation = state.generation() + 1;
+        state.setGeneration(generation);
+        for (const policy of put) state.putPolicy({ ...policy, generation }, nowUs);
+        for (const key of remove) state.deletePolicy(key);
+        return generation;
+      },
+      ruleNumbers: (rules) => rules.map(([policy, rule]) => state.ruleNumber(policy, rule)),
+    };
+  }
+}
