@@ -23,14 +23,23 @@ export const flowSchema = z
   .object({
     id: z.string(),
     node: z.string(),
-    container: z.object({ name: z.string(), namespace: z.string(), pod: z.string(), container: z.string(), cgroupId: z.string(), image: z.string() }),
+    container: z.object({
+      name: z.string(),
+      namespace: z.string(),
+      pod: z.string(),
+      container: z.string(),
+      cgroupId: z.string(),
+      image: z.string(),
+    }),
     direction: z.string(),
     protocol: z.string(),
     start: z.string().nullable(),
     end: z.string().nullable().openapi({ description: 'null: still open' }),
     durationUs: z.number().nullable(),
     local: z.object({ address: z.string(), port: z.number().nullable() }),
-    destination: z.object({ address: z.string(), port: z.number() }).openapi({ description: 'egress: as the container asked for it; ingress: the caller' }),
+    destination: z
+      .object({ address: z.string(), port: z.number() })
+      .openapi({ description: 'egress: as the container asked for it; ingress: the caller' }),
     verdict: z.string(),
     rule: z.object({ policy: z.string().nullable(), name: z.string(), generation: z.number(), display: z.string() }),
     sentBytes: z.number().nullable(),
@@ -69,7 +78,9 @@ export const policySchema = z
   .openapi('Policy');
 
 const lost = z.object({ ringFull: z.number(), queueFull: z.number(), agentRestart: z.number(), stateFull: z.number() });
-export const lostSchema = lost.openapi('Lost', { description: 'flow records which were made and are not stored, by reason' });
+export const lostSchema = lost.openapi('Lost', {
+  description: 'flow records which were made and are not stored, by reason',
+});
 
 export const nodeSchema = z
   .object({
@@ -111,5 +122,8 @@ export const containerSchema = z
   .openapi('Container');
 
 /** For the `responses` of a route. */
-export const json = <T extends z.ZodType>(schema: T, description: string) => ({ description, content: { 'application/json': { schema } } });
+export const json = <T extends z.ZodType>(schema: T, description: string) => ({
+  description,
+  content: { 'application/json': { schema } },
+});
 export const failures = { default: json(errorSchema, 'what went wrong, and where') };

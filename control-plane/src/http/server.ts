@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { createServer as createTlsServer } from 'node:https';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
@@ -32,27 +32,58 @@ export function createApi(context: Context, token: string | undefined): OpenAPIH
     defaultHook: (result) => {
       if (result.success) return;
       const details = result.error.issues.map((issue) => ({ where: issue.path.join('.'), message: issue.message }));
-      throw new CellwallError('invalid_filter', `the request was refused: ${details.map((it) => `${it.where}: ${it.message}`).join('; ')}`, details);
+      throw new CellwallError(
+        'invalid_filter',
+        `the request was refused: ${details.map((it) => `${it.where}: ${it.message}`).join('; ')}`,
+        details,
+      );
     },
   });
   api.use(async (c, next) => {
     const open = c.req.path === '/healthz' || c.req.path === '/readyz';
     const given = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
     if (token !== undefined && !open && (given === undefined || !sameToken(given, token)))
-      throw new CellwallError('unauthorized', 'a token is needed: send "Authorization: Bearer TOKEN" (CELLWALL_TOKEN for the CLI)');
+      throw new CellwallError(
+        'unauthorized',
+        'a token is needed: send "Authorization: Bearer TOKEN" (CELLWALL_TOKEN for the CLI)',
+      );
     await next();
   });
-  api.use(bodyLimit({ maxSize: LARGEST_BODY, onError: () => { throw new CellwallError('too_large', `the body is larger than ${LARGEST_BODY} bytes; split it`); } }));
+  api.use(
+    bodyLimit({
+      maxSize: LARGEST_BODY,
+      onError: () => {
+        throw new CellwallError('too_large', `the body is larger than ${LARGEST_BODY} bytes; split it`);
+      },
+    }),
+  );
   for (const add of ROUTES) add(api, context);
   api.doc31('/openapi.json', {
     openapi: '3.1.0',
-    info: { title: 'Cellwall', version: VERSION, description: 'What each container talked to, and what it may talk to.' },
+    info: {
+      title: 'Cellwall',
+      version: VERSION,
+      description: 'What each container talked to, and what it may talk to.',
+    },
   });
-  api.notFound((c) => c.json({ error: { code: 'not_found', message: `there is no ${c.req.method} ${c.req.path}; /openapi.json lists what there is` } }, 404));
+  api.notFound((c) =>
+    c.json(
+      {
+        error: {
+          code: 'not_found',
+          message: `there is no ${c.req.method} ${c.req.path}; /openapi.json lists what there is`,
+        },
+      },
+      404,
+    ),
+  );
   api.onError((error, c) => {
     const { code, message, details } = toPlain(error);
     if (code === 'internal') context.log.error({ err: error, path: c.req.path }, 'a request failed');
-    return c.json({ error: { code, message, ...(details.length > 0 && { details }) } }, ERRORS[code].http as ContentfulStatusCode);
+    return c.json(
+      { error: { code, message, ...(details.length > 0 && { details }) } },
+      ERRORS[code].http as ContentfulStatusCode,
+    );
   });
   return api;
 }
@@ -62,14 +93,23 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export async function startHttp(listen: Address, tls: Tls | undefined, token: string | undefined, context: Context): Promise<HttpServer> {
+export async function startHttp(
+  listen: Address,
+  tls: Tls | undefined,
+  token: string | undefined,
+  context: Context,
+): Promise<HttpServer> {
   const api = createApi(context, token);
   const options = { fetch: api.fetch, hostname: listen.host, port: listen.port };
   const server = await new Promise<ServerType>((resolve, reject) => {
     const started = tls
-      ? serve({ ...options, createServer: createTlsServer, serverOptions: { cert: tls.cert, key: tls.key } }, () => resolve(started))
+      ? serve({ ...options, createServer: createTlsServer, serverOptions: { cert: tls.cert, key: tls.key } }, () =>
+          resolve(started),
+        )
       : serve({ ...options, createServer }, () => resolve(started));
-    started.on('error', (error: Error) => reject(new CellwallError('cannot_listen', `--http-listen ${listen.host}:${listen.port}: ${error.message}`)));
+    started.on('error', (error: Error) =>
+      reject(new CellwallError('cannot_listen', `--http-listen ${listen.host}:${listen.port}: ${error.message}`)),
+    );
   });
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;

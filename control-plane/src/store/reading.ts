@@ -113,7 +113,8 @@ export class Reading {
     at: Cursor | null,
   ): StoredFlow[] {
     const database = this.#day(day);
-    if (!database || !this.#mayHold(database, filter)) return [];
+    const range = database && this.#range(database, filter);
+    if (!database || !range) return [];
     const conditions = flowConditions(filter);
     if (containers && containers.length <= MOST_BY_INDEX) {
       const rows = containers.flatMap((id) => this.#byContainer(database, id, conditions, limit, at));
@@ -122,15 +123,15 @@ export class Reading {
         .sort((a, b) => b.endUs - a.endUs || b.id - a.id)
         .slice(0, limit);
     }
-    return this.#byArrival(database, containers, conditions, limit, at).map((row) => toStored(day, row));
+    return this.#byArrival(database, range, containers, conditions, limit, at).map((row) => toStored(day, row));
   }
 
-  #mayHold(database: Database, filter: Filter): boolean {
-    const span = database.prepare('SELECT first_us, last_us FROM span').get() as
-      | { first_us: number; last_us: number }
-      | undefined;
-    if (!span) return false;
-    return (filter.fromUs ?? 0) <= span.last_us && (filter.toUs ?? span.first_us) >= span.first_us;
+  /** Where the rows of a span of time are. undefined: there are none. */
+  #range(database: Database, filter: Filter): { first: number; last: number } | undefined {
+    const range = database
+      .prepare('SELECT min(first_id) AS first, max(last_id) AS last FROM spans WHERE last_us >= ? AND first_us <= ?')
+      .get(filter.fromUs ?? 0, filter.toUs ?? Number.MAX_SAFE_INTEGER) as { first: number | null; last: number | null };
+    return range.first === null || range.last === null ? undefined : { first: range.first, last: range.last };
   }
 
   #byContainer(database: Database, container: number, given: Conditions, limit: number, at: Cursor | null): FlowRow[] {
@@ -149,13 +150,14 @@ export class Reading {
 
   #byArrival(
     database: Database,
+    range: { first: number; last: number },
     containers: number[] | undefined,
     given: Conditions,
     limit: number,
     at: Cursor | null,
   ): FlowRow[] {
-    const sql = [...given.sql];
-    const values: unknown[] = [...given.values];
+    const sql = ['f.id BETWEEN ? AND ?', ...given.sql];
+    const values: unknown[] = [range.first, range.last, ...given.values];
     if (containers) {
       sql.push('+f.container IN (SELECT value FROM json_each(?))');
       values.push(JSON.stringify(containers));
@@ -244,11 +246,24 @@ export class Reading {
         `SELECT n.name, n.epoch, n.hello, n.last_seen_us AS lastSeenUs, n.applied_generation AS appliedGeneration,
           n.applied_error AS appliedError, n.counters,
           (SELECT count(*) FROM containers c WHERE c.node = n.id AND c.gone_us IS NULL AND c.listed = 1) AS containers,
-          (SELECT count(*) FROM open_flows o WHERE o.node = n.name) AS openFlows,
-          (SELECT coalesce(sum(event), 0) FROM committed m WHERE m.node = n.name) AS events
+          (SELECT count(*) FROM open_flows o WHERE o.node = n.name) AS openFlows
          FROM nodes n ORDER BY n.name`,
       )
       .all() as Record<string, unknown>[];
+  }
+
+  /** Rows that are kept, by node. */
+  stored(): { node: string; flows: number }[] {
+    return listDays(this.#folder).flatMap((day) =>
+      this.#guard(
+        day,
+        () =>
+          (this.#day(day)?.prepare('SELECT node, sum(flows) AS flows FROM progress GROUP BY node').all() ?? []) as {
+            node: string;
+            flows: number;
+          }[],
+      ),
+    );
   }
 
   /** Lost flow records by node and reason. */
@@ -272,17 +287,12 @@ export class Reading {
 
   summary(): { days: number; oldestDay: string | null; bytes: number; flows: number } {
     const days = listDays(this.#folder);
-    const flows = days.map((day) =>
-      this.#guard(day, () => [
-        (this.#day(day)?.prepare('SELECT flows FROM span').pluck().get() as number | undefined) ?? 0,
-      ]),
-    );
     const bytes = days.reduce((sum, day) => sum + bytesOf(dayPath(this.#folder, day)), bytesOf(this.#stateFile));
     return {
       days: days.length,
       oldestDay: days[0] ?? null,
       bytes,
-      flows: flows.flat().reduce((sum, count) => sum + count, 0),
+      flows: this.stored().reduce((sum, { flows }) => sum + flows, 0),
     };
   }
 

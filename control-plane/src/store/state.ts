@@ -33,6 +33,8 @@ export interface ContainerFacts {
 }
 
 const FIRST_RULE = 16;
+/** Processes choose their names: at this many the cache begins anew. */
+const MOST_CACHED_STRINGS = 65_536;
 
 /** Cgroup ids are unique during a boot, which is the first part of an epoch. */
 function bootOf(epoch: string): string {
@@ -44,9 +46,15 @@ export class State {
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
   readonly #openCookies = new Map<string, Set<number>>();
+  readonly #kernelLosses = new Map<string, number>();
 
   constructor(folder: string) {
     this.#database = openForWriting(join(folder, 'state.db'), STATE_MIGRATIONS);
+    this.#reload();
+  }
+
+  #reload(): void {
+    for (const cache of [this.#containers, this.#strings, this.#openCookies, this.#kernelLosses]) cache.clear();
     const open = this.#database.prepare('SELECT node, cookie FROM open_flows').all() as {
       node: string;
       cookie: number;
@@ -59,8 +67,7 @@ export class State {
       return this.#database.transaction(work)();
     } catch (error) {
       // Numbers that were rolled back may be given to others.
-      this.#containers.clear();
-      this.#strings.clear();
+      this.#reload();
       throw error;
     }
   }
@@ -93,6 +100,7 @@ export class State {
   stringId(text: string): number {
     const known = this.#strings.get(text);
     if (known !== undefined) return known;
+    if (this.#strings.size >= MOST_CACHED_STRINGS) this.#strings.clear();
     const row = this.#database
       .prepare(
         'INSERT INTO strings (text) VALUES (?) ON CONFLICT (text) DO UPDATE SET text = excluded.text RETURNING id',
@@ -104,9 +112,22 @@ export class State {
 
   hello(node: string, epoch: string, hello: string, nowUs: number): void {
     this.#nodeId(node, epoch, nowUs);
+    const before = this.#database.prepare('SELECT epoch FROM nodes WHERE name = ?').get(node) as { epoch: string };
+    if (bootOf(before.epoch) !== bootOf(epoch)) this.#endBoot(node, nowUs);
     this.#database
       .prepare('UPDATE nodes SET epoch = ?, hello = ?, last_seen_us = ? WHERE name = ?')
       .run(epoch, hello, nowUs, node);
+  }
+
+  /** Nothing outlives a boot of its node. */
+  #endBoot(node: string, nowUs: number): void {
+    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
+    this.#openCookies.delete(node);
+    this.#database
+      .prepare(
+        'UPDATE containers SET gone_us = ? WHERE gone_us IS NULL AND node = (SELECT id FROM nodes WHERE name = ?)',
+      )
+      .run(nowUs, node);
   }
 
   applied(node: string, generation: number, error: string, nowUs: number): void {
@@ -173,6 +194,9 @@ export class State {
   }
 
   setKernelLoss(node: string, epoch: string, reason: number, total: number): void {
+    const key = `${node}\0${epoch}\0${reason}`;
+    if (total <= (this.#kernelLosses.get(key) ?? 0)) return;
+    this.#kernelLosses.set(key, total);
     this.#database
       .prepare(
         'INSERT INTO kernel_losses (node, epoch, reason, total) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = max(total, excluded.total)',

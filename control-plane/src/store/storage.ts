@@ -38,7 +38,9 @@ export interface StorageOptions {
 }
 
 const DAY_FILE = /^flows-(\d{4}-\d{2}-\d{2})\.db$/;
-const DAY_MS = 86_400_000;
+const DAY_US = 86_400e6;
+/** Wrong clocks do not make files: what is older, or from the future, goes into the file of today. */
+const OLDEST_DAYS = 7;
 
 export function dayOf(us: number): string {
   return new Date(us / 1000).toISOString().slice(0, 10);
@@ -66,6 +68,20 @@ interface Prepared extends NewRows {
   readonly batch: DecodedBatch;
 }
 
+/** Batches in their order, so that no file knows of an event whose predecessors still wait for another file. */
+function runsOfDays(prepared: readonly Prepared[], nowUs: number): [string, Prepared[]][] {
+  const runs: [string, Prepared[]][] = [];
+  for (const it of prepared) {
+    if (it.batch.firstEventIndex === 0) continue;
+    const firstUs = it.flows && it.skip < it.flows.rows ? (it.flows.endUs[it.skip] as number) : nowUs;
+    const day = dayOf(firstUs > nowUs || firstUs < nowUs - OLDEST_DAYS * DAY_US ? nowUs : firstUs);
+    const last = runs.at(-1);
+    if (last?.[0] === day) last[1].push(it);
+    else runs.push([day, [it]]);
+  }
+  return runs;
+}
+
 export class Storage {
   readonly state: State;
   readonly #options: StorageOptions;
@@ -76,8 +92,7 @@ export class Storage {
     this.#options = options;
     this.state = new State(options.folder);
     for (const { node, epoch, event } of this.state.committed()) this.#advance(node, epoch, event);
-    // The newest two hold the last progress of every node that is alive.
-    for (const day of listDays(options.folder).slice(-2)) {
+    for (const day of listDays(options.folder)) {
       for (const { node, epoch, event } of this.#day(day, Date.now() * 1000).progress())
         this.#advance(node, epoch, event);
     }
@@ -101,7 +116,7 @@ export class Storage {
       opened = new DayFile(file, day);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
-      this.#quarantine(day, nowUs);
+      this.quarantine(day, nowUs);
       opened = new DayFile(file, day);
     }
     this.#days.set(day, opened);
@@ -112,7 +127,8 @@ export class Storage {
     return opened;
   }
 
-  #quarantine(day: string, nowUs: number): void {
+  quarantine(day: string, nowUs: number): void {
+    this.#saveProgress();
     this.#days.get(day)?.close();
     this.#days.delete(day);
     const aside = setAside(dayPath(this.#options.folder, day), nowUs);
@@ -123,15 +139,9 @@ export class Storage {
   commit(raw: readonly RawBatch[], nowUs: number): CommitResult {
     const result: CommitResult = { acknowledged: [], refused: [] };
     const prepared = this.state.transaction(() => this.#prepare(raw, result, nowUs));
-    const byDay = new Map<string, Prepared[]>();
-    for (const it of prepared) {
-      if (it.batch.firstEventIndex === 0) continue;
-      const day = dayOf(it.flows && it.skip < it.flows.rows ? (it.flows.endUs[it.skip] as number) : nowUs);
-      byDay.set(day, [...(byDay.get(day) ?? []), it]);
-    }
-    for (const [day, batches] of byDay) {
-      this.#commitDay(day, batches, nowUs);
-      for (const { node, epoch, committed } of batches) this.#advance(node, epoch, committed);
+    for (const [day, run] of runsOfDays(prepared, nowUs)) {
+      this.#commitDay(day, run, nowUs);
+      for (const { node, epoch, committed } of run) this.#advance(node, epoch, committed);
     }
     this.state.transaction(() => {
       for (const it of prepared) this.#commitState(it);
@@ -150,7 +160,7 @@ export class Storage {
       this.#day(day, nowUs).commit(batches, nowUs);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
-      this.#quarantine(day, nowUs);
+      this.quarantine(day, nowUs);
       this.#day(day, nowUs).commit(batches, nowUs);
     }
   }
@@ -210,7 +220,6 @@ export class Storage {
 
   #commitState(it: Prepared): void {
     const { node, epoch, batch } = it;
-    if (batch.firstEventIndex > 0) this.state.setCommitted(node, epoch, it.committed);
     for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total);
     if (it.flows) this.state.endOpen(node, it.flows, it.skip);
     if (!batch.open) return;
@@ -222,13 +231,24 @@ export class Storage {
     this.state.setOpen(node, flows, containers, names);
   }
 
+  /** For when day files go, which know it first. */
+  #saveProgress(): void {
+    this.state.transaction(() => {
+      for (const [key, event] of this.#committed) {
+        const [node = '', epoch = ''] = key.split('\0');
+        this.state.setCommitted(node, epoch, event);
+      }
+    });
+  }
+
   /** Unlinks days that are too old, and the oldest ones while there is too much; never today. */
   retire(nowUs: number): string[] {
     const { folder, retentionDays, maxBytes } = this.#options;
-    const oldest = dayOf(nowUs - retentionDays * DAY_MS * 1000);
+    const oldest = dayOf(nowUs - retentionDays * DAY_US);
     const days = listDays(folder).filter((day) => day !== dayOf(nowUs));
     let bytes = listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
     const gone: string[] = [];
+    this.#saveProgress();
     for (const day of days) {
       if (day >= oldest && bytes <= maxBytes) break;
       bytes -= bytesOf(dayPath(folder, day));
@@ -249,6 +269,7 @@ export class Storage {
   }
 
   close(): void {
+    this.#saveProgress();
     for (const day of this.#days.values()) day.close();
     this.state.close();
   }

@@ -12,7 +12,10 @@ import type { Acknowledged, RawBatch } from './storage.js';
 import { WorkerClient } from './worker_client.js';
 import type { WriterMethods } from './writer_calls.js';
 
-type ReaderMethods = Pick<Reading, 'flows' | 'openFlows' | 'position' | 'after' | 'containers' | 'nodes' | 'losses' | 'summary'>;
+type ReaderMethods = Pick<
+  Reading,
+  'flows' | 'openFlows' | 'position' | 'after' | 'containers' | 'nodes' | 'losses' | 'stored' | 'summary'
+>;
 
 interface StoreEvents {
   acknowledged: [Acknowledged];

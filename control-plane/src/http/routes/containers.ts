@@ -17,7 +17,10 @@ const route = createRoute({
       gone: z.enum(['true', 'false']).default('false').openapi({ description: 'also those that are gone' }),
     }),
   },
-  responses: { 200: json(z.object({ containers: z.array(containerSchema) }), 'by namespace, pod and name'), ...failures },
+  responses: {
+    200: json(z.object({ containers: z.array(containerSchema) }), 'by namespace, pod and name'),
+    ...failures,
+  },
 });
 
 interface Row {
@@ -48,18 +51,23 @@ export function containers(api: Api, { store, rollout }: Context): void {
         (wanted.name ?? row.container) === row.container &&
         (wanted.node ?? row.node) === row.node,
     );
-    return c.json({ containers: found.map(({ firstUs, lastUs, goneUs, ...row }) => {
-      const labels = JSON.parse(row.labels) as Record<string, string>;
-      return {
-        ...row,
-        name: displayName(row),
-        labels,
-        addresses: JSON.parse(row.addresses) as string[],
-        firstSeen: timeText(firstUs),
-        lastSeen: timeText(lastUs),
-        gone: goneUs === null ? null : timeText(goneUs),
-        policies: rollout.selecting({ namespace: row.namespace, pod: row.pod, name: row.container, labels }),
-      };
-    }) }, 200);
+    return c.json(
+      {
+        containers: found.map(({ firstUs, lastUs, goneUs, ...row }) => {
+          const labels = JSON.parse(row.labels) as Record<string, string>;
+          return {
+            ...row,
+            name: displayName(row),
+            labels,
+            addresses: JSON.parse(row.addresses) as string[],
+            firstSeen: timeText(firstUs),
+            lastSeen: timeText(lastUs),
+            gone: goneUs === null ? null : timeText(goneUs),
+            policies: rollout.selecting({ namespace: row.namespace, pod: row.pod, name: row.container, labels }),
+          };
+        }),
+      },
+      200,
+    );
   });
 }

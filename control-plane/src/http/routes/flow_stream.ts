@@ -10,9 +10,12 @@ const route = createRoute({
   method: 'get',
   path: '/v1/flows/stream',
   summary: 'Flows as they are stored',
-  description: 'One JSON object per line, from now on. A slow reader gets all of them, later: they are read from the store.',
+  description:
+    'One JSON object per line, from now on. A slow reader gets all of them, later: they are read from the store.',
   request: { query: flowFilterQuery },
-  responses: { 200: { description: 'flows without end', content: { 'application/x-ndjson': { schema: { type: 'string' } } } } },
+  responses: {
+    200: { description: 'flows without end', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
+  },
 });
 
 const CHUNK = 500;
@@ -41,7 +44,8 @@ export function flowStream(api: Api, { store, log }: Context): void {
           });
           const next = await store.reader.call('after', filter, position, CHUNK);
           position = next.position;
-          if (next.flows.length > 0) await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
+          if (next.flows.length > 0)
+            await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
           if (next.flows.length < CHUNK) await committed;
         }
       },

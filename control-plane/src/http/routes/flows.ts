@@ -18,7 +18,10 @@ const route = createRoute({
       cursor: z.string().max(200).optional().openapi({ description: 'nextCursor of the page before' }),
     }),
   },
-  responses: { 200: json(z.object({ flows: z.array(flowSchema), nextCursor: z.string().nullable() }), 'a page'), ...failures },
+  responses: {
+    200: json(z.object({ flows: z.array(flowSchema), nextCursor: z.string().nullable() }), 'a page'),
+    ...failures,
+  },
 });
 
 export function flows(api: Api, { store }: Context): void {
@@ -28,7 +31,12 @@ export function flows(api: Api, { store }: Context): void {
     const stillOpen = open === 'exclude' || cursor ? [] : await store.reader.call('openFlows', filter, limit);
     const room = limit - stillOpen.length;
     const page =
-      open === 'only' || room <= 0 ? { flows: [], next: null } : await store.reader.call('flows', filter, room, cursor ? readCursor(cursor) : null);
-    return c.json({ flows: [...stillOpen, ...page.flows].map(toFlow), nextCursor: page.next && writeCursor(page.next) }, 200);
+      open === 'only' || room <= 0
+        ? { flows: [], next: null }
+        : await store.reader.call('flows', filter, room, cursor ? readCursor(cursor) : null);
+    return c.json(
+      { flows: [...stillOpen, ...page.flows].map(toFlow), nextCursor: page.next && writeCursor(page.next) },
+      200,
+    );
   });
 }

@@ -5,7 +5,8 @@ import { readStatus } from './status.js';
 
 export function metrics(api: Api, context: Context): void {
   const registry = new Registry();
-  const gauge = (name: string, help: string, labelNames: string[] = []) => new Gauge({ name, help, labelNames, registers: [registry] });
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
   const stored = gauge('cellwall_flows_stored', 'Flow records in the store.');
   const lost = gauge('cellwall_flows_lost', 'Flow records that were made and are not stored.', ['reason']);
   const connected = gauge('cellwall_agents_connected', 'Agents with a stream.');

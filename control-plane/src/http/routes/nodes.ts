@@ -22,7 +22,6 @@ interface Row {
   counters: string;
   containers: number;
   openFlows: number;
-  events: number;
 }
 
 interface Hello {
@@ -36,11 +35,12 @@ interface Hello {
 export function nodes(api: Api, { store, rollout, agents }: Context): void {
   api.openapi(route, async (c) => {
     const rows = (await store.reader.call('nodes')) as unknown as Row[];
-    const losses = await store.reader.call('losses');
+    const [losses, stored] = await Promise.all([store.reader.call('losses'), store.reader.call('stored')]);
     const list = rows.map((row) => {
       const hello = JSON.parse(row.hello) as Hello;
       const own = losses.filter((loss) => loss.node === row.name);
       const lost = sumLosses(own);
+      const kept = stored.filter((it) => it.node === row.name).reduce((sum, { flows }) => sum + flows, 0);
       return {
         name: row.name,
         epoch: row.epoch,
@@ -50,11 +50,14 @@ export function nodes(api: Api, { store, rollout, agents }: Context): void {
         kernel: hello.kernelRelease ?? '',
         architecture: hello.architecture ?? '',
         attachPoint: hello.attachPoint ?? '',
-        abilities: (hello.abilities ?? []).map((it) => ({ name: it.name ?? '', present: it.present ?? false, consequence: it.consequence ?? '' })),
+        abilities: (hello.abilities ?? []).map((it) => ({
+          name: it.name ?? '',
+          present: it.present ?? false,
+          consequence: it.consequence ?? '',
+        })),
         generation: { wanted: rollout.generation, applied: row.appliedGeneration, error: row.appliedError },
         containers: row.containers,
-        // Every event that was committed is stored or in a hole.
-        flows: { stored: row.events - lost.queueFull - lost.agentRestart, openNow: row.openFlows },
+        flows: { stored: kept, openNow: row.openFlows },
         lost,
         counters: JSON.parse(row.counters) as Record<string, number>,
       };

@@ -15,7 +15,10 @@ const list = createRoute({
   method: 'get',
   path: '/v1/policies',
   summary: 'All policies',
-  responses: { 200: json(z.object({ policies: z.array(policySchema), generation: z.number() }), 'by key'), ...failures },
+  responses: {
+    200: json(z.object({ policies: z.array(policySchema), generation: z.number() }), 'by key'),
+    ...failures,
+  },
 });
 const get = createRoute({
   method: 'get',
@@ -29,11 +32,23 @@ const put = createRoute({
   path: '/v1/policies',
   summary: 'Create or replace policies: all that the body holds, or none',
   request: {
-    query: z.object({ dryRun: z.enum(['true', 'false']).default('false'), source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }) }),
-    body: { required: true, content: { 'application/yaml': { schema: { type: 'string' } }, 'application/json': { schema: { type: 'object' } } } },
+    query: z.object({
+      dryRun: z.enum(['true', 'false']).default('false'),
+      source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }),
+    }),
+    body: {
+      required: true,
+      content: {
+        'application/yaml': { schema: { type: 'string' } },
+        'application/json': { schema: { type: 'object' } },
+      },
+    },
   },
   responses: {
-    200: json(z.object({ applied: z.array(z.object({ key: z.string(), change: z.string() })), generation: z.number() }), 'what was done'),
+    200: json(
+      z.object({ applied: z.array(z.object({ key: z.string(), change: z.string() })), generation: z.number() }),
+      'what was done',
+    ),
     ...failures,
   },
 });
@@ -59,7 +74,8 @@ function show(stored: StoredPolicy) {
   };
 }
 
-const keyOf = ({ namespace, name }: { namespace: string; name: string }) => (namespace === '-' ? name : `${namespace}/${name}`);
+const keyOf = ({ namespace, name }: { namespace: string; name: string }) =>
+  namespace === '-' ? name : `${namespace}/${name}`;
 
 export function policies(api: Api, { rollout, log }: Context): void {
   api.openapi(list, (c) => c.json({ policies: rollout.policies().map(show), generation: rollout.generation }, 200));

@@ -16,7 +16,14 @@ const status = createRoute({
         version: z.string(),
         startedAt: z.string(),
         generation: z.number(),
-        store: z.object({ folder: z.string(), days: z.number(), bytes: z.number(), oldestDay: z.string().nullable(), writable: z.boolean(), error: z.string().nullable() }),
+        store: z.object({
+          folder: z.string(),
+          days: z.number(),
+          bytes: z.number(),
+          oldestDay: z.string().nullable(),
+          writable: z.boolean(),
+          error: z.string().nullable(),
+        }),
         nodes: z.object({ connected: z.number(), known: z.number() }),
         flows: z.object({ stored: z.number() }),
         lost: lostSchema,
@@ -28,7 +35,11 @@ const status = createRoute({
 });
 
 export async function readStatus({ store, rollout, agents, dataFolder, startedUs }: Context) {
-  const [summary, losses, nodes] = await Promise.all([store.reader.call('summary'), store.reader.call('losses'), store.reader.call('nodes')]);
+  const [summary, losses, nodes] = await Promise.all([
+    store.reader.call('summary'),
+    store.reader.call('losses'),
+    store.reader.call('nodes'),
+  ]);
   return {
     version: VERSION,
     startedAt: timeText(startedUs),
@@ -51,5 +62,7 @@ export function statusRoutes(api: Api, context: Context): void {
   api.openapi(status, async (c) => c.json(await readStatus(context), 200));
   // Alive: the process answers. Ready: it can take flows.
   api.get('/healthz', (c) => c.text('ok\n'));
-  api.get('/readyz', (c) => (context.store.trouble === null ? c.text('ok\n') : c.text(`${context.store.trouble}\n`, 503)));
+  api.get('/readyz', (c) =>
+    context.store.trouble === null ? c.text('ok\n') : c.text(`${context.store.trouble}\n`, 503),
+  );
 }
