@@ -130,6 +130,7 @@ Result<void> LoadedKernel::adopt_maps() {
 }
 
 void LoadedKernel::configure(const AttachPoint& point) {
+  const KernelFeatures features = probe_features();
   auto& maps = skeleton_->maps;
   if (!adopted_) {
     bpf_map__set_max_entries(maps.cw_events, std::bit_ceil(options_.ring_bytes));
@@ -138,11 +139,11 @@ void LoadedKernel::configure(const AttachPoint& point) {
   }
   skeleton_->rodata->cw_attach_id = point.id;
   skeleton_->rodata->cw_attach_level = point.level;
-  skeleton_->rodata->cw_plain_loads = kernel_has_plain_loads() && !options_.force_fallback;
+  skeleton_->rodata->cw_plain_loads = features.plain_loads && !options_.force_fallback;
   skeleton_->rodata->cw_slot_mask = bpf_map__max_entries(maps.cw_slots) - 1;
   skeleton_->rodata->cw_udp_idle_ns = static_cast<uint64_t>(std::chrono::nanoseconds(options_.udp_idle).count());
   skeleton_->rodata->cw_wake_bytes = bpf_map__max_entries(maps.cw_events) / 4;
-  if (!kernel_has_cgroup_tracepoints()) {
+  if (!features.cgroup_tracepoints) {
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_rmdir, false);
   }

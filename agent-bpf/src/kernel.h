@@ -21,7 +21,7 @@ namespace cellwall {
 struct KernelOptions {
   std::string cgroup;         // absolute path of a cgroup v2 directory, never the root of the hierarchy
   std::string pin_directory;  // on a bpffs; made when missing
-  uint32_t ring_bytes = 4 << 20;       // full: events are lost and counted (ring_full)
+  uint32_t ring_bytes = 1 << 20;       // mapped twice into resident memory; full: events are lost and counted (ring_full)
   uint32_t flow_slots = 16384;         // power of two; a busy slot: the flow is kept beside its socket
   uint32_t udp_peers = 65536;          // full: conversations are judged, not recorded (peers_full)
   uint32_t policy_containers = 8192;   // full: the generation is refused, the old one stays

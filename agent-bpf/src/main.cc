@@ -15,6 +15,8 @@ int run(const cellwall::Config& config) {
     cellwall::log(cellwall::LogLevel::kError, agent.error().message);
     return 1;
   }
+  // What loading has freed (the kernel's type information, the programs) goes back to the kernel.
+  malloc_trim(0);
   (*agent)->run();
   return 0;
 }

@@ -16,12 +16,6 @@
 namespace cellwall {
 namespace {
 
-// In the kernel's BTF; false also where there is none.
-bool kernel_has_type(const char* name, uint32_t kind) {
-  static const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), btf__free);
-  return types && btf__find_by_name_kind(types.get(), name, kind) > 0;
-}
-
 bool has_capability(int capability) {
   __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   __user_cap_data_struct data[2] = {};
@@ -56,11 +50,17 @@ void add_options(List& list, const KernelOptions& options) {
 
 }  // namespace
 
-bool kernel_has_plain_loads() { return kernel_has_type("bpf_rdonly_cast", BTF_KIND_FUNC); }
-
-bool kernel_has_cgroup_tracepoints() { return kernel_has_type("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF); }
+KernelFeatures probe_features() {
+  const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), btf__free);
+  if (!types) return {};
+  const auto has = [&](const char* name, uint32_t kind) { return btf__find_by_name_kind(types.get(), name, kind) > 0; };
+  return {.plain_loads = has("bpf_rdonly_cast", BTF_KIND_FUNC),
+          .cgroup_tracepoints = has("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF),
+          .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC)};
+}
 
 std::vector<Ability> probe_abilities(const KernelOptions& options) {
+  const KernelFeatures features = probe_features();
   List list;
   list.add("capabilities", may_load(), true,
            "programs cannot be loaded; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
@@ -75,11 +75,11 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
            "events cannot leave the kernel; use Linux 5.15 or newer");
   list.add("programs run by system call", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) == 1, true,
            "UDP conversations would never end; use Linux 5.15 or newer");
-  list.add("iterator over open files", kernel_has_type("bpf_iter_task_file", BTF_KIND_FUNC), true,
+  list.add("iterator over open files", features.task_file_iterator, true,
            "open connections cannot be listed; use Linux 5.15 or newer");
-  list.add("cgroup births and deaths", kernel_has_cgroup_tracepoints(), false,
+  list.add("cgroup births and deaths", features.cgroup_tracepoints, false,
            "new containers are found by reading the cgroup tree each 30 s, so their policy starts late");
-  list.add("plain loads from sockets", kernel_has_plain_loads(), false,
+  list.add("plain loads from sockets", features.plain_loads, false,
            "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain loads)");
   return list.take();
 }

@@ -3,7 +3,13 @@
 
 namespace cellwall {
 
-bool kernel_has_plain_loads();         // bpf_rdonly_cast
-bool kernel_has_cgroup_tracepoints();  // typed tracepoints of cgroup births and deaths
+struct KernelFeatures {
+  bool plain_loads = false;          // bpf_rdonly_cast
+  bool cgroup_tracepoints = false;   // typed tracepoints of cgroup births and deaths
+  bool task_file_iterator = false;
+};
+
+// Reads the kernel's own type information: 5 MB, so ask once and keep the answer.
+KernelFeatures probe_features();
 
 }  // namespace cellwall
