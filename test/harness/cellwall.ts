@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The real server, agent and command line, as processes.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Flow } from '../../control-plane/src/flows/record.js';
+import { ROOT } from './root.js';
+import { Background, tryRun, until } from './run.js';
+
+export const CLI = join(ROOT, 'dist/control-plane/src/cli/main.js');
+export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
+
+export class ServerProcess {
+  readonly process: Background;
+  readonly grpc: string;
+  readonly http: string;
+
+  private constructor(process: Background, grpc: string, http: string) {
+    this.process = process;
+    this.grpc = grpc;
+    this.http = http;
+  }
+
+  static async start(data: string, log: string, options: { grpc?: string; http?: string; extra?: readonly string[] } = {}): Promise<ServerProcess> {
+    const { grpc = '127.0.0.1:0', http = '127.0.0.1:0', extra = [] } = options;
+    const before = existsSync(log) ? readFileSync(log, 'utf8').length : 0;
+    const process = new Background('node', [CLI, 'server', '--data', data, '--grpc-listen', grpc, '--http-listen', http, ...extra], log);
+    const listening = await until('the server listens', () => {
+      const lines = readFileSync(log, 'utf8').slice(before).split('\n');
+      if (!process.running) throw new Error(lines.slice(-3).join('\n'));
+      return lines.find((line) => line.includes('"msg":"listening"'));
+    });
+    const said = JSON.parse(listening) as { grpc: string; http: string };
+    return new ServerProcess(process, said.grpc, said.http);
+  }
+
+  /** Runs the command line against this server. */
+  cli(...args: string[]): { code: number; stdout: string; stderr: string } {
+    return tryRun('node', [CLI, ...args, '--server', this.http]);
+  }
+
+  async get<T>(path: string): Promise<T> {
+    const response = await fetch(new URL(path, this.http));
+    if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  /** Every flow that matches, page after page. */
+  async allFlows(query = ''): Promise<Flow[]> {
+    const flows: Flow[] = [];
+    let cursor: string | null = null;
+    do {
+      const page: { flows: Flow[]; nextCursor: string | null } = await this.get(`/v1/flows?limit=1000&${query}${cursor ? `&cursor=${cursor}` : ''}`);
+      flows.push(...page.flows);
+      cursor = page.nextCursor;
+    } while (cursor);
+    return flows;
+  }
+}
+
+export interface AgentOptions {
+  readonly cgroup: string;
+  readonly pins: string;
+  readonly server: string;
+  readonly criSocket: string;
+  readonly state: string;
+  readonly node: string;
+  readonly log: string;
+  readonly extra?: readonly string[];
+}
+
+export function startAgent(options: AgentOptions): Background {
+  const args = [
+    '--cgroup', options.cgroup, '--pin-directory', options.pins, '--server', options.server, '--cri-socket', options.criSocket,
+    '--state-directory', options.state, '--node', options.node, ...(options.extra ?? []),
+  ];
+  return new Background(AGENT, args, options.log);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The images of the lab: a real web server, a real database, and the test programs.
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ROOT } from './root.js';
+import type { ImageRecipe } from './rootfs.js';
+
+export const CACHE = join(ROOT, 'build/images');
+const WORKLOADS = join(ROOT, 'build/workloads');
+
+function postgresFolder(): string {
+  const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
+  if (!versions[0]) throw new Error("PostgreSQL is missing; 'make setup' installs it");
+  return versions[0];
+}
+
+const NGINX_CONF = `
+daemon off;
+user www-data;
+error_log stderr;
+pid /run/nginx.pid;
+events {}
+http {
+  access_log off;
+  client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
+  uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
+  server { listen 80; listen [::]:80; location / { return 200 "shop\\n"; } }
+}
+`;
+
+const startDatabase = (folder: string) => `#!/bin/sh
+set -e
+mkdir -p /var/lib/postgresql/data /var/run/postgresql /dev/shm
+chown -R postgres:postgres /var/lib/postgresql /var/run/postgresql
+chmod 700 /var/lib/postgresql/data
+chmod 1777 /tmp
+exec su postgres -s /bin/sh -c '
+  ${folder}/bin/initdb -D /var/lib/postgresql/data -A trust -U postgres --no-locale -E UTF8 --no-sync >/dev/null &&
+  echo "host all all all trust" >> /var/lib/postgresql/data/pg_hba.conf &&
+  exec ${folder}/bin/postgres -D /var/lib/postgresql/data -c listen_addresses="*" -c fsync=off -c timezone=UTC -c log_timezone=UTC'
+`;
+
+const CLIENT_PROGRAMS = (version: string) => ['/bin/busybox', `/usr/lib/postgresql/${version}/bin/psql`];
+
+export function pauseImage(): ImageRecipe {
+  return { name: 'localhost/pause:1', programs: [join(WORKLOADS, 'pause')], command: [join(WORKLOADS, 'pause')] };
+}
+
+/** nginx, a database client and the test programs. */
+export function webImage(): ImageRecipe {
+  const version = postgresFolder();
+  return {
+    name: 'localhost/web:1',
+    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx', join(WORKLOADS, 'connector'), join(WORKLOADS, 'sink')],
+    texts: { '/etc/nginx/nginx.conf': NGINX_CONF, '/var/log/nginx/.keep': '', '/var/lib/nginx/.keep': '' },
+    command: ['/usr/sbin/nginx', '-c', '/etc/nginx/nginx.conf'],
+  };
+}
+
+/** PostgreSQL. */
+export function databaseImage(): ImageRecipe {
+  const version = postgresFolder();
+  const folder = `/usr/lib/postgresql/${version}`;
+  const objects = ['dict_snowball.so', 'plpgsql.so'].map((name) => `${folder}/lib/${name}`);
+  return {
+    name: 'localhost/db:1',
+    programs: [...CLIENT_PROGRAMS(version), `${folder}/bin/postgres`, `${folder}/bin/initdb`, join(WORKLOADS, 'connector'), join(WORKLOADS, 'sink')],
+    files: [...objects, `/usr/share/postgresql/${version}`, '/usr/share/zoneinfo/UTC', '/usr/share/zoneinfo/Etc/UTC'],
+    texts: { '/start-database': startDatabase(folder) },
+    command: ['/bin/sh', '/start-database'],
+  };
+}
+
+export const psqlPath = (): string => `/usr/lib/postgresql/${postgresFolder()}/bin/psql`;
+export const connectorPath = (): string => join(WORKLOADS, 'connector');
+export const sinkPath = (): string => join(WORKLOADS, 'sink');

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All of a small node: cgroups, a network namespace, containerd with pods, the agent on the host, the server beside it.
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AGENT, type AgentOptions, ServerProcess, startAgent } from './cellwall.js';
+import { CgroupTree, removeLeftovers } from './cgroups.js';
+import { Cleanup } from './cleanup.js';
+import { Containerd } from './containerd.js';
+import { CACHE, databaseImage, pauseImage, webImage } from './images.js';
+import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
+import { Pod, type PodSpec } from './pods.js';
+import { buildImage } from './rootfs.js';
+import { type Background, run, tryRun, until } from './run.js';
+
+/** Names end in the pid of their owner, so that what a killed run left can be told from what another run uses. */
+const PREFIX = 'cellwall-lab-';
+
+export class Lab {
+  readonly cleanup = new Cleanup();
+  readonly folder: string;
+  readonly cgroups: CgroupTree;
+  readonly namespace: NetworkNamespace;
+  /** Attach point of the agent: all pods are below it. */
+  readonly kubepods: string;
+  readonly pins: string;
+  #containerd: Containerd | undefined;
+  #server: ServerProcess | undefined;
+  #agent: Background | undefined;
+
+  private constructor() {
+    const name = `${PREFIX}${process.pid}`;
+    this.folder = mkdtempSync(join(tmpdir(), PREFIX));
+    this.cleanup.add('the folder', () => rmSync(this.folder, { recursive: true, force: true }));
+    this.cgroups = new CgroupTree(name);
+    this.cleanup.add('cgroups', () => this.cgroups.remove());
+    this.kubepods = this.cgroups.make('kubepods');
+    this.namespace = new NetworkNamespace(name);
+    this.cleanup.add('the network namespace', () => this.namespace.remove());
+    const bpffs = join(this.folder, 'bpffs');
+    mkdirSync(bpffs);
+    run('mount', ['-t', 'bpf', 'bpf', bpffs]);
+    this.pins = join(bpffs, 'cellwall');
+    this.cleanup.add('programs in the kernel', () => {
+      tryRun(AGENT, ['uninstall', '--pin-directory', this.pins]);
+      tryRun('umount', ['-l', bpffs]);
+    });
+  }
+
+  static async create(): Promise<Lab> {
+    if (process.getuid?.() !== 0) throw new Error('containers and kernel programs need root: run it with sudo');
+    removeLeftoverNamespaces(PREFIX);
+    await removeLeftovers(PREFIX);
+    removeLeftoverFolders();
+    return new Lab();
+  }
+
+  get agent(): Background {
+    if (!this.#agent) throw new Error('no agent was started');
+    return this.#agent;
+  }
+
+  get server(): ServerProcess {
+    if (!this.#server) throw new Error('no server was started');
+    return this.#server;
+  }
+
+  async startContainerd(): Promise<void> {
+    const archives = [pauseImage(), webImage(), databaseImage()].map((recipe) => buildImage(recipe, CACHE));
+    const containerd = await Containerd.start(join(this.folder, 'containerd'), this.namespace, this.cgroups.make('runtime'));
+    this.#containerd = containerd;
+    this.cleanup.add('containerd', () => containerd.stop());
+    for (const archive of archives) containerd.importImage(archive);
+  }
+
+  async startPod(spec: PodSpec): Promise<Pod> {
+    if (!this.#containerd) throw new Error('start containerd first');
+    const pod = await Pod.start(this.#containerd, spec, `/${this.cgroups.name}/kubepods`);
+    this.cleanup.add(`pod ${spec.name}`, () => pod.remove());
+    return pod;
+  }
+
+  /** Again on the same addresses when it was started before. */
+  async startServer(extra: readonly string[] = []): Promise<ServerProcess> {
+    const before = this.#server;
+    const addresses = before ? { grpc: before.grpc, http: new URL(before.http).host } : {};
+    this.#server = await ServerProcess.start(join(this.folder, 'data'), join(this.folder, 'server.log'), { ...addresses, extra });
+    if (!before) this.cleanup.add('the server', () => this.#server?.process.stop());
+    return this.#server;
+  }
+
+  agentOptions(extra: readonly string[] = []): AgentOptions {
+    return {
+      cgroup: this.kubepods,
+      pins: this.pins,
+      server: this.server.grpc,
+      criSocket: this.#containerd ? `unix://${this.#containerd.socket}` : '',
+      state: join(this.folder, 'state'),
+      node: 'node-1',
+      log: join(this.folder, 'agent.log'),
+      extra,
+    };
+  }
+
+  /** Returns when it is connected. */
+  async startAgent(extra: readonly string[] = []): Promise<Background> {
+    const first = this.#agent === undefined;
+    this.#agent = startAgent(this.agentOptions(extra));
+    if (first) this.cleanup.add('the agent', () => this.#agent?.stop());
+    const agent = this.#agent;
+    await until('the agent is connected', async () => {
+      if (!agent.running) throw new Error(readFileSync(agent.logFile, 'utf8').split('\n').slice(-3).join('\n'));
+      const { nodes } = await this.server.get<{ nodes: { connected: boolean }[] }>('/v1/nodes');
+      return nodes[0]?.connected;
+    });
+    return agent;
+  }
+
+  /** Until the node enforces what the server wants. */
+  async policyApplied(): Promise<void> {
+    await until('the policy is in force', async () => {
+      const { nodes } = await this.server.get<{ nodes: { generation: { wanted: number; applied: number } }[] }>('/v1/nodes');
+      return nodes[0]?.generation.applied === nodes[0]?.generation.wanted;
+    });
+  }
+
+  /** Until the count of stored flows has not moved for a second: batches wait 250 ms at most. */
+  async settled(): Promise<number> {
+    let last = -1;
+    for (;;) {
+      const { flows } = await this.server.get<{ flows: { stored: number } }>('/v1/status');
+      if (flows.stored === last) return last;
+      last = flows.stored;
+      await sleep(1000);
+    }
+  }
+}
+
+function removeLeftoverFolders(): void {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const folder = join(tmpdir(), name);
+    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '');
+    const own = mounts.filter((path) => path.startsWith(`${folder}/`));
+    const inUse = existsSync(join(folder, 'containerd/containerd.sock')) && tryRun('ctr', ['--address', join(folder, 'containerd/containerd.sock'), '--timeout', '1s', 'version']).code === 0;
+    if (inUse) continue;
+    for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomUUID } from 'node:crypto';
+import type { Containerd } from './containerd.js';
+
+export interface ContainerSpec {
+  readonly name: string;
+  readonly image: string;
+  readonly command: readonly string[];
+}
+
+export interface PodSpec {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly containers: readonly ContainerSpec[];
+}
+
+export interface ExecResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class Pod {
+  readonly spec: PodSpec;
+  readonly id: string;
+  readonly addresses: readonly string[];
+  readonly #containerd: Containerd;
+  readonly #containers: ReadonlyMap<string, string>;
+
+  private constructor(containerd: Containerd, spec: PodSpec, id: string, addresses: readonly string[], containers: ReadonlyMap<string, string>) {
+    this.#containerd = containerd;
+    this.spec = spec;
+    this.id = id;
+    this.addresses = addresses;
+    this.#containers = containers;
+  }
+
+  /** cgroupParent: of all pods, from the root of the hierarchy. */
+  static async start(containerd: Containerd, spec: PodSpec, cgroupParent: string): Promise<Pod> {
+    const { cri } = containerd;
+    const uid = randomUUID();
+    const config = {
+      metadata: { name: spec.name, uid, namespace: spec.namespace, attempt: 0 },
+      hostname: spec.name,
+      labels: spec.labels ?? {},
+      linux: { cgroup_parent: `${cgroupParent}/besteffort/pod${uid}` },
+    };
+    const { pod_sandbox_id: id } = await cri.call<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
+    const { status } = await cri.call<{ status: { network: { ip: string; additional_ips: { ip: string }[] } } }>('PodSandboxStatus', { pod_sandbox_id: id });
+    const containers = new Map<string, string>();
+    for (const it of spec.containers) {
+      const request = {
+        pod_sandbox_id: id,
+        config: { metadata: { name: it.name, attempt: 0 }, image: { image: it.image }, command: it.command },
+        sandbox_config: config,
+      };
+      const { container_id: container } = await cri.call<{ container_id: string }>('CreateContainer', request);
+      await cri.call('StartContainer', { container_id: container });
+      containers.set(it.name, container);
+    }
+    return new Pod(containerd, spec, id, [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)], containers);
+  }
+
+  get v4(): string {
+    return this.addresses.find((address) => !address.includes(':')) ?? '';
+  }
+
+  get v6(): string {
+    return this.addresses.find((address) => address.includes(':')) ?? '';
+  }
+
+  /** Runs a command in a container, as `kubectl exec` does. */
+  async exec(container: string, command: readonly string[], timeoutS = 120): Promise<ExecResult> {
+    const request = { container_id: this.#containers.get(container), cmd: command, timeout: timeoutS };
+    const answer = await this.#containerd.cri.call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>('ExecSync', request);
+    return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
+  }
+
+  async remove(): Promise<void> {
+    await this.#containerd.cri.call('StopPodSandbox', { pod_sandbox_id: this.id });
+    await this.#containerd.cri.call('RemovePodSandbox', { pod_sandbox_id: this.id });
+  }
+}
