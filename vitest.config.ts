@@ -4,10 +4,20 @@ import { defineConfig } from 'vitest/config';
 // Real processes, namespaces and containers: one after the other.
 const real = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000, pool: 'forks' as const };
 
+// The threads of the server run as compiled code.
+const BUILD = './control-plane/scripts/build_for_tests.js';
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['control-plane/src/**/*.test.ts', 'test/harness/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['control-plane/src/**/*.test.ts', 'test/harness/**/*.test.ts'],
+          testTimeout: 30_000,
+          globalSetup: BUILD,
+        },
+      },
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...real } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...real } },
     ],

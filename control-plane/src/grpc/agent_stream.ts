@@ -45,6 +45,8 @@ export class AgentStream {
   #outline = '';
   #heard = Date.now();
   #ended = false;
+  /** Messages are taken one after the other; the agent waits for its welcome, so that few wait here. */
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(agents: Agents, number: number, call: AgentCall) {
     this.#agents = agents;
@@ -53,7 +55,7 @@ export class AgentStream {
     this.#watchdog = setInterval(() => this.#watch(), HEARTBEAT_MS);
     call.on('data', (frame: Frame) => {
       this.#heard = Date.now();
-      this.#receive(frame).catch((error: unknown) => this.#fail(error));
+      this.#turn = this.#turn.then(() => this.#receive(frame)).catch((error: unknown) => this.#fail(error));
     });
     call.on('end', () => this.#end(status.OK, ''));
     call.on('cancelled', () => this.#end(status.CANCELLED, 'the agent went away'));
@@ -69,7 +71,8 @@ export class AgentStream {
     const { writer } = this.#agents.store;
     if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
     else if (message.containers) await this.#takeContainers(message.containers);
-    else if (message.statistics) await writer.call('statistics', this.#node, JSON.stringify(message.statistics.counters ?? {}));
+    else if (message.statistics)
+      await writer.call('statistics', this.#node, JSON.stringify(message.statistics.counters ?? {}));
     else if (message.applied) await this.#takeApplied(this.#node, message.applied);
   }
 
@@ -78,7 +81,10 @@ export class AgentStream {
     const epoch = hello.epoch ?? '';
     if (this.#node !== undefined) throw new CellwallError('invalid_stream', 'a second hello');
     if (node === '' || epoch === '' || node.length > 253 || epoch.length > 100)
-      throw new CellwallError('invalid_stream', 'hello needs a node (at most 253 characters) and an epoch (at most 100)');
+      throw new CellwallError(
+        'invalid_stream',
+        'hello needs a node (at most 253 characters) and an epoch (at most 100)',
+      );
     this.#node = node;
     this.#epoch = epoch;
     this.#agents.joined(node, this);
@@ -86,12 +92,23 @@ export class AgentStream {
     await writer.call('hello', node, epoch, JSON.stringify(hello));
     // Asked after the hello, so behind everything that the stream before has left with the writer.
     const committed = await writer.call('committed', node, epoch);
+    // Before the agent lists them again, so that its rule sets do not lack a combination meanwhile.
+    this.#containers.update(await writer.call('containers', node, epoch), [], true);
     if (this.#ended) return;
     this.#welcomed = true;
     this.#call.write({
-      welcome: { committedEventIndex: committed, window: WINDOW, heartbeatMilliseconds: HEARTBEAT_MS, serverVersion: VERSION },
+      welcome: {
+        committedEventIndex: committed,
+        window: WINDOW,
+        heartbeatMilliseconds: HEARTBEAT_MS,
+        serverVersion: VERSION,
+      },
     });
-    this.#agents.log.info({ node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed }, 'agent connected');
+    this.#agents.log.info(
+      { node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed },
+      'agent connected',
+    );
+    this.sendRuleSets();
   }
 
   #takeFlows(data: Uint8Array): void {
@@ -106,7 +123,7 @@ export class AgentStream {
     const complete = update.complete ?? false;
     this.#containers.update(facts, removed, complete);
     await this.#agents.store.writer.call('updateContainers', this.#node ?? '', this.#epoch, facts, removed, complete);
-    if (complete || this.#agents.rollout.outline(this.#containers) !== this.#outline) this.sendRuleSets();
+    if (this.#agents.rollout.outline(this.#containers) !== this.#outline) this.sendRuleSets();
   }
 
   async #takeApplied(node: string, applied: types.cellwall.v1.Applied.$Properties): Promise<void> {
@@ -141,7 +158,8 @@ export class AgentStream {
   }
 
   #watch(): void {
-    if (Date.now() - this.#heard > HEARTBEAT_MS * SILENT_HEARTBEATS) this.#end(status.DEADLINE_EXCEEDED, `nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
+    if (Date.now() - this.#heard > HEARTBEAT_MS * SILENT_HEARTBEATS)
+      this.#end(status.DEADLINE_EXCEEDED, `nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
   }
 
   #fail(error: unknown): void {
@@ -155,7 +173,8 @@ export class AgentStream {
     this.#ended = true;
     clearInterval(this.#watchdog);
     this.#agents.left(this.#number, this.#node, this);
-    if (this.#node) this.#agents.log.info({ node: this.#node, reason: details || 'it closed the stream' }, 'agent disconnected');
+    if (this.#node)
+      this.#agents.log.info({ node: this.#node, reason: details || 'it closed the stream' }, 'agent disconnected');
     if (code === status.OK) this.#call.end();
     else this.#call.emit('error', { code, details });
   }

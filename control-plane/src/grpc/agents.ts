@@ -23,7 +23,9 @@ export class Agents {
     this.store = store;
     this.rollout = rollout;
     this.log = log;
-    store.on('acknowledged', ({ stream, sequence, committed }) => this.#streams.get(stream)?.acknowledge(sequence, committed));
+    store.on('acknowledged', ({ stream, sequence, committed }) =>
+      this.#streams.get(stream)?.acknowledge(sequence, committed),
+    );
     store.on('refused', ({ stream, message }) => this.#streams.get(stream)?.refuse(message));
     rollout.on('changed', () => {
       for (const stream of this.#byNode.values()) stream.sendRuleSets();

@@ -34,9 +34,11 @@ export const AGENT_SERVICE = {
     path: '/cellwall.v1.AgentService/Stream',
     requestStream: true,
     responseStream: true,
-    requestSerialize: (frame: Frame) => Buffer.from('flows' in frame ? frame.flows : v1.StreamRequest.encode(frame.message).finish()),
+    requestSerialize: (frame: Frame) =>
+      Buffer.from('flows' in frame ? frame.flows : v1.StreamRequest.encode(frame.message).finish()),
     requestDeserialize: readFrame,
-    responseSerialize: (response: Response) => Buffer.from(v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish()),
+    responseSerialize: (response: Response) =>
+      Buffer.from(v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish()),
     responseDeserialize: (data: Buffer) => v1.StreamResponse.decode(data),
   },
 } as const satisfies ServiceDefinition;

@@ -177,6 +177,17 @@ export class State {
     for (const cgroup of removed) gone.run(nowUs, this.containerId(node, epoch, cgroup, nowUs));
   }
 
+  /** The live containers of a node that its agent told of. */
+  containers(node: string, epoch: string): ContainerFacts[] {
+    const rows = this.#database
+      .prepare(
+        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses
+         FROM containers c JOIN nodes n ON n.id = c.node WHERE n.name = ? AND c.boot = ? AND c.gone_us IS NULL AND c.listed = 1`,
+      )
+      .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & { labels: string; addresses: string })[];
+    return rows.map((row) => ({ ...row, labels: JSON.parse(row.labels), addresses: JSON.parse(row.addresses) }));
+  }
+
   committed(): { node: string; epoch: string; event: number }[] {
     return this.#database.prepare('SELECT node, epoch, event FROM committed').all() as {
       node: string;

@@ -3,6 +3,9 @@ import { Worker } from 'node:worker_threads';
 import { fromPlain } from '../errors.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 
+/** Threads are compiled code, also for a main thread that a test runs from the source. */
+const COMPILED = import.meta.url.replace(/\/control-plane\/src\/(?=.*\.ts$)/, '/dist/control-plane/src/');
+
 type Methods = object;
 type Call<M> = M extends (...args: infer A) => infer R ? (...args: A) => Promise<R> : never;
 
@@ -18,7 +21,7 @@ export class WorkerClient<M extends Methods> {
   /** `file` is a script beside this one. `on` gets what is no answer to a call; `fail` the end of the thread by an error. */
   constructor(file: string, options: WorkerOptions, on: (message: FromWorker) => void, fail: (error: Error) => void) {
     this.#on = on;
-    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: options });
+    this.#worker = new Worker(new URL(file, COMPILED), { workerData: options });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (error) => {
       this.#failed = error;

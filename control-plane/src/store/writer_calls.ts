@@ -17,6 +17,7 @@ export interface WriterMethods {
     removed: readonly number[],
     complete: boolean,
   ): void;
+  containers(node: string, epoch: string): ContainerFacts[];
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. */
   changePolicies(
@@ -57,6 +58,7 @@ export class WriterCalls {
       statistics: (node, counters) => state.statistics(node, counters, nowUs),
       updateContainers: (node, epoch, facts, removed, complete) =>
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
+      containers: (node, epoch) => state.containers(node, epoch),
       policies: () => ({ generation: state.generation(), policies: state.policies() }),
       changePolicies: (put, remove) => {
         const generation = state.generation() + 1;

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterEach } from 'vitest';
+import { type RunningServer, type ServerOptions, startServer } from '../app.js';
+import { TestAgent } from './agent.js';
+import { temporaryFolder } from './folder.js';
+
+const closing: (() => unknown)[] = [];
+
+export function optionsFor(dataFolder: string): ServerOptions {
+  return {
+    dataFolder,
+    grpcListen: '127.0.0.1:0',
+    httpListen: '127.0.0.1:0',
+    logLevel: 'silent',
+    retentionDays: 30,
+    maxBytes: 1e9,
+  };
+}
+
+export interface TestServer extends RunningServer {
+  readonly folder: string;
+  agent(): TestAgent;
+  /** Status and parsed body of an answer. */
+  ask(path: string, init?: RequestInit): Promise<{ status: number; body: unknown }>;
+}
+
+/** A whole server on free ports, closed after the test. */
+export async function testServer(folder = temporaryFolder(), more: Partial<ServerOptions> = {}): Promise<TestServer> {
+  const server = await startServer({ ...optionsFor(folder), ...more });
+  let open = true;
+  const close = async () => {
+    if (!open) return;
+    open = false;
+    await server.close();
+  };
+  closing.push(close);
+  return {
+    ...server,
+    folder,
+    close,
+    agent() {
+      const agent = new TestAgent(server.grpcAddress);
+      closing.push(() => agent.close());
+      return agent;
+    },
+    async ask(path, init) {
+      const response = await fetch(`${server.httpAddress}${path}`, init);
+      const text = await response.text();
+      const isJson = response.headers.get('content-type')?.includes('json');
+      return { status: response.status, body: isJson ? JSON.parse(text) : text };
+    },
+  };
+}
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
