@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How many flows per second become durable, and how long questions take then. After `npm run build`:
+//   node test/bench/ingest.js [millions of flows]
+// Prints one JSON object.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseFilter } from '../../dist/control-plane/src/flows/filter.js';
+import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
+import { createLogger } from '../../dist/control-plane/src/logger.js';
+import { Store } from '../../dist/control-plane/src/store/store.js';
+
+const ROWS = 1024;
+const WINDOW = 32;
+const CONTAINERS = 50;
+const batches = Math.ceil((Number(process.argv[2] ?? 1) * 1e6) / ROWS);
+const beganUs = Date.now() * 1000;
+
+const column = (value) => Array.from({ length: ROWS }, (_, i) => value(i));
+
+function batch(sequence) {
+  const firstEventIndex = (sequence - 1) * ROWS + 1;
+  const ended = {
+    rows: ROWS,
+    addresses: Array.from({ length: 64 }, (_, i) => Uint8Array.of(10, 0, i, 1)),
+    cgroups: Array.from({ length: CONTAINERS }, (_, i) => 1000 + i),
+    strings: ['nginx', 'curl'],
+    cgroup: column((i) => (i * 7) % CONTAINERS),
+    endTimeDelta: column((i) => (i === 0 ? beganUs - (batches - sequence) * ROWS : 1)),
+    durationPlusOne: column((i) => 1000 + i),
+    protocol: column(() => 6),
+    direction: column((i) => 1 + (i % 2)),
+    verdict: column((i) => (i % 97 === 0 ? 2 : 1)),
+    end: column((i) => (i % 97 === 0 ? 2 : 1)),
+    localAddress: column((i) => i % 8),
+    localPort: column((i) => 32768 + i),
+    remoteAddress: column((i) => i % 64),
+    remotePort: column((i) => [80, 443, 5432, 6379][i % 4]),
+    sentBytesPlusOne: column((i) => 200 + i),
+    receivedBytesPlusOne: column((i) => 4000 + i * 3),
+    sentPackets: column(() => 5),
+    receivedPackets: column(() => 6),
+    rttUs: column((i) => 60 + (i % 40)),
+    retransmits: column(() => 0),
+    rule: column((i) => (i % 97 === 0 ? 17 : 1)),
+    generation: column(() => 3),
+    cookieDelta: column(() => 1),
+    processId: column((i) => 1000 + (i % 20)),
+    processName: column((i) => i % 2),
+    flags: column(() => 0),
+  };
+  return v1.FlowBatch.encode(v1.FlowBatch.create({ sequence, firstEventIndex, ended })).finish();
+}
+
+const folder = mkdtempSync(join(process.env.CELLWALL_BENCH_FOLDER ?? tmpdir(), 'cellwall-bench-'));
+const store = new Store({ folder, retentionDays: 30, maxBytes: 1e12 }, createLogger('error'));
+
+/** Encoding is the agent's work: it is done before the clock starts, for a window at a time. */
+async function ingest() {
+  const seconds = [];
+  for (let from = 1; from <= batches; from += WINDOW) {
+    const window = Array.from({ length: Math.min(WINDOW, batches - from + 1) }, (_, i) => batch(from + i));
+    const last = from + window.length - 1;
+    const done = new Promise((resolve) => {
+      store.on('acknowledged', function seen({ sequence }) {
+        if (sequence !== last) return;
+        store.off('acknowledged', seen);
+        resolve();
+      });
+    });
+    const began = performance.now();
+    for (const data of window) store.add({ stream: 1, node: 'bench', epoch: 'boot.1', data });
+    await done;
+    seconds.push((performance.now() - began) / 1000);
+  }
+  return seconds;
+}
+
+async function milliseconds(words, limit = 100) {
+  const times = [];
+  for (let i = 0; i < 9; i++) {
+    const began = performance.now();
+    await store.reader.call('flows', parseFilter(words, Date.now() * 1000), limit, null);
+    times.push(performance.now() - began);
+  }
+  return Number(times.sort((a, b) => a - b)[4].toFixed(2));
+}
+
+const rate = (seconds) => Math.round((seconds.length * WINDOW * ROWS) / seconds.reduce((sum, it) => sum + it, 0));
+
+try {
+  const seconds = await ingest();
+  const tenth = Math.max(1, Math.floor(seconds.length / 10));
+  const { bytes, flows } = await store.reader.call('summary');
+  console.log(
+    JSON.stringify({
+      flows,
+      rowsPerSecond: rate(seconds),
+      rowsPerSecondLastTenth: rate(seconds.slice(-tenth)),
+      bytesPerFlow: Math.round(bytes / flows),
+      pageMs: await milliseconds({}),
+      pageOfContainerMs: await milliseconds({ container: 'cgroup:1007' }),
+      deniedPageMs: await milliseconds({ verdict: 'denied' }),
+      peerNotFoundMs: await milliseconds({ peer: '192.0.2.1' }),
+    }),
+  );
+} finally {
+  await store.close();
+  rmSync(folder, { recursive: true, force: true });
+}
