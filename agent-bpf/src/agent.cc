@@ -58,7 +58,9 @@ Result<void> Agent::open_all() {
   abilities_ = probe_abilities(config_.kernel);
   if (auto ok = make_waiter(); !ok) return ok;
   log(LogLevel::kInfo, "watching",
-      {{"cgroup", config_.kernel.cgroup}, {"adopted", kernel_->adopted()}, {"generation", kernel_->generation()}});
+      {{"cgroup", config_.kernel.cgroup},
+       {"adopted", kernel_->adopted()},
+       {"generation", kernel_->generation()}});
 
   if (!config_.cri_socket.empty()) runtime_ = Runtime::open(config_.cri_socket);
   const Time now = steady_clock::now();
@@ -67,11 +69,14 @@ Result<void> Agent::open_all() {
   restore_policy();
   delivery_.emplace(
       kernel_->ring(), clock_,
-      [this](const cw_event& event) { return event.container ? event.container : tree_->container_of(event.socket_cgroup); },
+      [this](const cw_event& event) {
+        return event.container ? event.container : tree_->container_of(event.socket_cgroup);
+      },
       config_.delivery);
 
   const int event = server_event_.get();
-  auto stream = ServerStream::start(config_, [hello = hello()] { return hello; }, [event] { eventfd_write(event, 1); });
+  auto stream = ServerStream::start(
+      config_, [hello = hello()] { return hello; }, [event] { eventfd_write(event, 1); });
   if (!stream) return std::unexpected(stream.error());
   stream_ = std::move(*stream);
   next_sweep_ = next_open_ = next_statistics_ = next_naming_ = now;
@@ -92,7 +97,8 @@ Result<void> Agent::make_waiter() {
     if (fd < 0) continue;  // no tracepoints of cgroups in this kernel
     // The ring stays readable until its events are acknowledged, so only a new wake-up may count.
     epoll_event event = {.events = EPOLLIN | (fd == kernel_->ring_fd() ? EPOLLET : 0U), .data = {.fd = fd}};
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno("wait for the kernel's events");
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+      return fail_errno("wait for the kernel's events");
   }
   return {};
 }
@@ -204,7 +210,8 @@ void Agent::ask_runtime(Time now) {
   if (!runtime_) return;
   auto listed = runtime_->list(kRuntimeDeadline);
   // Once per failure, not once per attempt.
-  if (!listed && !runtime_failing_) log(LogLevel::kWarning, listed.error().message, {{"socket", config_.cri_socket}});
+  if (!listed && !runtime_failing_)
+    log(LogLevel::kWarning, listed.error().message, {{"socket", config_.cri_socket}});
   if (listed && runtime_failing_) log(LogLevel::kInfo, "the container runtime answers again");
   runtime_failing_ = !listed;
   if (listed) select_rule_sets(containers_.name(*listed));
@@ -213,7 +220,8 @@ void Agent::ask_runtime(Time now) {
 void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
   for (uint64_t id : containers) {
     const auto match = policy_ ? policy_->match(containers_.all().at(id)) : Policy::Match{};
-    if (auto ok = kernel_->set_subject(id, match.rule_set); !ok) log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
+    if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
+      log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
   }
 }
@@ -240,7 +248,8 @@ Result<void> Agent::apply_policy(const std::string& payload) {
                 std::to_string(policy_->generation()) + ", which is in force");
   if (auto ok = kernel_->apply(parsed->kernel_policy(containers_.all())); !ok) return ok;
   partially_covered_ = 0;
-  for (const auto& [id, container] : containers_.all()) partially_covered_ += parsed->match(container).partial;
+  for (const auto& [id, container] : containers_.all())
+    partially_covered_ += parsed->match(container).partial;
   policy_ = std::move(*parsed);
   digest_ = digest_of(payload);
   return {};
@@ -259,8 +268,9 @@ void Agent::stop() {
 }
 
 void Agent::report_statistics() {
-  static constexpr std::array kNames = {"kernel_events",       "kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",
-                                        "kernel_peers_full",   "kernel_denied",     "kernel_audit",          "kernel_incomplete"};
+  static constexpr std::array kNames = {"kernel_events",     "kernel_ring_full",  "kernel_lifecycle_full",
+                                        "kernel_state_full", "kernel_peers_full", "kernel_denied",
+                                        "kernel_audit",      "kernel_incomplete"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();

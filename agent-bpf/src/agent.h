@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The main loop: kernel, containers, policy and delivery, on one thread. Nothing here blocks but a call of the runtime, which
-// has a deadline far below what the ring holds.
+// The main loop: kernel, containers, policy and delivery, on one thread. Nothing here blocks but a call of
+// the runtime, which has a deadline far below what the ring holds.
 #pragma once
 
 #include <memory>

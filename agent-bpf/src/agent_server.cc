@@ -20,7 +20,9 @@ void Agent::handle(const v1::Welcome& welcome) {
   last_reason_.clear();
   delivery_->connected(welcome.committed_event_index(), welcome.window());
   log(LogLevel::kInfo, "connected",
-      {{"server", config_.server}, {"version", welcome.server_version()}, {"committed", welcome.committed_event_index()}});
+      {{"server", config_.server},
+       {"version", welcome.server_version()},
+       {"committed", welcome.committed_event_index()}});
   auto request = std::make_shared<v1::StreamRequest>();
   *request->mutable_containers() = containers_.complete();
   containers_.reset_changes();
@@ -29,7 +31,9 @@ void Agent::handle(const v1::Welcome& welcome) {
   next_open_ = next_statistics_ = {};
 }
 
-void Agent::handle(const v1::Acknowledge& acknowledge) { delivery_->acknowledged(acknowledge.sequence()); }
+void Agent::handle(const v1::Acknowledge& acknowledge) {
+  delivery_->acknowledged(acknowledge.sequence());
+}
 
 void Agent::handle(const v1::RuleSetUpdate& update) {
   if (digest_of(update.payload()) != update.digest()) {
@@ -55,7 +59,8 @@ void Agent::handle(const Disconnected& disconnected) {
   connected_ = false;
   delivery_->disconnected();
   // Once per reason, not once per attempt.
-  if (disconnected.reason != last_reason_) log(LogLevel::kWarning, "not connected", {{"reason", disconnected.reason}});
+  if (disconnected.reason != last_reason_)
+    log(LogLevel::kWarning, "not connected", {{"reason", disconnected.reason}});
   last_reason_ = disconnected.reason;
 }
 
@@ -67,7 +72,8 @@ void Agent::send_applied(const std::string& error, uint64_t rejected_generation)
   applied->set_error(error);
   applied->set_rejected_generation(rejected_generation);
   uint32_t count = 0;
-  for (const auto& [id, container] : containers_.all()) count += policy_ && policy_->match(container).rule_set != 0;
+  for (const auto& [id, container] : containers_.all())
+    count += policy_ && policy_->match(container).rule_set != 0;
   applied->set_containers(count);
   stream_->send(std::move(request));
 }

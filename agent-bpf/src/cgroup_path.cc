@@ -14,15 +14,22 @@ struct Prefix {
 
 // Longer ones first where one begins another.
 constexpr std::array kPrefixes = {
-    Prefix{"cri-containerd-", "containerd"}, Prefix{"containerd-", "containerd"}, Prefix{"nerdctl-", "containerd"},
-    Prefix{"crio-conmon-", ""},              Prefix{"crio-", "cri-o"},            Prefix{"docker-", "docker"},
-    Prefix{"libpod-conmon-", ""},            Prefix{"libpod-payload-", "podman"}, Prefix{"libpod-", "podman"},
+    Prefix{"cri-containerd-", "containerd"},
+    Prefix{"containerd-", "containerd"},
+    Prefix{"nerdctl-", "containerd"},
+    Prefix{"crio-conmon-", ""},
+    Prefix{"crio-", "cri-o"},
+    Prefix{"docker-", "docker"},
+    Prefix{"libpod-conmon-", ""},
+    Prefix{"libpod-payload-", "podman"},
+    Prefix{"libpod-", "podman"},
 };
 constexpr size_t kIdLength = 64;
 
 bool is_id(std::string_view text) {
-  return text.size() == kIdLength &&
-         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return text.size() == kIdLength && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
 }
 
 std::string_view without_suffix(std::string_view text, std::string_view suffix) {
@@ -73,7 +80,8 @@ std::optional<ContainerPath> parse_cgroup_path(std::string_view path) {
     const std::string_view component = path.substr(begin, end - begin);
     const std::string_view above = begin > 0 ? path.substr(0, begin - 1) : std::string_view();
     const size_t parent_slash = above.rfind('/');
-    const std::string_view parent = parent_slash == std::string_view::npos ? above : above.substr(parent_slash + 1);
+    const std::string_view parent =
+        parent_slash == std::string_view::npos ? above : above.substr(parent_slash + 1);
     ContainerPath found;
     if (parse_component(component, parent, &found)) {
       found.length = end;

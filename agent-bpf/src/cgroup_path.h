@@ -14,8 +14,9 @@ struct ContainerPath {
   size_t length;           // of the part of the path that is the container's own directory
 };
 
-// Reads which container a cgroup path belongs to: systemd and cgroupfs drivers; containerd, CRI-O, Docker, Podman (also
-// rootless), nerdctl; nested as kind and k3s do. The rightmost match counts. Empty: not in a container.
+// Reads which container a cgroup path belongs to: systemd and cgroupfs drivers; containerd, CRI-O, Docker,
+// Podman (also rootless), nerdctl; nested as kind and k3s do. The rightmost match counts. Empty: not in a
+// container.
 std::optional<ContainerPath> parse_cgroup_path(std::string_view path);
 
 }  // namespace cellwall

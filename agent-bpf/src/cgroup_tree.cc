@@ -33,7 +33,8 @@ Result<CgroupTree> CgroupTree::open(const std::string& attach_point) {
   return tree;
 }
 
-void CgroupTree::scan_directory(const std::string& path, std::unordered_map<uint64_t, std::string>* found) const {
+void CgroupTree::scan_directory(const std::string& path,
+                                std::unordered_map<uint64_t, std::string>* found) const {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(root_ + path, error)) {
     std::error_code ignored;
@@ -53,7 +54,8 @@ std::vector<ContainerCgroup> CgroupTree::scan(Time now, std::vector<uint64_t>* d
   for (const auto& [id, path] : found) {
     const auto known = nodes_.find(id);
     ContainerCgroup container;
-    if ((known == nodes_.end() || !known->second.alive) && add(id, path, &container)) born.push_back(std::move(container));
+    if ((known == nodes_.end() || !known->second.alive) && add(id, path, &container))
+      born.push_back(std::move(container));
   }
   for (const auto& [id, node] : nodes_) {
     if (node.alive && node.container == id && !found.contains(id)) died->push_back(id);
@@ -85,7 +87,9 @@ bool CgroupTree::remove(uint64_t id, Time now) {
 }
 
 void CgroupTree::forget_dead(Time now) {
-  std::erase_if(nodes_, [&](const auto& entry) { return !entry.second.alive && now - entry.second.died > kRememberDead; });
+  std::erase_if(nodes_, [&](const auto& entry) {
+    return !entry.second.alive && now - entry.second.died > kRememberDead;
+  });
 }
 
 uint64_t CgroupTree::container_of(uint64_t cgroup) const {

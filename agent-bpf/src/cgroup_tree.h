@@ -18,8 +18,8 @@ struct ContainerCgroup {
   ContainerPath identity;
 };
 
-// The cgroups below the attach point, and which container each belongs to. A cgroup that died is remembered for a while:
-// the events of its last connections are still on their way.
+// The cgroups below the attach point, and which container each belongs to. A cgroup that died is remembered
+// for a while: the events of its last connections are still on their way.
 class CgroupTree {
  public:
   using Time = std::chrono::steady_clock::time_point;
@@ -27,8 +27,8 @@ class CgroupTree {
   // attach_point: absolute path of a cgroup v2 directory. Errors: the root of the hierarchy is not above it.
   static Result<CgroupTree> open(const std::string& attach_point);
 
-  // Reads all from the file system; returns containers which were not known, and puts the ids of those that are gone
-  // into *died.
+  // Reads all from the file system; returns containers which were not known, and puts the ids of those that
+  // are gone into *died.
   std::vector<ContainerCgroup> scan(Time now, std::vector<uint64_t>* died);
   // True: a container's own directory was born, *born says which.
   bool add(uint64_t id, const std::string& path, ContainerCgroup* born);

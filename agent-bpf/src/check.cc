@@ -15,7 +15,8 @@ bool print_abilities(const std::vector<Ability>& abilities) {
     (ability.required ? missing : optional)++;
   }
   if (missing > 0)
-    std::printf("\nThe agent cannot run here: %d required part%s missing.\n", missing, missing == 1 ? " is" : "s are");
+    std::printf("\nThe agent cannot run here: %d required part%s missing.\n", missing,
+                missing == 1 ? " is" : "s are");
   else if (optional > 0)
     std::printf("\nThe agent can run here, with what is said above.\n");
   else

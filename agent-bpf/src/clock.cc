@@ -14,8 +14,12 @@ int64_t read_ns(clockid_t clock) {
 
 }  // namespace
 
-void Clock::refresh() { offset_us_ = (read_ns(CLOCK_REALTIME) - read_ns(CLOCK_BOOTTIME)) / 1000; }
+void Clock::refresh() {
+  offset_us_ = (read_ns(CLOCK_REALTIME) - read_ns(CLOCK_BOOTTIME)) / 1000;
+}
 
-uint64_t boot_now_ns() { return static_cast<uint64_t>(read_ns(CLOCK_BOOTTIME)); }
+uint64_t boot_now_ns() {
+  return static_cast<uint64_t>(read_ns(CLOCK_BOOTTIME));
+}
 
 }  // namespace cellwall

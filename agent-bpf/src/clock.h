@@ -5,8 +5,8 @@
 
 namespace cellwall {
 
-// From the kernel's boot time to wall clock time. The offset is read again by refresh(), so that a stepped clock moves the
-// flows that end after the step and none before it.
+// From the kernel's boot time to wall clock time. The offset is read again by refresh(), so that a stepped
+// clock moves the flows that end after the step and none before it.
 class Clock {
  public:
   Clock() { refresh(); }

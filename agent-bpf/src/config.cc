@@ -16,11 +16,14 @@ std::string host_name() {
   return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
 }
 
-const std::map<std::string, LogLevel> kLevels = {
-    {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warn", LogLevel::kWarning}, {"error", LogLevel::kError}};
+const std::map<std::string, LogLevel> kLevels = {{"debug", LogLevel::kDebug},
+                                                 {"info", LogLevel::kInfo},
+                                                 {"warn", LogLevel::kWarning},
+                                                 {"error", LogLevel::kError}};
 
 void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle) {
-  app.add_option("--cgroup", kernel.cgroup, "cgroup v2 directory above the containers, such as /sys/fs/cgroup/kubepods.slice")
+  app.add_option("--cgroup", kernel.cgroup,
+                 "cgroup v2 directory above the containers, such as /sys/fs/cgroup/kubepods.slice")
       ->type_name("DIRECTORY");
   app.add_option("--pin-directory", kernel.pin_directory, "where programs and maps are pinned, on a bpffs")
       ->type_name("DIRECTORY")
@@ -28,19 +31,24 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
   app.add_option("--ring-bytes", kernel.ring_bytes, "event ring; full: events are lost and counted")
       ->check(CLI::Range(4096, 256 << 20))
       ->capture_default_str();
-  app.add_option("--flow-slots", kernel.flow_slots, "connections whose state is kept in the fast table; others cost a little more")
+  app.add_option("--flow-slots", kernel.flow_slots,
+                 "connections whose state is kept in the fast table; others cost a little more")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
-  app.add_option("--udp-peers", kernel.udp_peers, "further peers of unconnected UDP sockets; full: judged, not recorded, counted")
+  app.add_option("--udp-peers", kernel.udp_peers,
+                 "further peers of unconnected UDP sockets; full: judged, not recorded, counted")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
-  app.add_option("--policy-containers", kernel.policy_containers, "containers; more: the new policy is refused")
+  app.add_option("--policy-containers", kernel.policy_containers,
+                 "containers; more: the new policy is refused")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  app.add_option("--policy-peers", kernel.policy_peers, "networks in all rule sets; more: the new policy is refused")
+  app.add_option("--policy-peers", kernel.policy_peers,
+                 "networks in all rule sets; more: the new policy is refused")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
-  app.add_option("--policy-ports", kernel.policy_ports, "port entries in all rule sets; more: the new policy is refused")
+  app.add_option("--policy-ports", kernel.policy_ports,
+                 "port entries in all rule sets; more: the new policy is refused")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
   app.add_option("--udp-idle", *udp_idle, "seconds without a datagram after which a UDP conversation ends")
@@ -50,12 +58,17 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
 }
 
 void add_server_options(CLI::App& app, Config& config) {
-  app.add_option("--server", config.server, "address of the server")->type_name("HOST:PORT")->capture_default_str();
-  app.add_option("--tls-ca", config.tls.authority, "certificate of the authority that signed the server's; none: plain text, to this machine only")
+  app.add_option("--server", config.server, "address of the server")
+      ->type_name("HOST:PORT")
+      ->capture_default_str();
+  app.add_option(
+         "--tls-ca", config.tls.authority,
+         "certificate of the authority that signed the server's; none: plain text, to this machine only")
       ->type_name("FILE");
   app.add_option("--tls-cert", config.tls.certificate, "certificate of this agent")->type_name("FILE");
   app.add_option("--tls-key", config.tls.key, "key of this agent")->type_name("FILE");
-  app.add_option("--tls-server-name", config.tls.server_name, "name that the server's certificate has to have");
+  app.add_option("--tls-server-name", config.tls.server_name,
+                 "name that the server's certificate has to have");
   app.add_option("--queue-bytes", config.delivery.queue_bytes,
                  "flows kept in memory while the server is away; full: the oldest are dropped and counted")
       ->check(CLI::Range(size_t{64} << 10, size_t{4} << 30))
@@ -65,7 +78,8 @@ void add_server_options(CLI::App& app, Config& config) {
 std::string what_is_wrong(const Config& config) {
   if (config.command == Command::kVersion || config.command == Command::kUninstall) return "";
   if (config.kernel.cgroup.empty())
-    return "--cgroup is missing: name the cgroup v2 directory above the containers, such as /sys/fs/cgroup/kubepods.slice";
+    return "--cgroup is missing: name the cgroup v2 directory above the containers, such as "
+           "/sys/fs/cgroup/kubepods.slice";
   if (config.command == Command::kCheck) return "";
   if (config.node.empty()) return "--node is missing, and this machine has no host name";
   const size_t colon = config.server.rfind(':');
@@ -74,7 +88,8 @@ std::string what_is_wrong(const Config& config) {
     return "--server " + config.server + ": give HOST:PORT, such as cellwall.example:7480";
   if (config.tls.authority.empty() && !is_local_address(config.server))
     return "--server " + config.server + " is not on this machine: plain text is refused; give --tls-ca";
-  if (config.tls.certificate.empty() != config.tls.key.empty()) return "--tls-cert and --tls-key go together: one is missing";
+  if (config.tls.certificate.empty() != config.tls.key.empty())
+    return "--tls-cert and --tls-key go together: one is missing";
   for (const std::string& file : {config.tls.authority, config.tls.certificate, config.tls.key}) {
     if (!file.empty() && access(file.c_str(), R_OK) != 0) return file + ": " + std::strerror(errno);
   }
@@ -90,18 +105,21 @@ bool is_local_address(const std::string& server) {
 }
 
 int read_config(int argc, char** argv, Config* config, bool* run) {
-  CLI::App app("cellwall-agent: sees every connection of every container on this node, and enforces its policy.");
+  CLI::App app(
+      "cellwall-agent: sees every connection of every container on this node, and enforces its policy.");
   app.name("cellwall-agent");
   *run = false;
   config->node = host_name();
   config->kernel.pin_directory = "/sys/fs/bpf/cellwall";
   uint64_t udp_idle = 30, open_interval = 10, statistics_interval = 10;
-  app.set_config("--config", "", "file with the same options, one a line: cgroup = \"/sys/fs/cgroup/kubepods.slice\"");
+  app.set_config("--config", "",
+                 "file with the same options, one a line: cgroup = \"/sys/fs/cgroup/kubepods.slice\"");
   app.allow_config_extras(CLI::config_extras_mode::error);
   add_kernel_options(app, config->kernel, &udp_idle);
   add_server_options(app, *config);
   app.add_option("--node", config->node, "name of this node")->capture_default_str();
-  app.add_option("--cri-socket", config->cri_socket, "socket of the container runtime; \"\": none")->capture_default_str();
+  app.add_option("--cri-socket", config->cri_socket, "socket of the container runtime; \"\": none")
+      ->capture_default_str();
   app.add_option("--state-directory", config->state_directory, "keeps the last policy for the next start")
       ->type_name("DIRECTORY")
       ->capture_default_str();
@@ -117,12 +135,15 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   app.fallthrough();
   app.add_subcommand("run", "watch and enforce until stopped; what is enforced stays (the default)")
       ->callback([&] { config->command = Command::kRun; });
-  app.add_subcommand("check", "what this kernel can do, what is missing, what to do about it")
-      ->callback([&] { config->command = Command::kCheck; });
+  app.add_subcommand("check", "what this kernel can do, what is missing, what to do about it")->callback([&] {
+    config->command = Command::kCheck;
+  });
   app.add_subcommand("uninstall", "remove programs and maps from the kernel; enforcement ends")
       ->callback([&] { config->command = Command::kUninstall; });
   app.add_subcommand("version", "print the version")->callback([&] { config->command = Command::kVersion; });
-  app.footer("Exit codes: 0 stopped as asked, or nothing is missing; 1 failed, or something is missing; 2 wrong usage.");
+  app.footer(
+      "Exit codes: 0 stopped as asked, or nothing is missing; 1 failed, or something is missing; 2 wrong "
+      "usage.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

@@ -26,9 +26,10 @@ struct Config {
   std::string node;
   std::string server = "127.0.0.1:7480";
   TlsFiles tls;
-  std::string cri_socket = "unix:///run/containerd/containerd.sock";  // empty: containers are named by their runtime id
+  std::string cri_socket =
+      "unix:///run/containerd/containerd.sock";  // empty: containers are named by their runtime id
   std::string state_directory = "/var/lib/cellwall";
-  std::chrono::seconds open_interval{10};        // 0: open connections are not reported
+  std::chrono::seconds open_interval{10};  // 0: open connections are not reported
   std::chrono::seconds statistics_interval{10};
   LogLevel log_level = LogLevel::kInfo;
 };
@@ -36,8 +37,8 @@ struct Config {
 inline constexpr char kVersion[] = "0.1.0";
 inline constexpr int kExitUsage = 2;
 
-// Reads flags and the file that --config names. Returns an exit code where there is nothing to run: 0 after --help,
-// kExitUsage after one line on stderr that says what is wrong.
+// Reads flags and the file that --config names. Returns an exit code where there is nothing to run: 0 after
+// --help, kExitUsage after one line on stderr that says what is wrong.
 int read_config(int argc, char** argv, Config* config, bool* run);
 
 // Plain text is for this machine only.

@@ -60,7 +60,9 @@ std::vector<uint64_t> Containers::name(const RuntimeContainers& listed) {
   return news;
 }
 
-bool Containers::any_unnamed() const { return !unnamed_.empty(); }
+bool Containers::any_unnamed() const {
+  return !unnamed_.empty();
+}
 
 v1::ContainersUpdate Containers::complete() const {
   v1::ContainersUpdate update;

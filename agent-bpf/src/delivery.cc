@@ -39,8 +39,8 @@ void Delivery::forget_committed() {
   ring_.release(std::min(committed_, ring_.next_index() - 1));
 }
 
-// Events which the server lacks and this agent never could read died in the memory of the agent before it. A batch of no rows
-// says so by its first index, before any hole of our own follows.
+// Events which the server lacks and this agent never could read died in the memory of the agent before it. A
+// batch of no rows says so by its first index, before any hole of our own follows.
 void Delivery::report_restart() {
   if (committed_ + 1 >= first_readable_) return;
   Batch batch;
@@ -80,8 +80,9 @@ void Delivery::read_ring(Time now) {
   // With a full window, what is unread stays in the ring until it gets crowded there.
   const bool waiting = connected_ && queue_.size() - sent_ >= window_;
   if (waiting && !ring_is_crowded()) return;
-  while (ring_.read(limits_.batch_rows, [&](const cw_event& event, uint64_t index) { append(event, index, now); }) ==
-         limits_.batch_rows) {
+  while (ring_.read(limits_.batch_rows, [&](const cw_event& event, uint64_t index) {
+    append(event, index, now);
+  }) == limits_.batch_rows) {
     while (queue_bytes_ > limits_.queue_bytes && queue_.size() > 1) drop_oldest();
   }
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From the ring to the server, exactly once in effect. Knows no gRPC: the caller sends what next_to_send() gives and tells
-// what came back.
+// From the ring to the server, exactly once in effect. Knows no gRPC: the caller sends what next_to_send()
+// gives and tells what came back.
 //
-// An event is in one of three places: in the ring and not read; in the ring and in a batch that was not acknowledged; only in
-// a batch, because the ring was more than half full and its space was given back. Batches take at most queue_bytes; above
-// that the oldest is dropped, which leaves a hole in the event indexes that the server counts as lost (QUEUE_FULL).
+// An event is in one of three places: in the ring and not read; in the ring and in a batch that was not
+// acknowledged; only in a batch, because the ring was more than half full and its space was given back.
+// Batches take at most queue_bytes; above that the oldest is dropped, which leaves a hole in the event
+// indexes that the server counts as lost (QUEUE_FULL).
 #pragma once
 
 #include <chrono>
@@ -22,10 +23,11 @@
 namespace cellwall {
 
 struct DeliveryLimits {
-  size_t queue_bytes = 32 << 20;                // full: the oldest batch is dropped
+  size_t queue_bytes = 32 << 20;  // full: the oldest batch is dropped
   size_t batch_rows = 1024;
-  std::chrono::milliseconds batch_age{250};     // a batch is sent at the latest so long after its first event was read
-  std::chrono::milliseconds denial_age{20};     // with a refusal in it
+  std::chrono::milliseconds batch_age{
+      250};  // a batch is sent at the latest so long after its first event was read
+  std::chrono::milliseconds denial_age{20};  // with a refusal in it
 };
 
 class Delivery {
@@ -74,8 +76,8 @@ class Delivery {
   DeliveryLimits limits_;
   bool connected_ = false;
   uint32_t window_ = 0;
-  uint64_t sequence_ = 0;   // last one sent on this stream
-  uint64_t committed_ = 0;  // last event index that the server has
+  uint64_t sequence_ = 0;    // last one sent on this stream
+  uint64_t committed_ = 0;   // last event index that the server has
   uint64_t first_readable_;  // of this agent: what the server lacks before it died with an earlier one
   std::deque<Batch> queue_;
   size_t sent_ = 0;  // batches at the front of the queue which were sent on this stream

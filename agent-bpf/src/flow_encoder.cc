@@ -9,7 +9,9 @@ namespace {
 
 constexpr uint8_t kV4Mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-uint64_t plus_one(uint64_t bytes) { return bytes == CW_UNKNOWN_BYTES ? 0 : bytes + 1; }
+uint64_t plus_one(uint64_t bytes) {
+  return bytes == CW_UNKNOWN_BYTES ? 0 : bytes + 1;
+}
 
 }  // namespace
 
@@ -30,7 +32,8 @@ uint32_t FlowEncoder::cgroup(uint64_t id) {
 uint32_t FlowEncoder::text(std::string_view value) {
   // Protobuf strings are UTF-8; a process can name itself with any bytes.
   std::string clean(value);
-  std::replace_if(clean.begin(), clean.end(), [](char c) { return static_cast<signed char>(c) < 32; }, '?');
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return static_cast<signed char>(c) < 32; }, '?');
   const auto [found, added] = strings_.try_emplace(clean, columns_->strings_size());
   if (added) columns_->add_strings(clean);
   return found->second;
@@ -39,7 +42,8 @@ uint32_t FlowEncoder::text(std::string_view value) {
 void FlowEncoder::add(const cw_event& event, uint64_t container) {
   const int64_t end = clock_.wall_us(event.end_ns);
   const auto cookie = static_cast<int64_t>(event.cookie);
-  const uint64_t duration = event.start_ns && event.end_ns > event.start_ns ? (event.end_ns - event.start_ns) / 1000 : 0;
+  const uint64_t duration =
+      event.start_ns && event.end_ns > event.start_ns ? (event.end_ns - event.start_ns) / 1000 : 0;
   columns_->set_rows(columns_->rows() + 1);
   columns_->add_cgroup(cgroup(container ? container : event.socket_cgroup));
   columns_->add_end_time_delta(end - last_time_);

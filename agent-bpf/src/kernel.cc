@@ -76,7 +76,9 @@ class LoadedKernel : public Kernel {
   Result<std::vector<cw_event>> open_flows() override;
   Result<void> sweep_udp() override;
   Result<void> apply(const KernelPolicy& policy) override { return policy_->apply(policy); }
-  Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) override { return policy_->set_subject(cgroup, rule_set); }
+  Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) override {
+    return policy_->set_subject(cgroup, rule_set);
+  }
   Result<void> remove_subject(uint64_t cgroup) override { return policy_->remove_subject(cgroup); }
   uint64_t generation() const override { return policy_->generation(); }
   Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
@@ -105,8 +107,8 @@ class LoadedKernel : public Kernel {
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
   auto& maps = skeleton_->maps;
-  return {maps.cw_events, maps.cw_counters, maps.cw_reader,     maps.cw_slots, maps.cw_overflow,
-          maps.cw_peers,  maps.cw_policy,   maps.cw_subjects,   maps.cw_rule_peers, maps.cw_rule_ports};
+  return {maps.cw_events, maps.cw_counters, maps.cw_reader,   maps.cw_slots,      maps.cw_overflow,
+          maps.cw_peers,  maps.cw_policy,   maps.cw_subjects, maps.cw_rule_peers, maps.cw_rule_ports};
 }
 
 std::vector<bpf_program*> LoadedKernel::cgroup_programs() const {
@@ -141,7 +143,8 @@ void LoadedKernel::configure(const AttachPoint& point) {
   skeleton_->rodata->cw_attach_level = point.level;
   skeleton_->rodata->cw_plain_loads = features.plain_loads && !options_.force_fallback;
   skeleton_->rodata->cw_slot_mask = bpf_map__max_entries(maps.cw_slots) - 1;
-  skeleton_->rodata->cw_udp_idle_ns = static_cast<uint64_t>(std::chrono::nanoseconds(options_.udp_idle).count());
+  skeleton_->rodata->cw_udp_idle_ns =
+      static_cast<uint64_t>(std::chrono::nanoseconds(options_.udp_idle).count());
   skeleton_->rodata->cw_wake_bytes = bpf_map__max_entries(maps.cw_events) / 4;
   if (!features.cgroup_tracepoints) {
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
@@ -159,7 +162,8 @@ Result<void> LoadedKernel::load(const AttachPoint& point) {
   const int error = cellwall_bpf__load(skeleton_.get());
   if (error == -EPERM)
     return fail(
-        "load the kernel programs: not permitted; the agent needs root, or CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN "
+        "load the kernel programs: not permitted; the agent needs root, or CAP_BPF, CAP_PERFMON and "
+        "CAP_NET_ADMIN "
         "(and CAP_SYS_RESOURCE before Linux 5.11)");
   if (error != 0)
     return fail("load the kernel programs: " + std::string(std::strerror(-error)) + last_complaint() +
@@ -238,7 +242,8 @@ KernelCounters LoadedKernel::counters() const {
   KernelCounters totals = {};
   std::vector<uint64_t> per_cpu(static_cast<size_t>(std::max(libbpf_num_possible_cpus(), 1)));
   for (uint32_t counter = 0; counter < CW_COUNT_MAX; counter++) {
-    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cw_counters), &counter, per_cpu.data()) != 0) continue;
+    if (bpf_map_lookup_elem(bpf_map__fd(skeleton_->maps.cw_counters), &counter, per_cpu.data()) != 0)
+      continue;
     for (uint64_t value : per_cpu) totals[counter] += value;
   }
   return totals;
@@ -283,7 +288,8 @@ Result<std::unique_ptr<Kernel>> Kernel::open(const KernelOptions& options) {
   if (!point) return std::unexpected(point.error());
   if (access("/sys/kernel/btf/vmlinux", R_OK) != 0)
     return fail_errno(
-        "the kernel's type information /sys/kernel/btf/vmlinux cannot be read; a kernel with CONFIG_DEBUG_INFO_BTF=y is "
+        "the kernel's type information /sys/kernel/btf/vmlinux cannot be read; a kernel with "
+        "CONFIG_DEBUG_INFO_BTF=y is "
         "needed");
   auto pins = Pins::open(options.pin_directory);
   if (!pins) return std::unexpected(pins.error());

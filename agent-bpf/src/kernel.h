@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kernel side as the agent sees it: load or adopt, read events, write policy. Knows libbpf, nothing of gRPC.
+// The kernel side as the agent sees it: load or adopt, read events, write policy. Knows libbpf, nothing of
+// gRPC.
 #pragma once
 
 #include <array>
@@ -21,14 +22,15 @@ namespace cellwall {
 struct KernelOptions {
   std::string cgroup;         // absolute path of a cgroup v2 directory, never the root of the hierarchy
   std::string pin_directory;  // on a bpffs; made when missing
-  uint32_t ring_bytes = 1 << 20;       // mapped twice into resident memory; full: events are lost and counted (ring_full)
-  uint32_t flow_slots = 16384;         // power of two; a busy slot: the flow is kept beside its socket
-  uint32_t udp_peers = 65536;          // full: conversations are judged, not recorded (peers_full)
-  uint32_t policy_containers = 8192;   // full: the generation is refused, the old one stays
-  uint32_t policy_peers = 1 << 20;     // full: as above
-  uint32_t policy_ports = 1 << 20;     // full: as above
-  std::chrono::seconds udp_idle{30};   // unconnected UDP conversations end after this much silence
-  bool force_fallback = false;         // use the hooks for kernels which cannot read a socket at its release
+  uint32_t ring_bytes =
+      1 << 20;  // mapped twice into resident memory; full: events are lost and counted (ring_full)
+  uint32_t flow_slots = 16384;        // power of two; a busy slot: the flow is kept beside its socket
+  uint32_t udp_peers = 65536;         // full: conversations are judged, not recorded (peers_full)
+  uint32_t policy_containers = 8192;  // full: the generation is refused, the old one stays
+  uint32_t policy_peers = 1 << 20;    // full: as above
+  uint32_t policy_ports = 1 << 20;    // full: as above
+  std::chrono::seconds udp_idle{30};  // unconnected UDP conversations end after this much silence
+  bool force_fallback = false;        // use the hooks for kernels which cannot read a socket at its release
 };
 
 // One peer class per (rule_set, network); the class gives the verdict by protocol and port.
@@ -49,7 +51,7 @@ struct KernelPort {
 };
 
 struct KernelPolicy {
-  uint64_t generation = 0;  // from 1
+  uint64_t generation = 0;                              // from 1
   std::vector<std::pair<uint64_t, uint32_t>> subjects;  // container's cgroup id, rule set (0: none)
   std::vector<KernelPeer> peers;
   std::vector<KernelPort> ports;
@@ -68,14 +70,15 @@ using KernelCounters = std::array<uint64_t, CW_COUNT_MAX>;
 class Kernel {
  public:
   // Loads the programs, or adopts what an earlier agent left pinned and puts the new programs into its links.
-  // Errors: not a cgroup v2 directory, the root, missing capability, missing BTF, no bpffs; each says what to do.
+  // Errors: not a cgroup v2 directory, the root, missing capability, missing BTF, no bpffs; each says what to
+  // do.
   static Result<std::unique_ptr<Kernel>> open(const KernelOptions& options);
   virtual ~Kernel() = default;
 
   virtual bool adopted() const = 0;
-  virtual uint32_t ring_id() const = 0;   // map id, unique during a boot
-  virtual int ring_fd() const = 0;        // for epoll: readable when the kernel wants the reader
-  virtual int lifecycle_fd() const = 0;   // likewise
+  virtual uint32_t ring_id() const = 0;  // map id, unique during a boot
+  virtual int ring_fd() const = 0;       // for epoll: readable when the kernel wants the reader
+  virtual int lifecycle_fd() const = 0;  // likewise
   virtual RingReader& ring() = 0;
   virtual size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) = 0;
   virtual KernelCounters counters() const = 0;
@@ -95,7 +98,8 @@ class Kernel {
   virtual Result<void> uninstall() = 0;
 };
 
-// Takes everything out of the kernel that an agent left pinned there; enforcement ends. Nothing pinned is no error.
+// Takes everything out of the kernel that an agent left pinned there; enforcement ends. Nothing pinned is no
+// error.
 Result<void> remove_pins(const std::string& pin_directory);
 
 // What this kernel can do. Loads and drops small programs; attaches nothing.

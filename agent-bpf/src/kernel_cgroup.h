@@ -13,7 +13,8 @@ struct AttachPoint {
   int level;    // below the root of the hierarchy, from 1
 };
 
-// Errors: not there, not a cgroup v2 directory, the root, a mount that does not show the root of the hierarchy.
+// Errors: not there, not a cgroup v2 directory, the root, a mount that does not show the root of the
+// hierarchy.
 Result<AttachPoint> find_attach_point(const std::string& directory);
 
 }  // namespace cellwall

@@ -18,9 +18,12 @@ bool on_bpffs(const std::string& path) {
   return statfs(path.c_str(), &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
 }
 
-std::string link_name(const bpf_program* program) { return std::string("link_") + bpf_program__name(program); }
+std::string link_name(const bpf_program* program) {
+  return std::string("link_") + bpf_program__name(program);
+}
 
-Result<void> update_link(int link_fd, const bpf_program* program, uint64_t cgroup_id, const std::string& path) {
+Result<void> update_link(int link_fd, const bpf_program* program, uint64_t cgroup_id,
+                         const std::string& path) {
   bpf_link_info info = {};
   uint32_t size = sizeof(info);
   if (bpf_obj_get_info_by_fd(link_fd, &info, &size) != 0) return fail_errno("read the pinned link " + path);
@@ -52,7 +55,9 @@ Result<Pins> Pins::open(const std::string& directory) {
   return Pins(directory);
 }
 
-Fd Pins::get(const std::string& name) const { return Fd(bpf_obj_get(path(name).c_str())); }
+Fd Pins::get(const std::string& name) const {
+  return Fd(bpf_obj_get(path(name).c_str()));
+}
 
 Result<void> Pins::adopt_map(bpf_map* map, bool* adopted) const {
   const std::string name = bpf_map__name(map);
@@ -61,7 +66,8 @@ Result<void> Pins::adopt_map(bpf_map* map, bool* adopted) const {
   if (!fd) return {};
   bpf_map_info info = {};
   uint32_t size = sizeof(info);
-  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0) return fail_errno("read the pinned map " + path(name));
+  if (bpf_obj_get_info_by_fd(fd.get(), &info, &size) != 0)
+    return fail_errno("read the pinned map " + path(name));
   if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
       info.value_size != bpf_map__value_size(map))
     return fail("the pinned map " + path(name) +
@@ -99,7 +105,8 @@ Result<void> Pins::attach(bpf_program* program, int cgroup_fd, uint64_t cgroup_i
 Result<void> remove_pins(const std::string& pin_directory) {
   std::error_code error;
   if (!std::filesystem::exists(pin_directory, error)) return {};
-  if (!on_bpffs(pin_directory)) return fail(pin_directory + " is not on a bpffs: nothing of ours can be pinned there");
+  if (!on_bpffs(pin_directory))
+    return fail(pin_directory + " is not on a bpffs: nothing of ours can be pinned there");
   // Links first: no program may look into maps which are going.
   for (const std::string prefix : {"link_", ""}) {
     for (const auto& entry : std::filesystem::directory_iterator(pin_directory, error)) {

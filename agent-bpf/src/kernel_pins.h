@@ -12,7 +12,6 @@
 
 namespace cellwall {
 
-
 // An owned file descriptor.
 class Fd {
  public:

@@ -11,14 +11,16 @@ namespace {
 
 Result<Fd> make_map(bpf_map_type type, const char* name, uint32_t key, uint32_t value, size_t entries) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
-  Fd fd(bpf_map_create(type, name, key, value, static_cast<uint32_t>(std::max<size_t>(entries, 1)), &options));
+  Fd fd(
+      bpf_map_create(type, name, key, value, static_cast<uint32_t>(std::max<size_t>(entries, 1)), &options));
   if (!fd) return fail_errno(std::string("make the policy map ") + name);
   return fd;
 }
 
 template <typename Key, typename Value>
 Result<void> put(int map, const Key& key, const Value& value, const char* what) {
-  if (bpf_map_update_elem(map, &key, &value, BPF_ANY) != 0) return fail_errno(std::string("fill the policy map of ") + what);
+  if (bpf_map_update_elem(map, &key, &value, BPF_ANY) != 0)
+    return fail_errno(std::string("fill the policy map of ") + what);
   return {};
 }
 
@@ -33,7 +35,8 @@ Result<Fd> make_subjects(const KernelPolicy& policy, uint32_t limit) {
 }
 
 Result<Fd> make_peers(const KernelPolicy& policy) {
-  auto map = make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_peers_in", sizeof(cw_peer_key), sizeof(uint32_t), policy.peers.size());
+  auto map = make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_peers_in", sizeof(cw_peer_key), sizeof(uint32_t),
+                      policy.peers.size());
   if (!map) return map;
   for (const auto& peer : policy.peers) {
     cw_peer_key key = {.prefix_length = 32U + peer.prefix_length, .rule_set = peer.rule_set, .address = {}};
@@ -50,15 +53,16 @@ uint32_t port_prefix(const KernelPort& port) {
 }
 
 Result<Fd> make_ports(const KernelPolicy& policy) {
-  auto map =
-      make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_ports_in", sizeof(cw_port_key), sizeof(cw_port_value), policy.ports.size());
+  auto map = make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_ports_in", sizeof(cw_port_key), sizeof(cw_port_value),
+                      policy.ports.size());
   if (!map) return map;
   for (const auto& port : policy.ports) {
-    const cw_port_key key = {.prefix_length = port_prefix(port),
-                             .class_id = port.class_id,
-                             .protocol = port.protocol,
-                             .port = {static_cast<uint8_t>(port.port >> 8), static_cast<uint8_t>(port.port & 0xff)},
-                             .pad = 0};
+    const cw_port_key key = {
+        .prefix_length = port_prefix(port),
+        .class_id = port.class_id,
+        .protocol = port.protocol,
+        .port = {static_cast<uint8_t>(port.port >> 8), static_cast<uint8_t>(port.port & 0xff)},
+        .pad = 0};
     const cw_port_value value = {.rule = port.rule, .verdict = port.verdict, .pad = {}};
     if (auto done = put(map->get(), key, value, "ports"); !done) return std::unexpected(done.error());
   }
@@ -67,11 +71,13 @@ Result<Fd> make_ports(const KernelPolicy& policy) {
 
 Result<void> within(size_t count, uint32_t limit, const char* what, const char* option) {
   if (count <= limit) return {};
-  return fail("the policy needs " + std::to_string(count) + " " + what + ", the limit is " + std::to_string(limit) + " (" +
-              option + "); the generation before stays in force");
+  return fail("the policy needs " + std::to_string(count) + " " + what + ", the limit is " +
+              std::to_string(limit) + " (" + option + "); the generation before stays in force");
 }
 
-std::string subjects_pin(uint64_t slot) { return "subjects_" + std::to_string(slot); }
+std::string subjects_pin(uint64_t slot) {
+  return "subjects_" + std::to_string(slot);
+}
 
 }  // namespace
 
@@ -87,15 +93,20 @@ Result<PolicyMaps> PolicyMaps::open(const Pins& pins, Outer outer, const KernelO
   if (state.selector) {
     // Pinned, because opening an inner map by its id needs CAP_SYS_ADMIN.
     maps.subjects_ = pins.get(subjects_pin(state.selector & 1));
-    if (!maps.subjects_) return fail_errno("open the pinned map " + pins.path(subjects_pin(state.selector & 1)));
+    if (!maps.subjects_)
+      return fail_errno("open the pinned map " + pins.path(subjects_pin(state.selector & 1)));
   }
   return maps;
 }
 
 Result<void> PolicyMaps::check_limits(const KernelPolicy& policy) const {
   if (policy.generation == 0) return fail("a policy generation counts from 1");
-  if (auto ok = within(policy.subjects.size(), limits_.policy_containers, "containers", "--policy-containers"); !ok) return ok;
-  if (auto ok = within(policy.peers.size(), limits_.policy_peers, "peer networks", "--policy-peers"); !ok) return ok;
+  if (auto ok =
+          within(policy.subjects.size(), limits_.policy_containers, "containers", "--policy-containers");
+      !ok)
+    return ok;
+  if (auto ok = within(policy.peers.size(), limits_.policy_peers, "peer networks", "--policy-peers"); !ok)
+    return ok;
   return within(policy.ports.size(), limits_.policy_ports, "port entries", "--policy-ports");
 }
 
@@ -110,7 +121,8 @@ Result<void> PolicyMaps::apply(const KernelPolicy& policy) {
 
   const uint32_t slot = selector_ ? !(selector_ & 1) : 0;
   if (auto ok = pins_.pin_fd(subjects->get(), subjects_pin(slot)); !ok) return ok;
-  // Each of these waits until no program looks into what was there (maybe_wait_bpf_programs, kernel/bpf/syscall.c).
+  // Each of these waits until no program looks into what was there (maybe_wait_bpf_programs,
+  // kernel/bpf/syscall.c).
   if (auto ok = put(outer_.subjects, slot, subjects->get(), "containers"); !ok) return ok;
   if (auto ok = put(outer_.peers, slot, peers->get(), "peers"); !ok) return ok;
   if (auto ok = put(outer_.ports, slot, ports->get(), "ports"); !ok) return ok;

@@ -27,12 +27,15 @@ std::string now_text() {
 
 }  // namespace
 
-void set_log_level(LogLevel level) { least = level; }
+void set_log_level(LogLevel level) {
+  least = level;
+}
 
 void log(LogLevel level, const std::string& message, LogFields fields) {
   static constexpr std::array kNames = {"debug", "info", "warn", "error"};
   if (level < least) return;
-  nlohmann::ordered_json line = {{"time", now_text()}, {"level", kNames[static_cast<size_t>(level)]}, {"msg", message}};
+  nlohmann::ordered_json line = {
+      {"time", now_text()}, {"level", kNames[static_cast<size_t>(level)]}, {"msg", message}};
   for (const auto& [name, value] : fields) std::visit([&](const auto& v) { line[name] = v; }, value);
   // Names of containers can be any bytes.
   const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";

@@ -18,24 +18,29 @@ namespace {
 
 constexpr uint64_t kLargestGeneration = UINT64_MAX >> 1;  // the kernel keeps the slot beside it
 
-std::unexpected<Error> bad(const std::string& what) { return fail("rule sets from the server: " + what); }
+std::unexpected<Error> bad(const std::string& what) {
+  return fail("rule sets from the server: " + what);
+}
 
 Result<void> check_rule_set(const v1::RuleSet& set, size_t policies) {
   const std::string where = "rule set " + std::to_string(set.id());
   if (set.id() == 0) return bad("a rule set has id 0");
   for (uint32_t index : set.policies()) {
-    if (index >= policies) return bad(where + " names policy " + std::to_string(index) + ", which is not there");
+    if (index >= policies)
+      return bad(where + " names policy " + std::to_string(index) + ", which is not there");
   }
   std::set<uint32_t> classes;
   for (const auto& port : set.ports()) {
     if (port.protocol() > 255 || port.port() > 65535 || port.port_prefix_length() > 16)
       return bad(where + " has a port entry out of range");
-    if (port.verdict() < v1::VERDICT_ALLOWED || port.verdict() > v1::VERDICT_AUDIT) return bad(where + " has no verdict for a port");
+    if (port.verdict() < v1::VERDICT_ALLOWED || port.verdict() > v1::VERDICT_AUDIT)
+      return bad(where + " has no verdict for a port");
     classes.insert(port.class_());
   }
   bool total = false;
   for (const auto& peer : set.peers()) {
-    if (peer.network().size() != 16 || peer.prefix_length() > 128) return bad(where + " has a malformed network");
+    if (peer.network().size() != 16 || peer.prefix_length() > 128)
+      return bad(where + " has a malformed network");
     if (!classes.contains(peer.class_())) return bad(where + " has a network whose class has no ports");
     total = total || peer.prefix_length() == 0;
   }
@@ -53,19 +58,24 @@ bool has(const List& list, const std::string& value) {
 Result<Policy> Policy::parse(const std::string& payload) {
   Policy policy;
   if (!policy.sets_.ParseFromString(payload)) return bad("not a RuleSets message");
-  if (policy.generation() == 0 || policy.generation() > kLargestGeneration) return bad("generation out of range");
+  if (policy.generation() == 0 || policy.generation() > kLargestGeneration)
+    return bad("generation out of range");
   for (int i = 0; i < policy.sets_.policies_size(); i++) {
-    if (policy.sets_.policies(i).index() != static_cast<uint32_t>(i)) return bad("policies are not numbered in order");
+    if (policy.sets_.policies(i).index() != static_cast<uint32_t>(i))
+      return bad("policies are not numbered in order");
   }
   for (const auto& set : policy.sets_.rule_sets()) {
-    if (auto ok = check_rule_set(set, static_cast<size_t>(policy.sets_.policies_size())); !ok) return std::unexpected(ok.error());
+    if (auto ok = check_rule_set(set, static_cast<size_t>(policy.sets_.policies_size())); !ok)
+      return std::unexpected(ok.error());
     const std::vector<uint32_t> combination(set.policies().begin(), set.policies().end());
-    if (!policy.by_combination_.emplace(combination, set.id()).second) return bad("two rule sets for one combination of policies");
+    if (!policy.by_combination_.emplace(combination, set.id()).second)
+      return bad("two rule sets for one combination of policies");
   }
   return policy;
 }
 
-bool matches(const v1::Requirement& requirement, const google::protobuf::Map<std::string, std::string>& labels) {
+bool matches(const v1::Requirement& requirement,
+             const google::protobuf::Map<std::string, std::string>& labels) {
   const auto label = labels.find(requirement.key());
   const bool present = label != labels.end();
   switch (requirement.operator_()) {
@@ -97,7 +107,8 @@ Policy::Match Policy::match(const v1::Container& container) const {
     if (selects(selector, container)) wanted.push_back(selector.index());
   }
   if (wanted.empty()) return {};
-  if (const auto exact = by_combination_.find(wanted); exact != by_combination_.end()) return {.rule_set = exact->second};
+  if (const auto exact = by_combination_.find(wanted); exact != by_combination_.end())
+    return {.rule_set = exact->second};
   Match best = {.rule_set = 0, .partial = true};
   size_t size = 0;
   for (const auto& [combination, id] : by_combination_) {

@@ -35,7 +35,8 @@ class Policy {
   std::map<std::vector<uint32_t>, uint32_t> by_combination_;
 };
 
-bool matches(const v1::Requirement& requirement, const google::protobuf::Map<std::string, std::string>& labels);
+bool matches(const v1::Requirement& requirement,
+             const google::protobuf::Map<std::string, std::string>& labels);
 bool selects(const v1::PolicySelector& selector, const v1::Container& container);
 
 // SHA-256, 32 bytes.

@@ -53,7 +53,9 @@ void add_options(List& list, const KernelOptions& options) {
 KernelFeatures probe_features() {
   const std::unique_ptr<btf, void (*)(btf*)> types(btf__load_vmlinux_btf(), btf__free);
   if (!types) return {};
-  const auto has = [&](const char* name, uint32_t kind) { return btf__find_by_name_kind(types.get(), name, kind) > 0; };
+  const auto has = [&](const char* name, uint32_t kind) {
+    return btf__find_by_name_kind(types.get(), name, kind) > 0;
+  };
   return {.plain_loads = has("bpf_rdonly_cast", BTF_KIND_FUNC),
           .cgroup_tracepoints = has("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF),
           .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC)};
@@ -67,20 +69,22 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
   list.add("kernel type information", access("/sys/kernel/btf/vmlinux", R_OK) == 0, true,
            "programs cannot be fitted to this kernel; use one built with CONFIG_DEBUG_INFO_BTF=y");
   add_options(list, options);
-  list.add("cgroup connect and sendmsg hooks", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, nullptr) == 1,
-           true, "connections are neither seen nor refused; use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
+  list.add("cgroup connect and sendmsg hooks",
+           libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, nullptr) == 1, true,
+           "connections are neither seen nor refused; use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
   list.add("cgroup socket hooks", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK, nullptr) == 1, true,
            "ends of connections are not seen; use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
   list.add("ring buffer", libbpf_probe_bpf_map_type(BPF_MAP_TYPE_RINGBUF, nullptr) == 1, true,
            "events cannot leave the kernel; use Linux 5.15 or newer");
-  list.add("programs run by system call", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) == 1, true,
-           "UDP conversations would never end; use Linux 5.15 or newer");
+  list.add("programs run by system call", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SYSCALL, nullptr) == 1,
+           true, "UDP conversations would never end; use Linux 5.15 or newer");
   list.add("iterator over open files", features.task_file_iterator, true,
            "open connections cannot be listed; use Linux 5.15 or newer");
   list.add("cgroup births and deaths", features.cgroup_tracepoints, false,
            "new containers are found by reading the cgroup tree each 30 s, so their policy starts late");
   list.add("plain loads from sockets", features.plain_loads, false,
-           "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain loads)");
+           "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain "
+           "loads)");
   return list.take();
 }
 

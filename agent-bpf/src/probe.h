@@ -4,8 +4,8 @@
 namespace cellwall {
 
 struct KernelFeatures {
-  bool plain_loads = false;          // bpf_rdonly_cast
-  bool cgroup_tracepoints = false;   // typed tracepoints of cgroup births and deaths
+  bool plain_loads = false;         // bpf_rdonly_cast
+  bool cgroup_tracepoints = false;  // typed tracepoints of cgroup births and deaths
   bool task_file_iterator = false;
 };
 

@@ -17,7 +17,9 @@ struct Error {
 template <typename T>
 using Result = std::expected<T, Error>;
 
-inline std::unexpected<Error> fail(std::string message) { return std::unexpected(Error{std::move(message)}); }
+inline std::unexpected<Error> fail(std::string message) {
+  return std::unexpected(Error{std::move(message)});
+}
 
 // "<what>: <strerror(error)>"
 inline std::unexpected<Error> fail_errno(const std::string& what, int error = errno) {

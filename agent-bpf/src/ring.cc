@@ -30,15 +30,16 @@ Result<RingReader> RingReader::map(int map_fd, size_t ring_bytes) {
   ring.consumer_page_ = consumer;
   // Position page and the data twice in a row, so that a record over the end is in one piece.
   ring.mapped_bytes_ = page + 2 * ring_bytes;
-  void* producer =
-      mmap(nullptr, ring.mapped_bytes_, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
+  void* producer = mmap(nullptr, ring.mapped_bytes_, PROT_READ, MAP_SHARED, map_fd, static_cast<off_t>(page));
   if (producer == MAP_FAILED) return fail_errno("map the data pages of the event ring");
   ring.producer_pages_ = producer;
   ring.position_ = load(consumer);
   return ring;
 }
 
-RingReader::RingReader(RingReader&& other) noexcept { *this = std::move(other); }
+RingReader::RingReader(RingReader&& other) noexcept {
+  *this = std::move(other);
+}
 
 RingReader& RingReader::operator=(RingReader&& other) noexcept {
   std::swap(ring_bytes_, other.ring_bytes_);
@@ -61,8 +62,8 @@ size_t RingReader::read(size_t limit, const std::function<void(const cw_event&, 
   size_t count = 0;
   while (count < limit && position_ < produced) {
     const char* record = data + (position_ & (ring_bytes_ - 1));
-    const uint32_t header =
-        std::atomic_ref(*reinterpret_cast<uint32_t*>(const_cast<char*>(record))).load(std::memory_order_acquire);
+    const uint32_t header = std::atomic_ref(*reinterpret_cast<uint32_t*>(const_cast<char*>(record)))
+                                .load(std::memory_order_acquire);
     if (header & kBusy) break;  // reserved, not submitted yet
     const uint64_t index = next_index();
     position_ += kRecord;
@@ -73,9 +74,13 @@ size_t RingReader::read(size_t limit, const std::function<void(const cw_event&, 
   return count;
 }
 
-uint64_t RingReader::next_index() const { return position_ / kRecord + 1; }
+uint64_t RingReader::next_index() const {
+  return position_ / kRecord + 1;
+}
 
-uint64_t RingReader::released_index() const { return load(consumer_page_) / kRecord; }
+uint64_t RingReader::released_index() const {
+  return load(consumer_page_) / kRecord;
+}
 
 void RingReader::release(uint64_t index) {
   if (index >= next_index()) index = next_index() - 1;
@@ -83,10 +88,16 @@ void RingReader::release(uint64_t index) {
   std::atomic_ref(*static_cast<uint64_t*>(consumer_page_)).store(index * kRecord, std::memory_order_release);
 }
 
-void RingReader::rewind() { position_ = load(consumer_page_); }
+void RingReader::rewind() {
+  position_ = load(consumer_page_);
+}
 
-void RingReader::publish_to(uint64_t* position) { published_ = position; }
+void RingReader::publish_to(uint64_t* position) {
+  published_ = position;
+}
 
-size_t RingReader::used_bytes() const { return load(producer_pages_) - load(consumer_page_); }
+size_t RingReader::used_bytes() const {
+  return load(producer_pages_) - load(consumer_page_);
+}
 
 }  // namespace cellwall

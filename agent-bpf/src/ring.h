@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reader of the event ring (BPF_MAP_TYPE_RINGBUF, kernel/bpf/ringbuf.c). libbpf's reader gives space back as soon as the
-// callback returns; this one gives it back when it is told to, after the server has committed the events. So an agent that
-// is killed finds what it had not delivered still in the ring.
+// Reader of the event ring (BPF_MAP_TYPE_RINGBUF, kernel/bpf/ringbuf.c). libbpf's reader gives space back as
+// soon as the callback returns; this one gives it back when it is told to, after the server has committed the
+// events. So an agent that is killed finds what it had not delivered still in the ring.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,8 @@ class RingReader {
   void release(uint64_t index);
   // Back to the first event that was not released: read() gives it again.
   void rewind();
-  // Where to publish how far read() got (bytes since the ring was made), for the kernel to know when to wake the reader.
+  // Where to publish how far read() got (bytes since the ring was made), for the kernel to know when to wake
+  // the reader.
   void publish_to(uint64_t* position);
   size_t used_bytes() const;  // not given back yet, read or not
   size_t capacity_bytes() const { return ring_bytes_; }

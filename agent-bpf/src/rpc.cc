@@ -42,7 +42,8 @@ Result<std::string> read_file(const std::string& path) {
 
 Result<std::shared_ptr<grpc::ChannelCredentials>> make_credentials(const TlsFiles& files) {
   if (files.authority.empty()) return grpc::InsecureChannelCredentials();
-  auto authority = read_file(files.authority), certificate = read_file(files.certificate), key = read_file(files.key);
+  auto authority = read_file(files.authority), certificate = read_file(files.certificate),
+       key = read_file(files.key);
   for (const auto* file : {&authority, &certificate, &key}) {
     if (!*file) return std::unexpected(file->error());
   }
@@ -57,7 +58,8 @@ Result<std::shared_ptr<grpc::ChannelCredentials>> make_credentials(const TlsFile
 
 class GrpcStream : public ServerStream {
  public:
-  GrpcStream(const Config& config, std::shared_ptr<grpc::ChannelCredentials> credentials, MakeHello hello, Notify notify)
+  GrpcStream(const Config& config, std::shared_ptr<grpc::ChannelCredentials> credentials, MakeHello hello,
+             Notify notify)
       : server_(config.server), hello_(std::move(hello)), notify_(std::move(notify)) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -107,7 +109,8 @@ class GrpcStream : public ServerStream {
     while (!stopping()) {
       const bool worked = one_stream();
       backoff = worked ? kFirstBackoff : std::min(backoff * 2, kLongestBackoff);
-      const milliseconds pause(std::uniform_int_distribution<int64_t>(backoff.count() / 2, backoff.count())(random));
+      const milliseconds pause(
+          std::uniform_int_distribution<int64_t>(backoff.count() / 2, backoff.count())(random));
       Lock lock(mutex_);
       changed_.wait_for(lock, pause, [this] { return stopping_; });
     }
@@ -144,9 +147,12 @@ class GrpcStream : public ServerStream {
   }
 
   std::string reason(const grpc::Status& status) const {
-    if (silent_) return "the server " + server_ + " has not answered for " + std::to_string(kSilentHeartbeats) + " heartbeats";
+    if (silent_)
+      return "the server " + server_ + " has not answered for " + std::to_string(kSilentHeartbeats) +
+             " heartbeats";
     std::string text = "server " + server_ + ": " + status.error_message();
-    if (status.error_message().find("handshake") != std::string::npos || status.error_message().find("Ssl") != std::string::npos ||
+    if (status.error_message().find("handshake") != std::string::npos ||
+        status.error_message().find("Ssl") != std::string::npos ||
         status.error_message().find("SSL") != std::string::npos)
       text += " (check --tls-ca, --tls-cert, --tls-key and the name in the server's certificate)";
     return text;
@@ -159,7 +165,8 @@ class GrpcStream : public ServerStream {
       heard_ = steady_clock::now();
       if (message.has_welcome()) {
         welcomed_ = true;
-        if (message.welcome().heartbeat_milliseconds() > 0) heartbeat_ = milliseconds(message.welcome().heartbeat_milliseconds());
+        if (message.welcome().heartbeat_milliseconds() > 0)
+          heartbeat_ = milliseconds(message.welcome().heartbeat_milliseconds());
         tell(lock, std::move(*message.mutable_welcome()));
       } else if (message.has_acknowledge()) {
         tell(lock, std::move(*message.mutable_acknowledge()));
@@ -176,7 +183,8 @@ class GrpcStream : public ServerStream {
     Lock lock(mutex_);
     while (!broken_ && !stopping_) {
       if (outgoing_.empty()) {
-        const bool woken = changed_.wait_for(lock, heartbeat_, [this] { return broken_ || stopping_ || !outgoing_.empty(); });
+        const bool woken = changed_.wait_for(lock, heartbeat_,
+                                             [this] { return broken_ || stopping_ || !outgoing_.empty(); });
         silent_ = !broken_ && steady_clock::now() - heard_ > heartbeat_ * kSilentHeartbeats;
         if (silent_) return;
         if (woken) continue;
@@ -229,7 +237,8 @@ class GrpcStream : public ServerStream {
   bool silent_ = false;
   milliseconds heartbeat_ = kDefaultHeartbeat;
   steady_clock::time_point heard_;
-  // Bounded by the window that the server gives: the main loop sends no more than that without acknowledgement.
+  // Bounded by the window that the server gives: the main loop sends no more than that without
+  // acknowledgement.
   std::deque<std::shared_ptr<const v1::StreamRequest>> outgoing_;
   std::vector<FromServer> incoming_;
   std::thread writer_;
@@ -243,7 +252,8 @@ class CriRuntime : public Runtime {
     arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
     // The runtime wants a host name, and a socket has none.
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-    stub_ = cri::RuntimeService::NewStub(grpc::CreateCustomChannel(socket, grpc::InsecureChannelCredentials(), arguments));
+    stub_ = cri::RuntimeService::NewStub(
+        grpc::CreateCustomChannel(socket, grpc::InsecureChannelCredentials(), arguments));
   }
 
   Result<RuntimeContainers> list(milliseconds deadline) override {
@@ -266,7 +276,8 @@ class CriRuntime : public Runtime {
     return fail("list containers of the runtime (--cri-socket): " + status.error_message());
   }
 
-  RuntimeContainers join(const cri::ListPodSandboxResponse& pods, const cri::ListContainersResponse& containers,
+  RuntimeContainers join(const cri::ListPodSandboxResponse& pods,
+                         const cri::ListContainersResponse& containers,
                          std::chrono::system_clock::time_point until) {
     RuntimeContainers found;
     for (const auto& pod : pods.items()) {
@@ -293,7 +304,8 @@ class CriRuntime : public Runtime {
   }
 
   // Of a sandbox they never change, so each is asked for once.
-  std::vector<std::string> addresses(const std::string& sandbox, std::chrono::system_clock::time_point until) {
+  std::vector<std::string> addresses(const std::string& sandbox,
+                                     std::chrono::system_clock::time_point until) {
     if (const auto known = addresses_.find(sandbox); known != addresses_.end()) return known->second;
     grpc::ClientContext context;
     context.set_deadline(until);
@@ -317,12 +329,15 @@ class CriRuntime : public Runtime {
 
 }  // namespace
 
-Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, MakeHello hello, Notify notify) {
+Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, MakeHello hello,
+                                                          Notify notify) {
   auto credentials = make_credentials(config.tls);
   if (!credentials) return std::unexpected(credentials.error());
   return std::make_unique<GrpcStream>(config, *credentials, std::move(hello), std::move(notify));
 }
 
-std::unique_ptr<Runtime> Runtime::open(const std::string& socket) { return std::make_unique<CriRuntime>(socket); }
+std::unique_ptr<Runtime> Runtime::open(const std::string& socket) {
+  return std::make_unique<CriRuntime>(socket);
+}
 
 }  // namespace cellwall

@@ -25,7 +25,10 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const config = readConfig(options);
   const log = createLogger(options.logLevel);
-  const store = new Store({ folder: config.dataFolder, retentionDays: config.retentionDays, maxBytes: config.maxBytes }, log);
+  const store = new Store(
+    { folder: config.dataFolder, retentionDays: config.retentionDays, maxBytes: config.maxBytes },
+    log,
+  );
   const failed = new Promise<never>((_, reject) => store.once('failed', reject));
   failed.catch(() => {});
   const closing: (() => Promise<void>)[] = [() => store.close()];
@@ -41,7 +44,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     closing.push(() => http.close());
     const grpc = await startGrpc(config.grpc, config.tls, agents);
     closing.push(() => grpc.close());
-    log.info({ grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation }, 'listening');
+    log.info(
+      { grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation },
+      'listening',
+    );
     return { grpcAddress: grpc.address, httpAddress: http.address, failed, close };
   } catch (error) {
     await close();

@@ -80,7 +80,8 @@ function readTls(options: ServerOptions): Tls | undefined {
 function readToken(file: string | undefined): string | undefined {
   if (!file) return undefined;
   const token = read(file, '--http-token-file').toString('utf8').trim();
-  if (token.length < SHORTEST_TOKEN) refuse(`--http-token-file ${file}: a token has at least ${SHORTEST_TOKEN} characters`);
+  if (token.length < SHORTEST_TOKEN)
+    refuse(`--http-token-file ${file}: a token has at least ${SHORTEST_TOKEN} characters`);
   return token;
 }
 
@@ -91,8 +92,20 @@ export function readConfig(options: ServerOptions): ServerConfig {
   const tls = readTls(options);
   const httpToken = readToken(options.httpTokenFile);
   if (!isLoopback(grpc.host) && !tls)
-    refuse(`--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`);
+    refuse(
+      `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+    );
   if (!isLoopback(http.host) && (!tls || !httpToken))
-    refuse(`--http-listen ${options.httpListen} can be reached from outside: give --tls-cert, --tls-key and --http-token-file, or listen on 127.0.0.1`);
-  return { dataFolder: options.dataFolder, grpc, http, tls, httpToken, retentionDays: options.retentionDays, maxBytes: options.maxBytes };
+    refuse(
+      `--http-listen ${options.httpListen} can be reached from outside: give --tls-cert, --tls-key and --http-token-file, or listen on 127.0.0.1`,
+    );
+  return {
+    dataFolder: options.dataFolder,
+    grpc,
+    http,
+    tls,
+    httpToken,
+    retentionDays: options.retentionDays,
+    maxBytes: options.maxBytes,
+  };
 }

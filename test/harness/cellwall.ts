@@ -21,10 +21,18 @@ export class ServerProcess {
     this.http = http;
   }
 
-  static async start(data: string, log: string, options: { grpc?: string; http?: string; extra?: readonly string[] } = {}): Promise<ServerProcess> {
+  static async start(
+    data: string,
+    log: string,
+    options: { grpc?: string; http?: string; extra?: readonly string[] } = {},
+  ): Promise<ServerProcess> {
     const { grpc = '127.0.0.1:0', http = '127.0.0.1:0', extra = [] } = options;
     const before = existsSync(log) ? readFileSync(log, 'utf8').length : 0;
-    const process = new Background('node', [CLI, 'server', '--data', data, '--grpc-listen', grpc, '--http-listen', http, ...extra], log);
+    const process = new Background(
+      'node',
+      [CLI, 'server', '--data', data, '--grpc-listen', grpc, '--http-listen', http, ...extra],
+      log,
+    );
     const listening = await until('the server listens', () => {
       const lines = readFileSync(log, 'utf8').slice(before).split('\n');
       if (!process.running) throw new Error(lines.slice(-3).join('\n'));
@@ -50,7 +58,9 @@ export class ServerProcess {
     const flows: Flow[] = [];
     let cursor: string | null = null;
     do {
-      const page: { flows: Flow[]; nextCursor: string | null } = await this.get(`/v1/flows?limit=1000&${query}${cursor ? `&cursor=${cursor}` : ''}`);
+      const page: { flows: Flow[]; nextCursor: string | null } = await this.get(
+        `/v1/flows?limit=1000&${query}${cursor ? `&cursor=${cursor}` : ''}`,
+      );
       flows.push(...page.flows);
       cursor = page.nextCursor;
     } while (cursor);
@@ -71,8 +81,19 @@ export interface AgentOptions {
 
 export function startAgent(options: AgentOptions): Background {
   const args = [
-    '--cgroup', options.cgroup, '--pin-directory', options.pins, '--server', options.server, '--cri-socket', options.criSocket,
-    '--state-directory', options.state, '--node', options.node, ...(options.extra ?? []),
+    '--cgroup',
+    options.cgroup,
+    '--pin-directory',
+    options.pins,
+    '--server',
+    options.server,
+    '--cri-socket',
+    options.criSocket,
+    '--state-directory',
+    options.state,
+    '--node',
+    options.node,
+    ...(options.extra ?? []),
   ];
   return new Background(AGENT, args, options.log);
 }

@@ -81,7 +81,9 @@ export async function removeCgroups(name: string): Promise<void> {
 
 /** What earlier runs left when they were killed: trees of this prefix whose owner, the pid in their name, is gone. */
 export async function removeLeftovers(prefix: string): Promise<void> {
-  const names = new Set(mounts(['cgroup2', 'cgroup']).flatMap((mount) => readdirSync(mount).filter((name) => name.startsWith(prefix))));
+  const names = new Set(
+    mounts(['cgroup2', 'cgroup']).flatMap((mount) => readdirSync(mount).filter((name) => name.startsWith(prefix))),
+  );
   for (const name of names) {
     const owner = Number(name.slice(prefix.length));
     if (Number.isInteger(owner) && !existsSync(`/proc/${owner}`)) await removeCgroups(name);

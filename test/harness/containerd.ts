@@ -23,7 +23,12 @@ function cniConfig(bridge: string, data: string): string {
         bridge,
         isGateway: true,
         hairpinMode: true,
-        ipam: { type: 'host-local', dataDir: data, ranges: [[{ subnet: POD_NETWORK_V4 }], [{ subnet: POD_NETWORK_V6 }]], routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }] },
+        ipam: {
+          type: 'host-local',
+          dataDir: data,
+          ranges: [[{ subnet: POD_NETWORK_V4 }], [{ subnet: POD_NETWORK_V6 }]],
+          routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
+        },
       },
     ],
   });
@@ -33,7 +38,14 @@ function overlayWorks(folder: string): boolean {
   const dirs = ['lower', 'upper', 'work', 'merged'].map((name) => join(folder, 'overlay-probe', name));
   for (const dir of dirs) mkdirSync(dir, { recursive: true });
   const [lower, upper, work, merged] = dirs as [string, string, string, string];
-  const { code } = tryRun('mount', ['-t', 'overlay', 'overlay', '-o', `lowerdir=${lower},upperdir=${upper},workdir=${work}`, merged]);
+  const { code } = tryRun('mount', [
+    '-t',
+    'overlay',
+    'overlay',
+    '-o',
+    `lowerdir=${lower},upperdir=${upper},workdir=${work}`,
+    merged,
+  ]);
   if (code === 0) tryRun('umount', [merged]);
   rmSync(join(folder, 'overlay-probe'), { recursive: true, force: true });
   return code === 0;
@@ -85,7 +97,11 @@ export class Containerd {
     writeFileSync(join(folder, 'cni/10-lab.conflist'), cniConfig('cellwall0', join(folder, 'cni-data')));
     const snapshotter = overlayWorks(folder) ? 'overlayfs' : 'native';
     writeFileSync(join(folder, 'config.toml'), containerdConfig(folder, snapshotter));
-    const process = new Background('nsenter', namespace.enter(['containerd', '--config', join(folder, 'config.toml')]), join(folder, 'containerd.log'));
+    const process = new Background(
+      'nsenter',
+      namespace.enter(['containerd', '--config', join(folder, 'config.toml')]),
+      join(folder, 'containerd.log'),
+    );
     joinCgroup(cgroup, process.pid);
     const containerd = new Containerd(folder, process);
     await until(
@@ -107,7 +123,10 @@ export class Containerd {
     this.cri.close();
     await this.#process.stop();
     // What a pod that was not removed has left mounted.
-    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '');
-    for (const mount of mounts.filter((path) => path.startsWith(`${this.#folder}/`)).reverse()) tryRun('umount', ['-l', mount]);
+    const mounts = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
+    for (const mount of mounts.filter((path) => path.startsWith(`${this.#folder}/`)).reverse())
+      tryRun('umount', ['-l', mount]);
   }
 }

@@ -7,7 +7,11 @@ import { loadSync } from '@grpc/proto-loader';
 import { ROOT } from './root.js';
 
 type Answer = Record<string, unknown>;
-type Method = (request: object, options: { deadline: number }, done: (error: ServiceError | null, answer: Answer) => void) => void;
+type Method = (
+  request: object,
+  options: { deadline: number },
+  done: (error: ServiceError | null, answer: Answer) => void,
+) => void;
 
 const PROTO = join(ROOT, 'proto/cri/runtime/v1/api.proto');
 const DEADLINE_MS = 60_000;
@@ -16,11 +20,23 @@ export class Cri {
   readonly #client: Record<string, Method> & { close(): void };
 
   constructor(socket: string) {
-    const loaded = loadPackageDefinition(loadSync(PROTO, { keepCase: true, longs: String, defaults: true })) as unknown as {
-      runtime: { v1: { RuntimeService: new (address: string, credentials: unknown, options: object) => Record<string, Method> & { close(): void } } };
+    const loaded = loadPackageDefinition(
+      loadSync(PROTO, { keepCase: true, longs: String, defaults: true }),
+    ) as unknown as {
+      runtime: {
+        v1: {
+          RuntimeService: new (
+            address: string,
+            credentials: unknown,
+            options: object,
+          ) => Record<string, Method> & { close(): void };
+        };
+      };
     };
     // containerd refuses the empty authority of a socket's address.
-    this.#client = new loaded.runtime.v1.RuntimeService(`unix://${socket}`, credentials.createInsecure(), { 'grpc.default_authority': 'localhost' });
+    this.#client = new loaded.runtime.v1.RuntimeService(`unix://${socket}`, credentials.createInsecure(), {
+      'grpc.default_authority': 'localhost',
+    });
   }
 
   call<T = Answer>(method: string, request: object): Promise<T> {

@@ -8,6 +8,7 @@ import type { ImageRecipe } from './rootfs.js';
 
 export const CACHE = join(ROOT, 'build/images');
 const WORKLOADS = join(ROOT, 'build/workloads');
+const TEST_TOOLS = ['connector', 'sink'].map((name) => join(WORKLOADS, name));
 
 function postgresFolder(): string {
   const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
@@ -44,7 +45,12 @@ exec su postgres -s /bin/sh -c '
 const CLIENT_PROGRAMS = (version: string) => ['/bin/busybox', `/usr/lib/postgresql/${version}/bin/psql`];
 
 export function pauseImage(): ImageRecipe {
-  return { name: 'localhost/pause:1', programs: [join(WORKLOADS, 'pause')], command: [join(WORKLOADS, 'pause')] };
+  return {
+    name: 'localhost/pause:1',
+    programs: [],
+    tools: [join(WORKLOADS, 'pause')],
+    command: ['/usr/local/bin/pause'],
+  };
 }
 
 /** nginx, a database client and the test programs. */
@@ -52,7 +58,8 @@ export function webImage(): ImageRecipe {
   const version = postgresFolder();
   return {
     name: 'localhost/web:1',
-    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx', join(WORKLOADS, 'connector'), join(WORKLOADS, 'sink')],
+    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx'],
+    tools: TEST_TOOLS,
     texts: { '/etc/nginx/nginx.conf': NGINX_CONF, '/var/log/nginx/.keep': '', '/var/lib/nginx/.keep': '' },
     command: ['/usr/sbin/nginx', '-c', '/etc/nginx/nginx.conf'],
   };
@@ -65,7 +72,8 @@ export function databaseImage(): ImageRecipe {
   const objects = ['dict_snowball.so', 'plpgsql.so'].map((name) => `${folder}/lib/${name}`);
   return {
     name: 'localhost/db:1',
-    programs: [...CLIENT_PROGRAMS(version), `${folder}/bin/postgres`, `${folder}/bin/initdb`, join(WORKLOADS, 'connector'), join(WORKLOADS, 'sink')],
+    programs: [...CLIENT_PROGRAMS(version), `${folder}/bin/postgres`, `${folder}/bin/initdb`],
+    tools: TEST_TOOLS,
     files: [...objects, `/usr/share/postgresql/${version}`, '/usr/share/zoneinfo/UTC', '/usr/share/zoneinfo/Etc/UTC'],
     texts: { '/start-database': startDatabase(folder) },
     command: ['/bin/sh', '/start-database'],
@@ -73,5 +81,3 @@ export function databaseImage(): ImageRecipe {
 }
 
 export const psqlPath = (): string => `/usr/lib/postgresql/${postgresFolder()}/bin/psql`;
-export const connectorPath = (): string => join(WORKLOADS, 'connector');
-export const sinkPath = (): string => join(WORKLOADS, 'sink');

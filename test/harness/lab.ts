@@ -69,7 +69,11 @@ export class Lab {
 
   async startContainerd(): Promise<void> {
     const archives = [pauseImage(), webImage(), databaseImage()].map((recipe) => buildImage(recipe, CACHE));
-    const containerd = await Containerd.start(join(this.folder, 'containerd'), this.namespace, this.cgroups.make('runtime'));
+    const containerd = await Containerd.start(
+      join(this.folder, 'containerd'),
+      this.namespace,
+      this.cgroups.make('runtime'),
+    );
     this.#containerd = containerd;
     this.cleanup.add('containerd', () => containerd.stop());
     for (const archive of archives) containerd.importImage(archive);
@@ -86,7 +90,10 @@ export class Lab {
   async startServer(extra: readonly string[] = []): Promise<ServerProcess> {
     const before = this.#server;
     const addresses = before ? { grpc: before.grpc, http: new URL(before.http).host } : {};
-    this.#server = await ServerProcess.start(join(this.folder, 'data'), join(this.folder, 'server.log'), { ...addresses, extra });
+    this.#server = await ServerProcess.start(join(this.folder, 'data'), join(this.folder, 'server.log'), {
+      ...addresses,
+      extra,
+    });
     if (!before) this.cleanup.add('the server', () => this.#server?.process.stop());
     return this.#server;
   }
@@ -121,7 +128,9 @@ export class Lab {
   /** Until the node enforces what the server wants. */
   async policyApplied(): Promise<void> {
     await until('the policy is in force', async () => {
-      const { nodes } = await this.server.get<{ nodes: { generation: { wanted: number; applied: number } }[] }>('/v1/nodes');
+      const { nodes } = await this.server.get<{ nodes: { generation: { wanted: number; applied: number } }[] }>(
+        '/v1/nodes',
+      );
       return nodes[0]?.generation.applied === nodes[0]?.generation.wanted;
     });
   }
@@ -141,9 +150,13 @@ export class Lab {
 function removeLeftoverFolders(): void {
   for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
     const folder = join(tmpdir(), name);
-    const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n').map((line) => line.split(' ')[1] ?? '');
+    const mounts = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
     const own = mounts.filter((path) => path.startsWith(`${folder}/`));
-    const inUse = existsSync(join(folder, 'containerd/containerd.sock')) && tryRun('ctr', ['--address', join(folder, 'containerd/containerd.sock'), '--timeout', '1s', 'version']).code === 0;
+    const inUse =
+      existsSync(join(folder, 'containerd/containerd.sock')) &&
+      tryRun('ctr', ['--address', join(folder, 'containerd/containerd.sock'), '--timeout', '1s', 'version']).code === 0;
     if (inUse) continue;
     for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
     rmSync(folder, { recursive: true, force: true });

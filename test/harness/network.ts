@@ -41,7 +41,13 @@ export function removeLeftoverNamespaces(prefix: string): void {
 }
 
 /** A service address: what is sent there goes to the backend, and the backend sees the node's address. */
-export function addService(namespace: NetworkNamespace, address: string, port: number, backend: string, backendPort: number): void {
+export function addService(
+  namespace: NetworkNamespace,
+  address: string,
+  port: number,
+  backend: string,
+  backendPort: number,
+): void {
   const rules = `
 table ip services {
   chain prerouting { type nat hook prerouting priority dstnat; ip daddr ${address} tcp dport ${port} dnat to ${backend}:${backendPort}; }

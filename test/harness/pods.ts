@@ -28,7 +28,13 @@ export class Pod {
   readonly #containerd: Containerd;
   readonly #containers: ReadonlyMap<string, string>;
 
-  private constructor(containerd: Containerd, spec: PodSpec, id: string, addresses: readonly string[], containers: ReadonlyMap<string, string>) {
+  private constructor(
+    containerd: Containerd,
+    spec: PodSpec,
+    id: string,
+    addresses: readonly string[],
+    containers: ReadonlyMap<string, string>,
+  ) {
     this.#containerd = containerd;
     this.spec = spec;
     this.id = id;
@@ -47,7 +53,10 @@ export class Pod {
       linux: { cgroup_parent: `${cgroupParent}/besteffort/pod${uid}` },
     };
     const { pod_sandbox_id: id } = await cri.call<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
-    const { status } = await cri.call<{ status: { network: { ip: string; additional_ips: { ip: string }[] } } }>('PodSandboxStatus', { pod_sandbox_id: id });
+    const { status } = await cri.call<{ status: { network: { ip: string; additional_ips: { ip: string }[] } } }>(
+      'PodSandboxStatus',
+      { pod_sandbox_id: id },
+    );
     const containers = new Map<string, string>();
     for (const it of spec.containers) {
       const request = {
@@ -59,7 +68,13 @@ export class Pod {
       await cri.call('StartContainer', { container_id: container });
       containers.set(it.name, container);
     }
-    return new Pod(containerd, spec, id, [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)], containers);
+    return new Pod(
+      containerd,
+      spec,
+      id,
+      [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)],
+      containers,
+    );
   }
 
   get v4(): string {
@@ -73,7 +88,10 @@ export class Pod {
   /** Runs a command in a container, as `kubectl exec` does. */
   async exec(container: string, command: readonly string[], timeoutS = 120): Promise<ExecResult> {
     const request = { container_id: this.#containers.get(container), cmd: command, timeout: timeoutS };
-    const answer = await this.#containerd.cri.call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>('ExecSync', request);
+    const answer = await this.#containerd.cri.call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>(
+      'ExecSync',
+      request,
+    );
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
 

@@ -4,10 +4,17 @@ import { createWriteStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Runs a command to its end; throws with what it said when it fails. */
-export function run(command: string, args: readonly string[], options: { input?: string; env?: NodeJS.ProcessEnv } = {}): string {
+export function run(
+  command: string,
+  args: readonly string[],
+  options: { input?: string; env?: NodeJS.ProcessEnv } = {},
+): string {
   const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, ...options });
   if (done.error) throw new Error(`${command}: ${done.error.message}`);
-  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')} failed (${done.status ?? done.signal}): ${(done.stderr || done.stdout).trim()}`);
+  if (done.status !== 0)
+    throw new Error(
+      `${command} ${args.join(' ')} failed (${done.status ?? done.signal}): ${(done.stderr || done.stdout).trim()}`,
+    );
   return done.stdout;
 }
 
@@ -54,7 +61,12 @@ export class Background {
 }
 
 /** Asks again until the answer is not undefined or false; throws with the last error or the name of what was waited for. */
-export async function until<T>(what: string, ask: () => T | Promise<T>, timeoutMs = 20_000, everyMs = 50): Promise<NonNullable<T>> {
+export async function until<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  timeoutMs = 20_000,
+  everyMs = 50,
+): Promise<NonNullable<T>> {
   const end = Date.now() + timeoutMs;
   let last: unknown;
   for (;;) {
@@ -64,7 +76,8 @@ export async function until<T>(what: string, ask: () => T | Promise<T>, timeoutM
     } catch (error) {
       last = error;
     }
-    if (Date.now() > end) throw new Error(`${what}: not within ${timeoutMs} ms${last ? ` (${(last as Error).message})` : ''}`);
+    if (Date.now() > end)
+      throw new Error(`${what}: not within ${timeoutMs} ms${last ? ` (${(last as Error).message})` : ''}`);
     await sleep(everyMs);
   }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one loopback connection (socket, connect, accept, close of both ends) costs: bare; with the programs of Cellwall
-// attached, both ends tracked and the ring drained each 100 ms; with connection tracking; with connection tracking and a
-// listener to its events (conntrack -E). Rounds are interleaved, so that a slow phase of the machine hits all alike.
-// Prints one JSON object: nanoseconds per connection, medians over the rounds.
+// What one loopback connection (socket, connect, accept, close of both ends) costs: bare; with the programs
+// of Cellwall attached, both ends tracked and the ring drained each 100 ms; with connection tracking; with
+// connection tracking and a listener to its events (conntrack -E). Rounds are interleaved, so that a slow
+// phase of the machine hits all alike. Prints one JSON object: nanoseconds per connection, medians over the
+// rounds.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -43,7 +44,8 @@ double connections_ns(const std::string& cgroup) {
       close(client);
       close(accepted);
     }
-    const double ns = std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
+    const double ns =
+        std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();
     const double each = ns / kConnections;
     return write(result[1], &each, sizeof(each)) == sizeof(each) ? 0 : 1;
   });
@@ -89,10 +91,12 @@ class Tracking {
     KernelPolicy policy;
     policy.generation = 1;
     policy.subjects = {{cgroup_id(cgroup + "/container"), 1}};
-    policy.peers.push_back({.rule_set = 1, .network = address("::"), .prefix_length = 0, .class_id = kClassAllow});
+    policy.peers.push_back(
+        {.rule_set = 1, .network = address("::"), .prefix_length = 0, .class_id = kClassAllow});
     for (int i = 0; i < 1000; i++) {
       const std::string network = "10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0";
-      policy.peers.push_back({.rule_set = 1, .network = address(network), .prefix_length = 120, .class_id = kClassDeny});
+      policy.peers.push_back(
+          {.rule_set = 1, .network = address(network), .prefix_length = 120, .class_id = kClassDeny});
     }
     policy.ports = allow_and_deny_classes();
     if (auto done = kernel_->apply(policy); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
@@ -116,7 +120,8 @@ class Tracking {
 class Conntrack {
  public:
   explicit Conntrack(bool listen) {
-    if (std::system("nft add table inet bench && nft 'add chain inet bench in { type filter hook input priority 0; }' && "
+    if (std::system("nft add table inet bench && nft 'add chain inet bench in { type filter hook input "
+                    "priority 0; }' && "
                     "nft add rule inet bench in ct state new counter") != 0)
       std::exit(1);
     if (listen) listener_ = start_listener();

@@ -144,7 +144,8 @@ TEST_P(Datagrams, judges_and_counts_conversations_for_which_there_is_no_room) {
   EXPECT_EQ(run_in(web,
                    [&] {
                      const int fd = make_socket("10.7.0.1", SOCK_DGRAM);
-                     for (uint16_t i = 0; i < 20; i++) (void)udp_send(fd, "10.7.0.2", static_cast<uint16_t>(3000 + i));
+                     for (uint16_t i = 0; i < 20; i++)
+                       (void)udp_send(fd, "10.7.0.2", static_cast<uint16_t>(3000 + i));
                      close(fd);
                      return 0;
                    }),

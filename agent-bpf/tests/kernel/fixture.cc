@@ -80,8 +80,8 @@ int run_in(const std::string& cgroup, const std::function<int()>& work) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
 
-int fails_while(const std::string& cgroup, const std::function<bool()>& attempt, const std::function<void()>& work,
-                int* attempts) {
+int fails_while(const std::string& cgroup, const std::function<bool()>& attempt,
+                const std::function<void()>& work, int* attempts) {
   struct Shared {
     std::atomic<bool> done = false;
     std::atomic<int> attempts = 0;
@@ -172,10 +172,14 @@ std::string KernelTest::container(const std::string& name) {
 
 KernelPeer KernelTest::peer(const std::string& network, int prefix, uint32_t class_id) const {
   const int length = network.find(':') == std::string::npos ? prefix + 96 : prefix;
-  return {.rule_set = 1, .network = address(network), .prefix_length = static_cast<uint8_t>(length), .class_id = class_id};
+  return {.rule_set = 1,
+          .network = address(network),
+          .prefix_length = static_cast<uint8_t>(length),
+          .class_id = class_id};
 }
 
-void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peers, std::vector<KernelPort> ports) {
+void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peers,
+                         std::vector<KernelPort> ports) {
   KernelPolicy policy;
   policy.generation = ++generation_;
   policy.subjects = {{cgroup_id(cgroup), 1}};
@@ -186,8 +190,18 @@ void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peer
 }
 
 std::vector<KernelPort> allow_and_deny_classes() {
-  return {{.class_id = kClassAllow, .protocol = 0, .port = 0, .port_prefix_length = 0, .verdict = CW_ALLOWED, .rule = kRuleAllow},
-          {.class_id = kClassDeny, .protocol = 0, .port = 0, .port_prefix_length = 0, .verdict = CW_DENIED, .rule = kRuleDeny}};
+  return {{.class_id = kClassAllow,
+           .protocol = 0,
+           .port = 0,
+           .port_prefix_length = 0,
+           .verdict = CW_ALLOWED,
+           .rule = kRuleAllow},
+          {.class_id = kClassDeny,
+           .protocol = 0,
+           .port = 0,
+           .port_prefix_length = 0,
+           .verdict = CW_DENIED,
+           .rule = kRuleDeny}};
 }
 
 }  // namespace cellwall::test

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Real programs in the running kernel, attached to a cgroup of the test's own, in network and mount namespaces of its own.
+// Real programs in the running kernel, attached to a cgroup of the test's own, in network and mount
+// namespaces of its own.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,10 +21,10 @@ std::string cgroup2_mount();
 
 // Runs work in a child process that is in the cgroup; returns its exit code (0 to 255; 254: could not join).
 int run_in(const std::string& cgroup, const std::function<int()>& work);
-// Runs attempt again and again in a child of the cgroup, until work in this process has returned. Returns how many attempts
-// gave false; *attempts says how many there were.
-int fails_while(const std::string& cgroup, const std::function<bool()>& attempt, const std::function<void()>& work,
-                int* attempts);
+// Runs attempt again and again in a child of the cgroup, until work in this process has returned. Returns how
+// many attempts gave false; *attempts says how many there were.
+int fails_while(const std::string& cgroup, const std::function<bool()>& attempt,
+                const std::function<void()>& work, int* attempts);
 uint64_t cgroup_id(const std::string& directory);
 std::array<uint8_t, 16> address(const std::string& text);  // IPv4 becomes v4-mapped
 std::string text_of(const uint8_t address[16]);

@@ -131,15 +131,22 @@ class BadOptions : public KernelTest {
 INSTANTIATE_TEST_SUITE_P(, BadOptions, ::testing::Values(false));
 
 TEST_P(BadOptions, names_what_is_wrong_with_the_attach_point) {
-  EXPECT_NE(error_of([](auto& options) { options.cgroup = cgroup2_mount(); }).find("is the root cgroup"), std::string::npos);
-  EXPECT_NE(error_of([](auto& options) { options.cgroup = "/tmp"; }).find("not on a cgroup v2"), std::string::npos);
-  EXPECT_NE(error_of([](auto& options) { options.cgroup = "/nowhere"; }).find("No such file"), std::string::npos);
+  EXPECT_NE(error_of([](auto& options) { options.cgroup = cgroup2_mount(); }).find("is the root cgroup"),
+            std::string::npos);
+  EXPECT_NE(error_of([](auto& options) { options.cgroup = "/tmp"; }).find("not on a cgroup v2"),
+            std::string::npos);
+  EXPECT_NE(error_of([](auto& options) { options.cgroup = "/nowhere"; }).find("No such file"),
+            std::string::npos);
   EXPECT_NE(error_of([](auto& options) { options.cgroup = ""; }).find("--cgroup"), std::string::npos);
-  EXPECT_NE(error_of([this](auto& options) { options.cgroup = root_ + "/cgroup.procs"; }).find("not a directory"), std::string::npos);
+  EXPECT_NE(
+      error_of([this](auto& options) { options.cgroup = root_ + "/cgroup.procs"; }).find("not a directory"),
+      std::string::npos);
 }
 
 TEST_P(BadOptions, names_a_pin_directory_that_is_not_on_a_bpffs) {
-  EXPECT_NE(error_of([](auto& options) { options.pin_directory = "/tmp/cellwall-no-bpffs"; }).find("mount -t bpf"), std::string::npos);
+  EXPECT_NE(
+      error_of([](auto& options) { options.pin_directory = "/tmp/cellwall-no-bpffs"; }).find("mount -t bpf"),
+      std::string::npos);
 }
 
 TEST_P(BadOptions, refuses_pins_that_belong_to_another_attach_point) {

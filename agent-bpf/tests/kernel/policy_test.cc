@@ -44,7 +44,8 @@ TEST_P(Policy, denies_connect_of_one_container_and_names_the_rule) {
 TEST_P(Policy, the_longest_prefix_decides) {
   start();
   const std::string web = container("web");
-  Server one(SOCK_STREAM, "10.7.0.1"), two(SOCK_STREAM, "10.7.0.2"), six(SOCK_STREAM, "fd07::1"), local(SOCK_STREAM, "::1");
+  Server one(SOCK_STREAM, "10.7.0.1"), two(SOCK_STREAM, "10.7.0.2"), six(SOCK_STREAM, "fd07::1"),
+      local(SOCK_STREAM, "::1");
   enforce(web,
           {peer("::", 0, kClassAllow), peer("10.7.0.0", 16, kClassDeny), peer("10.7.0.2", 32, kClassAllow),
            peer("fd07::", 16, kClassDeny)},
@@ -59,11 +60,27 @@ TEST_P(Policy, the_longest_prefix_decides) {
 TEST_P(Policy, port_prefix_beats_protocol_and_protocol_beats_class) {
   start();
   const std::string web = container("web");
-  Server listed(SOCK_STREAM, "10.7.0.1", 8443), unlisted(SOCK_STREAM, "10.7.0.1", 8444), udp(SOCK_DGRAM, "10.7.0.1");
+  Server listed(SOCK_STREAM, "10.7.0.1", 8443), unlisted(SOCK_STREAM, "10.7.0.1", 8444),
+      udp(SOCK_DGRAM, "10.7.0.1");
   std::vector<KernelPort> ports = allow_and_deny_classes();
-  ports.push_back({.class_id = kClassDeny, .protocol = IPPROTO_UDP, .port = 0, .port_prefix_length = 0, .verdict = CW_ALLOWED, .rule = 18});
-  ports.push_back({.class_id = kClassDeny, .protocol = IPPROTO_TCP, .port = 8443, .port_prefix_length = 16, .verdict = CW_ALLOWED, .rule = 19});
-  ports.push_back({.class_id = kClassDeny, .protocol = IPPROTO_TCP, .port = 8440, .port_prefix_length = 13, .verdict = CW_AUDIT, .rule = 20});
+  ports.push_back({.class_id = kClassDeny,
+                   .protocol = IPPROTO_UDP,
+                   .port = 0,
+                   .port_prefix_length = 0,
+                   .verdict = CW_ALLOWED,
+                   .rule = 18});
+  ports.push_back({.class_id = kClassDeny,
+                   .protocol = IPPROTO_TCP,
+                   .port = 8443,
+                   .port_prefix_length = 16,
+                   .verdict = CW_ALLOWED,
+                   .rule = 19});
+  ports.push_back({.class_id = kClassDeny,
+                   .protocol = IPPROTO_TCP,
+                   .port = 8440,
+                   .port_prefix_length = 13,
+                   .verdict = CW_AUDIT,
+                   .rule = 20});
   enforce(web, {peer("::", 0, kClassDeny)}, ports);
   Server audited(SOCK_STREAM, "10.7.0.1", 8447), outside(SOCK_STREAM, "10.7.0.1", 8448);
   EXPECT_EQ(connect_from(web, "10.7.0.1", 8443), 0);
@@ -153,7 +170,8 @@ TEST_P(Policy, refuses_a_generation_over_its_limits_and_keeps_the_old_one) {
   KernelPolicy large;
   large.generation = 2;
   large.subjects = {{cgroup_id(web), 1}};
-  large.peers = {peer("::", 0, kClassAllow), peer("10.0.0.0", 8, kClassAllow), peer("11.0.0.0", 8, kClassAllow)};
+  large.peers = {peer("::", 0, kClassAllow), peer("10.0.0.0", 8, kClassAllow),
+                 peer("11.0.0.0", 8, kClassAllow)};
   large.ports = allow_and_deny_classes();
   const auto refused = kernel_->apply(large);
   ASSERT_FALSE(refused.has_value());
@@ -176,7 +194,8 @@ TEST_P(Policy, no_connect_slips_through_while_generations_swap) {
           if (i % 2)
             enforce(web, {peer("::", 0, kClassDeny)}, allow_and_deny_classes());
           else
-            enforce(web, {peer("::", 0, kClassAllow), peer("10.7.0.1", 32, kClassDeny)}, allow_and_deny_classes());
+            enforce(web, {peer("::", 0, kClassAllow), peer("10.7.0.1", 32, kClassDeny)},
+                    allow_and_deny_classes());
         }
       },
       &attempts);

@@ -54,7 +54,8 @@ void receive_all(int fd, size_t bytes) {
 
 }  // namespace
 
-Server::Server(int type, const std::string& address, uint16_t port) : fd_(make_socket(address, type)), port_(0) {
+Server::Server(int type, const std::string& address, uint16_t port)
+    : fd_(make_socket(address, type)), port_(0) {
   Address local = make_address(address, port);
   const int one = 1;
   setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
@@ -64,7 +65,9 @@ Server::Server(int type, const std::string& address, uint16_t port) : fd_(make_s
   port_ = ntohs(reinterpret_cast<sockaddr_in*>(local.get())->sin_port);  // same place in sockaddr_in6
 }
 
-Server::~Server() { close(fd_); }
+Server::~Server() {
+  close(fd_);
+}
 
 int make_socket(const std::string& address, int type) {
   return socket(address.find(':') == std::string::npos ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);

@@ -45,10 +45,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"/docker/" + kId, "docker", "", ""},
         Case{"/machine.slice/libpod-" + kId + ".scope/container", "podman", "", "/container"},
         Case{"/machine.slice/libpod-conmon-" + kId + ".scope", "", "", ""},
-        Case{"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope", "podman", "", ""},
+        Case{"/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope", "podman",
+             "", ""},
         Case{"/libpod_parent/libpod-" + kId, "podman", "", ""},
         Case{"/system.slice/nerdctl-" + kId + ".scope", "containerd", "", ""},
-        Case{"/docker/" + kOther + "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod0a1b_22.slice/cri-containerd-" + kId + ".scope",
+        Case{"/docker/" + kOther +
+                 "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod0a1b_22.slice/cri-containerd-" +
+                 kId + ".scope",
              "containerd", "0a1b-22", ""},
         Case{"/default/" + kId, "unknown", "", ""}, Case{"", "", "", ""}, Case{"/", "", "", ""},
         Case{"/kubepods/besteffort/pod0a1b-22", "", "", ""}, Case{"/system.slice/ssh.service", "", "", ""},

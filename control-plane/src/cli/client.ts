@@ -2,7 +2,7 @@
 //
 // The HTTP API as commands use it.
 import { readFileSync } from 'node:fs';
-import { type ErrorCode, ERRORS, EXIT } from '../errors.js';
+import { ERRORS, type ErrorCode, EXIT } from '../errors.js';
 
 /** An error with the exit code that it ends the process with. */
 export class CommandError extends Error {
@@ -34,7 +34,12 @@ export class Client {
     this.#connection = connection;
   }
 
-  async #fetch(method: string, path: string, query: Record<string, string | undefined>, body?: string): Promise<Response> {
+  async #fetch(
+    method: string,
+    path: string,
+    query: Record<string, string | undefined>,
+    body?: string,
+  ): Promise<Response> {
     const url = new URL(path, this.#connection.server);
     for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
     const headers: Record<string, string> = {};
@@ -46,15 +51,27 @@ export class Client {
     } catch (error) {
       const cause = (error as { cause?: { code?: string; message?: string } }).cause;
       const why = cause?.message || cause?.code || (error as Error).message;
-      throw new CommandError(`the server ${this.#connection.server} cannot be reached (${why}); is it running, and is --server or CELLWALL_SERVER right?`, EXIT.unreachable);
+      throw new CommandError(
+        `the server ${this.#connection.server} cannot be reached (${why}); is it running, and is --server or CELLWALL_SERVER right?`,
+        EXIT.unreachable,
+      );
     }
     if (response.ok) return response;
     const { error } = (await response.json().catch(() => ({}))) as ErrorBody;
     const exit = error?.code !== undefined && error.code in ERRORS ? ERRORS[error.code].exit : EXIT.unavailable;
-    throw new CommandError(error?.message ?? `the server answered ${response.status} ${response.statusText}`, exit, error?.details);
+    throw new CommandError(
+      error?.message ?? `the server answered ${response.status} ${response.statusText}`,
+      exit,
+      error?.details,
+    );
   }
 
-  async json<T>(method: string, path: string, query: Record<string, string | undefined> = {}, body?: string): Promise<T> {
+  async json<T>(
+    method: string,
+    path: string,
+    query: Record<string, string | undefined> = {},
+    body?: string,
+  ): Promise<T> {
     return (await (await this.#fetch(method, path, query, body)).json()) as T;
   }
 
@@ -79,4 +96,3 @@ export function readInput(file: string): string {
     throw new CommandError(`${file === '-' ? 'standard input' : file}: ${(error as Error).message}`, EXIT.usage);
   }
 }
-

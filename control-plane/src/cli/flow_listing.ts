@@ -34,15 +34,50 @@ export function flowRow(flow: Flow, now: Date): Cell[] {
 }
 
 export const FLOW_CSV_HEAD = [
-  'start', 'end', 'node', 'container', 'direction', 'protocol', 'local_address', 'local_port', 'destination_address', 'destination_port',
-  'verdict', 'rule', 'sent_bytes', 'received_bytes', 'duration_us', 'rtt_us', 'retransmits', 'end_reason', 'process_id', 'process_name',
+  'start',
+  'end',
+  'node',
+  'container',
+  'direction',
+  'protocol',
+  'local_address',
+  'local_port',
+  'destination_address',
+  'destination_port',
+  'verdict',
+  'rule',
+  'sent_bytes',
+  'received_bytes',
+  'duration_us',
+  'rtt_us',
+  'retransmits',
+  'end_reason',
+  'process_id',
+  'process_name',
 ];
 
 export function flowCsv(flow: Flow): (string | number | null)[] {
   return [
-    flow.start, flow.end, flow.node, flow.container.name, flow.direction, flow.protocol, flow.local.address, flow.local.port,
-    flow.destination.address, flow.destination.port, flow.verdict, flow.rule.display, flow.sentBytes, flow.receivedBytes, flow.durationUs,
-    flow.rttUs, flow.retransmits, flow.endReason, flow.process?.id ?? null, flow.process?.name ?? null,
+    flow.start,
+    flow.end,
+    flow.node,
+    flow.container.name,
+    flow.direction,
+    flow.protocol,
+    flow.local.address,
+    flow.local.port,
+    flow.destination.address,
+    flow.destination.port,
+    flow.verdict,
+    flow.rule.display,
+    flow.sentBytes,
+    flow.receivedBytes,
+    flow.durationUs,
+    flow.rttUs,
+    flow.retransmits,
+    flow.endReason,
+    flow.process?.id ?? null,
+    flow.process?.name ?? null,
   ];
 }
 

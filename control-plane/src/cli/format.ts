@@ -26,7 +26,10 @@ function paint(cell: Cell, text: string, color: boolean): string {
 
 /** Columns as wide as their widest cell, two spaces between. */
 export function table(head: readonly string[], rows: readonly (readonly Cell[])[], color: boolean): string {
-  const all: (readonly Cell[])[] = [head.map((text, index) => ({ text, color: 'dim' as const, right: rows[0]?.[index]?.right ?? false })), ...rows];
+  const all: (readonly Cell[])[] = [
+    head.map((text, index) => ({ text, color: 'dim' as const, right: rows[0]?.[index]?.right ?? false })),
+    ...rows,
+  ];
   const cells = all.map((row) => row.map((cell) => ({ ...cell, text: clean(cell.text) })));
   const widths = head.map((_, index) => Math.max(...cells.map((row) => row[index]?.text.length ?? 0)));
   return cells

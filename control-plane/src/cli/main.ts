@@ -13,7 +13,16 @@ import { serverCommand } from './commands/server.js';
 import { statusCommand } from './commands/status.js';
 import { EXIT_CODES } from './shared.js';
 
-const COMMANDS = [flowsCommand, containersCommand, nodesCommand, denyCommand, allowCommand, policyCommand, statusCommand, serverCommand];
+const COMMANDS = [
+  flowsCommand,
+  containersCommand,
+  nodesCommand,
+  denyCommand,
+  allowCommand,
+  policyCommand,
+  statusCommand,
+  serverCommand,
+];
 
 function program(): Command {
   const main = new Command('cellwall')
@@ -24,7 +33,10 @@ function program(): Command {
     .showHelpAfterError("('cellwall --help' and 'cellwall COMMAND --help' list what there is)");
   for (const make of COMMANDS) main.addCommand(make());
   const each = (command: Command): void => {
-    command.exitOverride().configureOutput(main.configureOutput()).showHelpAfterError(`('${command.name()} --help' lists what there is)`);
+    command
+      .exitOverride()
+      .configureOutput(main.configureOutput())
+      .showHelpAfterError(`('${command.name()} --help' lists what there is)`);
     command.commands.forEach(each);
   };
   main.exitOverride();
@@ -42,7 +54,9 @@ function report(error: unknown): number {
 }
 
 // `cellwall flows | head` ends when head does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failure));
+process.stdout.on('error', (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failure),
+);
 
 try {
   await program().parseAsync();

@@ -3,8 +3,8 @@
 // What commands have in common: connection, output, errors. The one place that reads the environment.
 import { type Command, Option } from 'commander';
 import { EXIT } from '../errors.js';
-import { type Cell, csvLine, table, useColor } from './format.js';
 import { Client } from './client.js';
+import { type Cell, csvLine, table, useColor } from './format.js';
 
 export const DEFAULT_SERVER = 'http://127.0.0.1:7481';
 export type Output = 'table' | 'json' | 'jsonl' | 'csv';
@@ -54,10 +54,15 @@ export function print(text: string): void {
   process.stdout.write(text);
 }
 
+function render<T>(listing: Listing<T>, output: Output): string {
+  if (output === 'json') return `${JSON.stringify({ [listing.name]: listing.items, ...listing.extra }, null, 2)}\n`;
+  if (output === 'jsonl') return listing.items.map((item) => `${JSON.stringify(item)}\n`).join('');
+  if (output === 'csv')
+    return csvLine(listing.csvHead) + listing.items.map((item) => csvLine(listing.csvRow(item))).join('');
+  if (listing.items.length === 0) return `${listing.empty}\n`;
+  return table(listing.head, listing.items.map(listing.row), useColor(process.stdout));
+}
+
 export function printListing<T>(listing: Listing<T>, output: Output): void {
-  if (output === 'json') return print(`${JSON.stringify({ [listing.name]: listing.items, ...listing.extra }, null, 2)}\n`);
-  if (output === 'jsonl') return print(listing.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
-  if (output === 'csv') return print(csvLine(listing.csvHead) + listing.items.map((item) => csvLine(listing.csvRow(item))).join(''));
-  if (listing.items.length === 0) return print(`${listing.empty}\n`);
-  print(table(listing.head, listing.items.map(listing.row), useColor(process.stdout)));
+  print(render(listing, output));
 }

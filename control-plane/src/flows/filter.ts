@@ -25,7 +25,12 @@ export interface Filter {
   readonly peer: Peer | undefined;
 }
 
-export type FilterWords = Partial<Record<'container' | 'namespace' | 'pod' | 'node' | 'from' | 'to' | 'verdict' | 'direction' | 'protocol' | 'end' | 'peer', string | undefined>>;
+export type FilterWords = Partial<
+  Record<
+    'container' | 'namespace' | 'pod' | 'node' | 'from' | 'to' | 'verdict' | 'direction' | 'protocol' | 'end' | 'peer',
+    string | undefined
+  >
+>;
 
 function refuse(message: string): never {
   throw new CellwallError('invalid_filter', message);
@@ -38,7 +43,8 @@ export function parseTime(text: string, nowUs: number, what: string): number {
   const ago = /^(\d{1,6})([smhd])$/.exec(text);
   if (ago) return nowUs - Number(ago[1]) * (UNITS[ago[2] ?? 's'] ?? 0);
   const time = /^\d{4}-\d{2}-\d{2}(T.*)?$/.test(text) ? Date.parse(text) : Number.NaN;
-  if (Number.isNaN(time)) refuse(`${what} "${text}" is not a time; write 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago`);
+  if (Number.isNaN(time))
+    refuse(`${what} "${text}" is not a time; write 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago`);
   return time * 1000;
 }
 
@@ -53,7 +59,8 @@ export function parsePeer(text: string): Peer {
   if (port !== undefined && (port < 1 || port > 65535)) refuse(`peer "${text}": a port is 1 to 65535`);
   if (host === undefined) return { network: undefined, port };
   const network = parseNetwork(host);
-  if (typeof network === 'string') refuse(`peer ${network}, with :PORT behind it if you like; IPv6 with a port as [fd00::1]:443`);
+  if (typeof network === 'string')
+    refuse(`peer ${network}, with :PORT behind it if you like; IPv6 with a port as [fd00::1]:443`);
   return { network, port };
 }
 
@@ -97,7 +104,8 @@ export function parseFilter(words: FilterWords, nowUs: number): Filter {
     end: oneOf(ENDS, given('end'), 'end'),
     peer: peer === undefined ? undefined : parsePeer(peer),
   };
-  if (filter.fromUs !== undefined && filter.toUs !== undefined && filter.fromUs > filter.toUs) refuse('"from" is later than "to"');
+  if (filter.fromUs !== undefined && filter.toUs !== undefined && filter.fromUs > filter.toUs)
+    refuse('"from" is later than "to"');
   return filter;
 }
 

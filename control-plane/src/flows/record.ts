@@ -31,7 +31,13 @@ export function packKind(kind: Kind): number {
 
 export function unpackKind(packed: number): Kind {
   const part = (name: keyof typeof KIND) => (packed >> KIND[name].shift) & KIND[name].mask;
-  return { protocol: part('protocol'), direction: part('direction'), verdict: part('verdict'), end: part('end'), flags: part('flags') };
+  return {
+    protocol: part('protocol'),
+    direction: part('direction'),
+    verdict: part('verdict'),
+    end: part('end'),
+    flags: part('flags'),
+  };
 }
 
 /** As the store gives it: names joined, addresses as text. `null` where the store does not know. */
@@ -68,7 +74,14 @@ export interface StoredFlow {
 export interface Flow {
   readonly id: string;
   readonly node: string;
-  readonly container: { name: string; namespace: string; pod: string; container: string; cgroupId: string; image: string };
+  readonly container: {
+    name: string;
+    namespace: string;
+    pod: string;
+    container: string;
+    cgroupId: string;
+    image: string;
+  };
   readonly direction: string;
   readonly protocol: string;
   readonly start: string | null;
@@ -90,7 +103,12 @@ export interface Flow {
 }
 
 /** "namespace/pod/container", "container", or "cgroup:<id>" as long as it has no name. */
-export function displayName(container: { namespace: string; pod: string; container: string; cgroupId: string }): string {
+export function displayName(container: {
+  namespace: string;
+  pod: string;
+  container: string;
+  cgroupId: string;
+}): string {
   if (container.container === '') return `cgroup:${container.cgroupId}`;
   return [container.namespace, container.pod, container.container].filter((part) => part !== '').join('/');
 }
@@ -113,7 +131,8 @@ const orNull = (value: number): number | null => (value === 0 ? null : value);
 export function toFlow(stored: StoredFlow): Flow {
   const kind = unpackKind(stored.kind);
   const open = kind.end === 0;
-  const protocol = Object.entries(PROTOCOLS).find(([, number]) => number === kind.protocol)?.[0] ?? String(kind.protocol);
+  const protocol =
+    Object.entries(PROTOCOLS).find(([, number]) => number === kind.protocol)?.[0] ?? String(kind.protocol);
   const { namespace, pod, container, cgroupId, image } = stored;
   return {
     id: `${stored.day}-${stored.id}`,

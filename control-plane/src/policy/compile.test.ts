@@ -21,12 +21,42 @@ function numbers() {
 }
 
 // Nested and neighbouring networks, and ports at the edges of prefixes, so that rules meet often.
-const networks = ['0.0.0.0/0', '10.0.0.0/8', '10.1.0.0/16', '10.1.2.0/24', '10.1.2.3', '10.1.2.4', '127.0.0.0/8', '127.0.0.1', '::1', 'fd00::/8', 'fd00::5', '::/0', '128.0.0.0/1'];
-const addresses = ['10.1.2.3', '10.1.2.4', '10.1.3.1', '10.2.0.1', '11.0.0.1', '127.0.0.1', '127.9.9.9', '::1', 'fd00::5', 'fd01::1', '2001:db8::1', '255.255.255.255', '::ffff:10.1.2.3'];
+const networks = [
+  '0.0.0.0/0',
+  '10.0.0.0/8',
+  '10.1.0.0/16',
+  '10.1.2.0/24',
+  '10.1.2.3',
+  '10.1.2.4',
+  '127.0.0.0/8',
+  '127.0.0.1',
+  '::1',
+  'fd00::/8',
+  'fd00::5',
+  '::/0',
+  '128.0.0.0/1',
+];
+const addresses = [
+  '10.1.2.3',
+  '10.1.2.4',
+  '10.1.3.1',
+  '10.2.0.1',
+  '11.0.0.1',
+  '127.0.0.1',
+  '127.9.9.9',
+  '::1',
+  'fd00::5',
+  'fd01::1',
+  '2001:db8::1',
+  '255.255.255.255',
+  '::ffff:10.1.2.3',
+];
 const edges = [1, 2, 79, 80, 81, 443, 1023, 1024, 8191, 8192, 65534, 65535];
 
 const port = fc.constantFrom(...edges);
-const range = fc.tuple(fc.constantFrom(6 as const, 17 as const), port, port).map(([protocol, a, b]) => ({ protocol, first: Math.min(a, b), last: Math.max(a, b) }));
+const range = fc
+  .tuple(fc.constantFrom(6 as const, 17 as const), port, port)
+  .map(([protocol, a, b]) => ({ protocol, first: Math.min(a, b), last: Math.max(a, b) }));
 const rule = fc.record({
   action: fc.constantFrom('Accept' as const, 'Deny' as const),
   networks: fc.subarray(networks, { maxLength: 3 }).map((list) => list.map((text) => parseNetwork(text) as never)),
@@ -51,19 +81,32 @@ const policies = fc.array(policy, { minLength: 1, maxLength: 4 }).map((list) =>
     }),
   ),
 );
-const probe = fc.record({ address: fc.constantFrom(...addresses), protocol: fc.constantFrom(6, 17, 1), port: fc.oneof(port, fc.integer({ min: 1, max: 65535 })) });
+const probe = fc.record({
+  address: fc.constantFrom(...addresses),
+  protocol: fc.constantFrom(6, 17, 1),
+  port: fc.oneof(port, fc.integer({ min: 1, max: 65535 })),
+});
 
 test('the compiled rule set says what the reference evaluator says', () => {
   fc.assert(
     fc.property(policies, fc.array(probe, { minLength: 10, maxLength: 30 }), (list, probes) => {
       const numbering = numbers();
       const combination = list.map((_, index) => index);
-      const set = compile({ generation: 1, policies: list, combinations: [combination], ruleNumber: numbering.ruleNumber }).ruleSets[0];
+      const set = compile({
+        generation: 1,
+        policies: list,
+        combinations: [combination],
+        ruleNumber: numbering.ruleNumber,
+      }).ruleSets[0];
       if (!set) throw new Error('no rule set');
       for (const each of probes) {
         const wanted = evaluate(list, each);
         const found = lookup(set, each);
-        expect({ probe: each, verdict: ['', 'allowed', 'denied', 'audit'][found?.verdict ?? 0], rule: numbering.nameOf(found?.rule ?? -1) }).toEqual({
+        expect({
+          probe: each,
+          verdict: ['', 'allowed', 'denied', 'audit'][found?.verdict ?? 0],
+          rule: numbering.nameOf(found?.rule ?? -1),
+        }).toEqual({
           probe: each,
           verdict: wanted.verdict,
           rule: wanted.policy === null ? '(default allow)' : `${wanted.policy}:${wanted.rule}`,
@@ -79,7 +122,12 @@ function compileText(text: string) {
   expect(parsed.problems).toEqual([]);
   const numbering = numbers();
   const sorted = [...parsed.policies].sort((a, b) => policyKey(a).localeCompare(policyKey(b)));
-  const sets = compile({ generation: 7, policies: sorted, combinations: [sorted.map((_, i) => i)], ruleNumber: numbering.ruleNumber });
+  const sets = compile({
+    generation: 7,
+    policies: sorted,
+    combinations: [sorted.map((_, i) => i)],
+    ruleNumber: numbering.ruleNumber,
+  });
   return { sets, ...numbering };
 }
 

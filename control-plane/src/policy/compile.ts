@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Policies to rule sets: all precedence is resolved here, so that the kernel only takes the longest match.
-import { LOOPBACK_NETWORKS, addressBytes, contains } from './network.js';
+
 import { DEFAULT_DENY, LOOPBACK, type Network, type Policy, policyKey, type Rule, TCP, UDP } from './model.js';
+import { addressBytes, contains, LOOPBACK_NETWORKS } from './network.js';
 import { portPrefixes } from './ports.js';
 
 /** Numbers of cellwall.v1.Verdict, Operator and BuiltinRule. */
@@ -165,7 +166,9 @@ class RuleSetCompiler {
 
   #decide(rules: readonly Ranked[], loopback: boolean, protocol: number, port: number): Decision {
     const matching = rules.filter(
-      ({ rule }) => rule.ports.length === 0 || rule.ports.some((range) => range.protocol === protocol && range.first <= port && port <= range.last),
+      ({ rule }) =>
+        rule.ports.length === 0 ||
+        rule.ports.some((range) => range.protocol === protocol && range.first <= port && port <= range.last),
     );
     const enforced = this.#opinion(matching, loopback, (policy) => policy.mode === 'Enforce');
     if (enforced?.denies) return { verdict: VERDICT.denied, rule: enforced.rule };
@@ -203,10 +206,16 @@ export function compile(input: CompileInput): CompiledRuleSets {
       index,
       name: policyKey(policy),
       namespace: policy.namespace,
-      podLabels: policy.subject.podLabels.map(({ key, operator, values }) => ({ key, operator: OPERATOR[operator], values: [...values] })),
+      podLabels: policy.subject.podLabels.map(({ key, operator, values }) => ({
+        key,
+        operator: OPERATOR[operator],
+        values: [...values],
+      })),
       containers: [...policy.subject.containers],
       pods: [...policy.subject.podNames],
     })),
-    ruleSets: input.combinations.map((combination, index) => new RuleSetCompiler(index + 1, combination, input).compile()),
+    ruleSets: input.combinations.map((combination, index) =>
+      new RuleSetCompiler(index + 1, combination, input).compile(),
+    ),
   };
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the policies mean, written plainly and apart from the compiler: tests compare the two.
-import { addressBits, contains, LOOPBACK_NETWORKS } from './network.js';
+
 import { DEFAULT_DENY, LOOPBACK, type Policy, policyKey, type Rule } from './model.js';
+import { addressBits, contains, LOOPBACK_NETWORKS } from './network.js';
 
 export interface Probe {
   readonly address: string;
@@ -22,7 +23,9 @@ function ruleMatches(rule: Rule, address: bigint, probe: Probe): boolean {
   const network = rule.networks.length === 0 || rule.networks.some((entry) => contains(entry, host));
   const port =
     rule.ports.length === 0 ||
-    rule.ports.some((range) => range.protocol === probe.protocol && range.first <= probe.port && probe.port <= range.last);
+    rule.ports.some(
+      (range) => range.protocol === probe.protocol && range.first <= probe.port && probe.port <= range.last,
+    );
   return network && port;
 }
 

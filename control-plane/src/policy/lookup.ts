@@ -2,8 +2,8 @@
 //
 // Looks a compiled rule set up as the kernel does (agent-bpf/bpf/policy.h), for tests of the compiler.
 import type { CompiledRuleSet } from './compile.js';
-import { addressBits, contains } from './network.js';
 import type { Probe } from './evaluate.js';
+import { addressBits, contains } from './network.js';
 
 function bits(bytes: Uint8Array): bigint {
   return bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);

@@ -35,7 +35,10 @@ export function addressBytes(bits: bigint): Uint8Array {
   return bytes;
 }
 
-export function contains(outer: { address: bigint; prefix: number }, inner: { address: bigint; prefix: number }): boolean {
+export function contains(
+  outer: { address: bigint; prefix: number },
+  inner: { address: bigint; prefix: number },
+): boolean {
   return outer.prefix <= inner.prefix && (inner.address & prefixMask(outer.prefix)) === outer.address;
 }
 
@@ -47,13 +50,17 @@ export function parseNetwork(text: string): Network | string {
     return `"${text}" is not a network; write it as 10.0.0.0/8, fd00::/8 or a single address`;
   const isV4 = !address.includes(':');
   const most = isV4 ? 32 : 128;
-  if (length !== undefined && !/^\d{1,3}$/.test(length)) return `"${text}": the prefix length must be a number from 0 to ${most}`;
+  if (length !== undefined && !/^\d{1,3}$/.test(length))
+    return `"${text}": the prefix length must be a number from 0 to ${most}`;
   const given = length === undefined ? most : Number(length);
   if (given > most) return `"${text}": the prefix length must be a number from 0 to ${most}`;
   const prefix = isV4 ? given + 96 : given;
   const network = bits & prefixMask(prefix);
-  if (network !== bits) return `"${text}" has bits set after the prefix; did you mean ${addressText(network)}/${given}?`;
+  if (network !== bits)
+    return `"${text}" has bits set after the prefix; did you mean ${addressText(network)}/${given}?`;
   return { address: bits, prefix, text };
 }
 
-export const LOOPBACK_NETWORKS: readonly Network[] = ['127.0.0.0/8', '::1/128'].map((text) => parseNetwork(text) as Network);
+export const LOOPBACK_NETWORKS: readonly Network[] = ['127.0.0.0/8', '::1/128'].map(
+  (text) => parseNetwork(text) as Network,
+);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { LineCounter, parseAllDocuments, type Document } from 'yaml';
+import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { type Policy, type Problem, policyKey, type Requirement } from './model.js';
 import { NOT_OFFERED, policySchema } from './schema.js';
@@ -18,7 +18,9 @@ const MOST_PROBLEMS = 20;
 type Path = readonly PropertyKey[];
 
 function pathText(path: Path): string {
-  return path.map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index ? '.' : ''}${String(part)}`)).join('');
+  return path
+    .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index ? '.' : ''}${String(part)}`))
+    .join('');
 }
 
 /** Changes of one letter that lead from one word to the other. */
@@ -36,14 +38,45 @@ function distance(a: string, b: string): number {
 }
 
 const FIELDS = [
-  'apiVersion', 'kind', 'metadata', 'name', 'namespace', 'labels', 'annotations', 'spec', 'subject', 'mode', 'isolate', 'loopback',
-  'egress', 'pods', 'containers', 'matchLabels', 'matchExpressions', 'names', 'key', 'operator', 'values', 'action', 'to', 'protocols',
-  'networks', 'tcp', 'udp', 'destinationPort', 'number', 'range', 'start', 'end',
+  'apiVersion',
+  'kind',
+  'metadata',
+  'name',
+  'namespace',
+  'labels',
+  'annotations',
+  'spec',
+  'subject',
+  'mode',
+  'isolate',
+  'loopback',
+  'egress',
+  'pods',
+  'containers',
+  'matchLabels',
+  'matchExpressions',
+  'names',
+  'key',
+  'operator',
+  'values',
+  'action',
+  'to',
+  'protocols',
+  'networks',
+  'tcp',
+  'udp',
+  'destinationPort',
+  'number',
+  'range',
+  'start',
+  'end',
 ];
 
 function unknownField(field: string): string {
   if (NOT_OFFERED.has(field) || FIELDS.includes(field)) return `"${field}" is not offered here in this version`;
-  const nearest = FIELDS.map((known) => ({ known, far: distance(field.toLowerCase(), known.toLowerCase()) })).sort((a, b) => a.far - b.far)[0];
+  const nearest = FIELDS.map((known) => ({ known, far: distance(field.toLowerCase(), known.toLowerCase()) })).sort(
+    (a, b) => a.far - b.far,
+  )[0];
   const hint = nearest && nearest.far <= 3 ? `; did you mean "${nearest.known}"?` : '';
   return `unknown field "${field}"${hint}`;
 }
@@ -79,7 +112,10 @@ class Places {
 function problemsOf(issues: readonly z.core.$ZodIssue[], document: Document, places: Places): Problem[] {
   return issues.flatMap((issue): Problem[] => {
     if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => ({ where: places.of(document, [...issue.path, key]), message: unknownField(key) }));
+      return issue.keys.map((key) => ({
+        where: places.of(document, [...issue.path, key]),
+        message: unknownField(key),
+      }));
     return [{ where: places.of(document, issue.path), message: issue.message }];
   });
 }
@@ -121,7 +157,8 @@ export function parsePolicies(text: string, source: string): Parsed {
   const places = new Places(source);
   const seen = new Set<string>();
   for (const document of parseAllDocuments(text, { lineCounter: places.lines, prettyErrors: false }) as Document[]) {
-    for (const error of document.errors) parsed.problems.push({ where: places.at(error.pos[0], []), message: error.message });
+    for (const error of document.errors)
+      parsed.problems.push({ where: places.at(error.pos[0], []), message: error.message });
     if (document.errors.length > 0 || document.contents === null) continue;
     const object: unknown = toObject(document, places, parsed.problems);
     if (object === undefined || object === null) continue;
@@ -132,12 +169,17 @@ export function parsePolicies(text: string, source: string): Parsed {
     }
     const policy = toPolicy(result.data);
     const key = policyKey(policy);
-    if (seen.has(key)) parsed.problems.push({ where: places.of(document, ['metadata', 'name']), message: `the policy ${key} is there twice` });
+    if (seen.has(key))
+      parsed.problems.push({
+        where: places.of(document, ['metadata', 'name']),
+        message: `the policy ${key} is there twice`,
+      });
     seen.add(key);
     parsed.policies.push(policy);
     parsed.documents.push(object);
   }
-  if (parsed.policies.length === 0 && parsed.problems.length === 0) parsed.problems.push({ where: source, message: 'holds no policy' });
+  if (parsed.policies.length === 0 && parsed.problems.length === 0)
+    parsed.problems.push({ where: source, message: 'holds no policy' });
   parsed.problems.splice(MOST_PROBLEMS);
   return parsed;
 }

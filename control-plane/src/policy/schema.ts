@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
-import { contains, parseNetwork } from './network.js';
 import { type Network, type PortRange, TCP, UDP } from './model.js';
+import { contains, parseNetwork } from './network.js';
 
 const name = z
   .string()
   .min(1)
   .max(253)
-  .regex(/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/, 'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit');
+  .regex(
+    /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/,
+    'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
+  );
 const names = z.array(z.string().min(1).max(253)).max(1000).default([]);
 const port = z.number().int().min(1, 'must be a port from 1 to 65535').max(65535, 'must be a port from 1 to 65535');
 
@@ -29,7 +32,10 @@ const networks = z
       .sort((a, b) => a.entry.prefix - b.entry.prefix || (a.entry.address < b.entry.address ? -1 : 1));
     const overlaps = findOverlaps(sorted);
     for (const { inner, outer, index } of overlaps.slice(0, 10)) {
-      const what = inner.prefix === outer.prefix ? `"${inner.text}" is listed twice` : `"${inner.text}" lies within "${outer.text}"`;
+      const what =
+        inner.prefix === outer.prefix
+          ? `"${inner.text}" is listed twice`
+          : `"${inner.text}" lies within "${outer.text}"`;
       context.addIssue({ code: 'custom', path: [index], message: `${what}; remove one of them` });
     }
   });
@@ -54,11 +60,15 @@ const range = z
   .refine((given) => given.start <= given.end, { message: 'starts after its end' });
 const destinationPort = z
   .strictObject({ number: port.optional(), range: range.optional() })
-  .refine((given) => (given.number === undefined) !== (given.range === undefined), { message: 'needs either "number" or "range"' });
+  .refine((given) => (given.number === undefined) !== (given.range === undefined), {
+    message: 'needs either "number" or "range"',
+  });
 const transport = z.strictObject({ destinationPort: destinationPort.optional() });
 const protocol = z
   .strictObject({ tcp: transport.optional(), udp: transport.optional() })
-  .refine((given) => (given.tcp === undefined) !== (given.udp === undefined), { message: 'needs either "tcp" or "udp"' })
+  .refine((given) => (given.tcp === undefined) !== (given.udp === undefined), {
+    message: 'needs either "tcp" or "udp"',
+  })
   .transform(({ tcp, udp }): PortRange => {
     const given = (tcp ?? udp)?.destinationPort;
     const bounds = given?.range ?? { start: given?.number ?? 0, end: given?.number ?? 65535 };
@@ -73,7 +83,11 @@ const rule = z.strictObject({
 });
 
 const requirement = z
-  .strictObject({ key: z.string().min(1), operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']), values: z.array(z.string()).default([]) })
+  .strictObject({
+    key: z.string().min(1),
+    operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
+    values: z.array(z.string()).default([]),
+  })
   .refine((given) => (given.operator === 'In' || given.operator === 'NotIn') === given.values.length > 0, {
     message: 'In and NotIn need values, Exists and DoesNotExist have none',
   });
@@ -105,7 +119,8 @@ export const policySchema = z.strictObject({
       .superRefine((rules, context) => {
         const seen = new Set<string>();
         rules.forEach((given, index) => {
-          if (seen.has(given.name)) context.addIssue({ code: 'custom', path: [index, 'name'], message: `"${given.name}" names two rules` });
+          if (seen.has(given.name))
+            context.addIssue({ code: 'custom', path: [index, 'name'], message: `"${given.name}" names two rules` });
           seen.add(given.name);
         });
       }),
@@ -113,4 +128,14 @@ export const policySchema = z.strictObject({
 });
 
 /** Fields of the design which this version does not have; a reader of the design may try them. */
-export const NOT_OFFERED = new Set(['ingress', 'domainNames', 'namespaces', 'startup', 'services', 'nodes', 'sctp', 'icmp', 'sourcePort']);
+export const NOT_OFFERED = new Set([
+  'ingress',
+  'domainNames',
+  'namespaces',
+  'startup',
+  'services',
+  'nodes',
+  'sctp',
+  'icmp',
+  'sourcePort',
+]);

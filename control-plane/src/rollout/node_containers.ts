@@ -8,7 +8,8 @@ export class NodeContainers {
 
   update(facts: readonly ContainerFacts[], removed: readonly number[], complete: boolean): void {
     if (complete) this.#byCgroup.clear();
-    for (const it of facts) this.#byCgroup.set(it.cgroupId, { namespace: it.namespace, pod: it.pod, name: it.name, labels: it.labels });
+    for (const it of facts)
+      this.#byCgroup.set(it.cgroupId, { namespace: it.namespace, pod: it.pod, name: it.name, labels: it.labels });
     for (const cgroup of removed) this.#byCgroup.delete(cgroup);
   }
 

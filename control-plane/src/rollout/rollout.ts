@@ -58,7 +58,8 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     const { generation, policies } = await this.#store.writer.call('policies');
     const parsed = policies.map((stored) => {
       const policy = parsePolicies(stored.document, stored.key).policies[0];
-      if (!policy) throw new CellwallError('internal', `the stored policy ${stored.key} cannot be read by this version`);
+      if (!policy)
+        throw new CellwallError('internal', `the stored policy ${stored.key} cannot be read by this version`);
       return { policy, stored };
     });
     await this.#learnNumbers(parsed.map(({ policy }) => policy));
@@ -70,12 +71,15 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   /** Compilation must not wait for the writer, so it gets the numbers of all rules before. */
   async #learnNumbers(policies: readonly Policy[]): Promise<void> {
     const names = policies.flatMap((policy) =>
-      ['(default deny)', '(loopback)', ...policy.egress.map((rule) => rule.name)].map((rule) => [policyKey(policy), rule] as const),
+      ['(default deny)', '(loopback)', ...policy.egress.map((rule) => rule.name)].map(
+        (rule) => [policyKey(policy), rule] as const,
+      ),
     );
     const fresh = names.filter(([policy, rule]) => !this.#numbers.has(`${policy}\0${rule}`));
     if (fresh.length === 0) return;
     const numbers = await this.#store.writer.call('ruleNumbers', fresh);
-    fresh.forEach(([policy, rule], index) => this.#numbers.set(`${policy}\0${rule}`, numbers[index] as number));
+    for (const [index, [policy, rule]] of fresh.entries())
+      this.#numbers.set(`${policy}\0${rule}`, numbers[index] as number);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -87,7 +91,8 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   /** All of the text or nothing of it. Throws invalid_policy with every problem that was found. */
   apply(text: string, source: string, dryRun: boolean): Promise<{ applied: Change[]; generation: number }> {
     const { policies, documents, problems } = parsePolicies(text, source);
-    if (problems.length > 0) throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
+    if (problems.length > 0)
+      throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
     return this.#inTurn(async () => {
       const put = policies.map((policy, index) => ({
         key: policyKey(policy),
@@ -110,7 +115,8 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
 
   delete(key: string): Promise<number> {
     return this.#inTurn(async () => {
-      if (!this.#known.has(key)) throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
+      if (!this.#known.has(key))
+        throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
       await this.#store.writer.call('changePolicies', [], [key]);
       await this.load();
       this.emit('changed');

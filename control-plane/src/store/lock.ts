@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
@@ -10,7 +10,11 @@ export class FolderLock {
 
   constructor(folder: string) {
     const pidFile = join(folder, 'server.pid');
-    this.#database = new Sqlite(join(folder, 'lock.db'), { timeout: 0 });
+    try {
+      this.#database = new Sqlite(join(folder, 'lock.db'), { timeout: 0 });
+    } catch (error) {
+      throw new CellwallError('invalid_option', `--data ${folder} cannot be written: ${(error as Error).message}`);
+    }
     try {
       this.#database.exec('BEGIN EXCLUSIVE');
     } catch {
@@ -20,7 +24,12 @@ export class FolderLock {
         `the data folder ${folder} is in use by another server${holder(pidFile)}; stop it, or name another folder with --data`,
       );
     }
-    writeFileSync(pidFile, `${process.pid}\n`);
+    try {
+      writeFileSync(pidFile, `${process.pid}\n`);
+    } catch {
+      // A full disk must not keep the server from serving policy.
+      rmSync(pidFile, { force: true });
+    }
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync, renameSync } from 'node:fs';
 import Sqlite, { type Database } from 'better-sqlite3';
+import { CellwallError } from '../errors.js';
 import { migrate } from './migrations.js';
 
 const BUSY_TIMEOUT_MS = 5000;
@@ -14,6 +15,11 @@ export function isCorrupt(error: unknown): boolean {
 export function isOutOfSpace(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   return typeof code === 'string' && (code === 'SQLITE_FULL' || code.startsWith('SQLITE_IOERR') || code === 'ENOSPC');
+}
+
+/** An error of the disk or of the folder, which can pass; anything else is an error of ours. */
+export function isStoreError(error: unknown): boolean {
+  return typeof (error as { code?: unknown }).code === 'string' && !(error instanceof CellwallError);
 }
 
 /** For the one writer. What is committed is on disk: synchronous=FULL. */

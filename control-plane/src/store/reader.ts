@@ -9,7 +9,7 @@ import { Reading } from './reading.js';
 if (!parentPort) throw new Error('reader.js runs as a worker thread');
 const port = parentPort;
 const say = (message: FromWorker) => port.postMessage(message);
-const reading = new Reading((workerData as WorkerOptions).folder);
+const reading = new Reading((workerData as WorkerOptions).folder, (day) => say({ type: 'damaged', day }));
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'call') {

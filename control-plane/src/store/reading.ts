@@ -32,8 +32,11 @@ export class Reading {
   readonly #days = new Map<string, Database>();
   #state: Database | undefined;
 
-  constructor(folder: string) {
+  readonly #damaged: (day: string) => void;
+
+  constructor(folder: string, damaged: (day: string) => void) {
     this.#folder = folder;
+    this.#damaged = damaged;
   }
 
   get #stateFile(): string {
@@ -98,10 +101,8 @@ export class Reading {
       return read();
     } catch (error) {
       if (!isCorrupt(error)) throw error;
-      throw new CellwallError(
-        'store_unavailable',
-        `the flows of ${day} are damaged; ask for another time with from and to, or restart the server, which sets the file aside`,
-      );
+      this.#damaged(day);
+      throw new CellwallError('store_unavailable', `the flows of ${day} are damaged: the file is set aside; ask again`);
     }
   }
 

@@ -3,10 +3,11 @@
 // state.db: policies, nodes, containers, and the names that flow rows refer to by number.
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
+import { CellwallError } from '../errors.js';
 import type { DecodedFlows } from '../ingest/decode.js';
 import { pushRow } from './day_file.js';
 import { STATE_MIGRATIONS } from './migrations.js';
-import { openForWriting } from './open.js';
+import { isCorrupt, openForWriting } from './open.js';
 
 export interface StoredPolicy {
   readonly key: string;
@@ -49,7 +50,13 @@ export class State {
   readonly #kernelLosses = new Map<string, number>();
 
   constructor(folder: string) {
-    this.#database = openForWriting(join(folder, 'state.db'), STATE_MIGRATIONS);
+    const file = join(folder, 'state.db');
+    try {
+      this.#database = openForWriting(file, STATE_MIGRATIONS);
+    } catch (error) {
+      const advice = isCorrupt(error) ? '; it is damaged: put a copy of it back, or move it away to begin without policies' : '';
+      throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
+    }
     this.#reload();
   }
 
@@ -184,7 +191,10 @@ export class State {
         `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses
          FROM containers c JOIN nodes n ON n.id = c.node WHERE n.name = ? AND c.boot = ? AND c.gone_us IS NULL AND c.listed = 1`,
       )
-      .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & { labels: string; addresses: string })[];
+      .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & {
+      labels: string;
+      addresses: string;
+    })[];
     return rows.map((row) => ({ ...row, labels: JSON.parse(row.labels), addresses: JSON.parse(row.addresses) }));
   }
 

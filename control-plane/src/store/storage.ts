@@ -248,7 +248,6 @@ export class Storage {
     const days = listDays(folder).filter((day) => day !== dayOf(nowUs));
     let bytes = listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
     const gone: string[] = [];
-    this.#saveProgress();
     for (const day of days) {
       if (day >= oldest && bytes <= maxBytes) break;
       bytes -= bytesOf(dayPath(folder, day));
@@ -260,6 +259,8 @@ export class Storage {
       }
       gone.push(day);
     }
+    // After it: on a full disk this needs the room that was made.
+    if (gone.length > 0) this.#saveProgress();
     return gone;
   }
 

@@ -43,7 +43,7 @@ export class Store extends EventEmitter<StoreEvents> {
     this.#lock = new FolderLock(options.folder);
     const fail = (error: Error) => this.emit('failed', error);
     this.writer = new WorkerClient('./writer.js', options, (message) => this.#receive(message), fail);
-    this.reader = new WorkerClient('./reader.js', options, () => {}, fail);
+    this.reader = new WorkerClient('./reader.js', options, (message) => this.#receive(message), fail);
   }
 
   /** Why flows cannot be stored now; null: they can. */
@@ -66,6 +66,8 @@ export class Store extends EventEmitter<StoreEvents> {
       this.#trouble = message.message;
     } else if (message.type === 'warning') {
       this.#log.warn(message.message);
+    } else if (message.type === 'damaged') {
+      this.writer.call('quarantine', message.day).catch((error: Error) => this.#log.error(error.message));
     }
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Worker } from 'node:worker_threads';
-import { fromPlain } from '../errors.js';
+import { CellwallError, fromPlain } from '../errors.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 
 /** Threads are compiled code, also for a main thread that a test runs from the source. */
@@ -23,7 +23,8 @@ export class WorkerClient<M extends Methods> {
     this.#on = on;
     this.#worker = new Worker(new URL(file, COMPILED), { workerData: options });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
-    this.#worker.on('error', (error) => {
+    this.#worker.on('error', (cause) => {
+      const error = new CellwallError('store_unavailable', cause.message);
       this.#failed = error;
       for (const call of this.#calls.values()) call.reject(error);
       this.#calls.clear();

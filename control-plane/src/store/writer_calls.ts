@@ -18,6 +18,8 @@ export interface WriterMethods {
     complete: boolean,
   ): void;
   containers(node: string, epoch: string): ContainerFacts[];
+  /** For a damage that a reader has met. */
+  quarantine(day: string): void;
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. */
   changePolicies(
@@ -59,6 +61,7 @@ export class WriterCalls {
       updateContainers: (node, epoch, facts, removed, complete) =>
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
       containers: (node, epoch) => state.containers(node, epoch),
+      quarantine: (day) => this.#storage.quarantine(day, nowUs),
       policies: () => ({ generation: state.generation(), policies: state.policies() }),
       changePolicies: (put, remove) => {
         const generation = state.generation() + 1;

@@ -4,7 +4,15 @@ import type { Flow } from '../../flows/record.js';
 import type { Client } from '../client.js';
 import { FLOW_CSV_HEAD, flowCsv, flowListing, flowRow } from '../flow_listing.js';
 import { csvLine, table, useColor } from '../format.js';
-import { addConnection, addOutput, type ConnectionOptions, connect, type Output, print, printListing } from '../shared.js';
+import {
+  addConnection,
+  addOutput,
+  type ConnectionOptions,
+  connect,
+  type Output,
+  print,
+  printListing,
+} from '../shared.js';
 
 interface Options extends ConnectionOptions {
   readonly container?: string;
@@ -25,7 +33,19 @@ interface Options extends ConnectionOptions {
   readonly output: Output;
 }
 
-const FILTERS = ['container', 'pod', 'namespace', 'node', 'from', 'to', 'verdict', 'direction', 'protocol', 'peer', 'end'] as const;
+const FILTERS = [
+  'container',
+  'pod',
+  'namespace',
+  'node',
+  'from',
+  'to',
+  'verdict',
+  'direction',
+  'protocol',
+  'peer',
+  'end',
+] as const;
 
 /** Widths of what was printed before, so that the lines of a stream stay in their columns. */
 async function follow(client: Client, query: Record<string, string | undefined>, output: Output): Promise<void> {
@@ -41,7 +61,16 @@ async function follow(client: Client, query: Record<string, string | undefined>,
         widths[index] = width;
         return { ...cell, text: cell.right ? cell.text.padStart(width) : cell.text.padEnd(width) };
       });
-      print(table(cells.map(() => ''), [cells], useColor(process.stdout)).split('\n').slice(1).join('\n'));
+      print(
+        table(
+          cells.map(() => ''),
+          [cells],
+          useColor(process.stdout),
+        )
+          .split('\n')
+          .slice(1)
+          .join('\n'),
+      );
     }
   }
 }
@@ -75,7 +104,11 @@ export function flowsCommand(): Command {
     .option('--protocol <protocol>', 'tcp, udp or a number')
     .option('--peer <address>', 'address, CIDR, ADDRESS:PORT, [V6]:PORT or :PORT')
     .option('--end <reason>', 'closed, denied, failed, reset or idle')
-    .addOption(new Option('--open <how>', 'flows that are still open').choices(['include', 'exclude', 'only']).default('include'))
+    .addOption(
+      new Option('--open <how>', 'flows that are still open')
+        .choices(['include', 'exclude', 'only'])
+        .default('include'),
+    )
     .option('--limit <count>', 'how many, at most 1000', '100')
     .option('--cursor <cursor>', 'go on where a page ended')
     .option('-f, --follow', 'print flows as they come, until interrupted')

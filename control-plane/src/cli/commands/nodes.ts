@@ -20,7 +20,9 @@ const lostOf = (node: Node): number => Object.values(node.lost).reduce((sum, cou
 
 function policyOf({ generation }: Node): string {
   if (generation.error) return `refused: ${generation.error}`;
-  return generation.applied === generation.wanted ? String(generation.applied) : `${generation.applied}, wanted ${generation.wanted}`;
+  return generation.applied === generation.wanted
+    ? String(generation.applied)
+    : `${generation.applied}, wanted ${generation.wanted}`;
 }
 
 async function run(options: ConnectionOptions & { output: Output }): Promise<void> {
@@ -42,9 +44,28 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
         { text: it.agentVersion },
         { text: it.kernel },
       ],
-      csvHead: ['node', 'connected', 'last_seen', 'containers', 'flows', 'lost', 'generation', 'agent', 'kernel', 'attach_point'],
+      csvHead: [
+        'node',
+        'connected',
+        'last_seen',
+        'containers',
+        'flows',
+        'lost',
+        'generation',
+        'agent',
+        'kernel',
+        'attach_point',
+      ],
       csvRow: (it) => [
-        it.name, String(it.connected), it.lastSeen, it.containers, it.flows.stored, lostOf(it), it.generation.applied, it.agentVersion, it.kernel,
+        it.name,
+        String(it.connected),
+        it.lastSeen,
+        it.containers,
+        it.flows.stored,
+        lostOf(it),
+        it.generation.applied,
+        it.agentVersion,
+        it.kernel,
         it.attachPoint,
       ],
       empty: 'no node has connected yet; start cellwall-agent with --server',
@@ -54,5 +75,7 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
 }
 
 export function nodesCommand(): Command {
-  return addOutput(addConnection(new Command('nodes').description('nodes: what they enforce, and what was lost'))).action(run);
+  return addOutput(
+    addConnection(new Command('nodes').description('nodes: what they enforce, and what was lost')),
+  ).action(run);
 }

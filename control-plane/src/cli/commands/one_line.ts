@@ -31,10 +31,17 @@ interface Target {
 function readContainer(text: string, labels: readonly string[]): Target {
   const parts = text.split('/');
   if (parts.some((part) => part === '') || parts.length > 3)
-    throw new CommandError(`--container ${text}: write NAMESPACE/POD/CONTAINER, or CONTAINER outside Kubernetes`, EXIT.usage);
+    throw new CommandError(
+      `--container ${text}: write NAMESPACE/POD/CONTAINER, or CONTAINER outside Kubernetes`,
+      EXIT.usage,
+    );
   if (parts.length === 2 && labels.length === 0)
-    throw new CommandError(`--container ${text}: write NAMESPACE/POD/CONTAINER, or NAMESPACE/CONTAINER together with --pod-label`, EXIT.usage);
-  if (parts.length === 3) return { namespace: parts[0] ?? '', pod: labels.length > 0 ? undefined : parts[1], container: parts[2] ?? '' };
+    throw new CommandError(
+      `--container ${text}: write NAMESPACE/POD/CONTAINER, or NAMESPACE/CONTAINER together with --pod-label`,
+      EXIT.usage,
+    );
+  if (parts.length === 3)
+    return { namespace: parts[0] ?? '', pod: labels.length > 0 ? undefined : parts[1], container: parts[2] ?? '' };
   return { namespace: parts.length === 2 ? (parts[0] ?? '') : '', pod: undefined, container: parts.at(-1) ?? '' };
 }
 
@@ -74,13 +81,22 @@ export function makePolicy(action: Action, options: Options) {
   const matchLabels = readLabels(options.podLabel);
   const verb = action === 'Deny' ? 'deny' : 'allow';
   const rules = options.to.map((text) => makeRule(action, text, options.protocol, `${verb}-${slug(text)}`));
-  const pods = { ...(target.pod !== undefined && { names: [target.pod] }), ...(options.podLabel.length > 0 && { matchLabels }) };
+  const pods = {
+    ...(target.pod !== undefined && { names: [target.pod] }),
+    ...(options.podLabel.length > 0 && { matchLabels }),
+  };
   // The same line gives the same policy, other lines other ones.
-  const mark = createHash('sha256').update(JSON.stringify([target, matchLabels, rules])).digest('hex').slice(0, 6);
+  const mark = createHash('sha256')
+    .update(JSON.stringify([target, matchLabels, rules]))
+    .digest('hex')
+    .slice(0, 6);
   return {
     apiVersion: 'cellwall.dev/v1alpha1',
     kind: 'ContainerPolicy',
-    metadata: { name: options.name ?? `${verb}-${slug(target.container)}-${mark}`, ...(target.namespace !== '' && { namespace: target.namespace }) },
+    metadata: {
+      name: options.name ?? `${verb}-${slug(target.container)}-${mark}`,
+      ...(target.namespace !== '' && { namespace: target.namespace }),
+    },
     spec: {
       subject: { ...(Object.keys(pods).length > 0 && { pods }), containers: [target.container] },
       mode: options.audit ? 'Audit' : 'Enforce',
@@ -96,9 +112,14 @@ async function run(action: Action, options: Options): Promise<void> {
   const done = await connect(options).json<Applied>('PUT', '/v1/policies', query, text);
   const [first] = done.applied;
   print(`${text}---\n`);
-  print(options.dryRun ? `${first?.key} would be ${first?.change}; nothing was changed\n` : `${first?.key} ${first?.change}, generation ${done.generation}\n`);
+  print(
+    options.dryRun
+      ? `${first?.key} would be ${first?.change}; nothing was changed\n`
+      : `${first?.key} ${first?.change}, generation ${done.generation}\n`,
+  );
   if (options.dryRun) return;
-  if (action === 'Accept') print(`the container is isolated now: what no rule allows is ${options.audit ? 'marked as audit' : 'refused'}\n`);
+  if (action === 'Accept')
+    print(`the container is isolated now: what no rule allows is ${options.audit ? 'marked as audit' : 'refused'}\n`);
   print(`take it back: cellwall policy delete ${first?.key}\n`);
 }
 
@@ -106,8 +127,18 @@ function oneLine(action: Action, command: Command): Command {
   const collect = (value: string, before: string[]) => [...before, value];
   command
     .requiredOption('-c, --container <name>', 'NAMESPACE/POD/CONTAINER, or CONTAINER outside Kubernetes')
-    .requiredOption('--to <address>', 'ADDRESS, CIDR, either with :PORT, [V6]:PORT, or :PORT; may be repeated', collect, [])
-    .option('--pod-label <key=value>', 'all pods with this label, in place of the one that is named; may be repeated', collect, [])
+    .requiredOption(
+      '--to <address>',
+      'ADDRESS, CIDR, either with :PORT, [V6]:PORT, or :PORT; may be repeated',
+      collect,
+      [],
+    )
+    .option(
+      '--pod-label <key=value>',
+      'all pods with this label, in place of the one that is named; may be repeated',
+      collect,
+      [],
+    )
     .addOption(new Option('--protocol <protocol>', 'of the port').choices(['tcp', 'udp']).default('tcp'))
     .option('--name <name>', 'of the policy')
     .option('--audit', 'let it through, but mark it')
@@ -116,14 +147,17 @@ function oneLine(action: Action, command: Command): Command {
 }
 
 export function denyCommand(): Command {
-  return oneLine('Deny', new Command('deny').description('refuse connections of one container: writes a policy')).addHelpText(
-    'after',
-    '\nExample:\n  cellwall deny --container shop/web/malware --to 10.0.0.5:1433',
-  );
+  return oneLine(
+    'Deny',
+    new Command('deny').description('refuse connections of one container: writes a policy'),
+  ).addHelpText('after', '\nExample:\n  cellwall deny --container shop/web/malware --to 10.0.0.5:1433');
 }
 
 export function allowCommand(): Command {
-  return oneLine('Accept', new Command('allow').description('allow connections of one container, and refuse all others: writes a policy')).addHelpText(
+  return oneLine(
+    'Accept',
+    new Command('allow').description('allow connections of one container, and refuse all others: writes a policy'),
+  ).addHelpText(
     'after',
     '\nExample:\n  cellwall allow --container shop/web/nginx --to 10.0.0.5:1433 --to 10.0.0.10:53 --audit',
   );

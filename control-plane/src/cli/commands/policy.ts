@@ -3,7 +3,15 @@ import { Command } from 'commander';
 import { stringify } from 'yaml';
 import { readInput } from '../client.js';
 import { localTime } from '../format.js';
-import { addConnection, addOutput, type ConnectionOptions, connect, type Output, print, printListing } from '../shared.js';
+import {
+  addConnection,
+  addOutput,
+  type ConnectionOptions,
+  connect,
+  type Output,
+  print,
+  printListing,
+} from '../shared.js';
 
 interface Policy {
   key: string;
@@ -35,7 +43,9 @@ async function apply(options: ConnectionOptions & { file: string; dryRun?: boole
 async function get(key: string | undefined, options: ConnectionOptions & { output: Output | 'yaml' }): Promise<void> {
   const client = connect(options);
   const found =
-    key === undefined ? (await client.json<{ policies: Policy[] }>('GET', '/v1/policies')).policies : [await client.json<Policy>('GET', policyPath(key))];
+    key === undefined
+      ? (await client.json<{ policies: Policy[] }>('GET', '/v1/policies')).policies
+      : [await client.json<Policy>('GET', policyPath(key))];
   if (options.output === 'yaml' || (key !== undefined && options.output === 'table'))
     return print(found.map((policy) => stringify(policy.document)).join('---\n'));
   const now = new Date();
@@ -70,7 +80,13 @@ export function policyCommand(): Command {
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')
     .action(apply);
-  addOutput(addConnection(command.command('get').description('list policies, or print one')), ['table', 'yaml', 'json', 'jsonl', 'csv'])
+  addOutput(addConnection(command.command('get').description('list policies, or print one')), [
+    'table',
+    'yaml',
+    'json',
+    'jsonl',
+    'csv',
+  ])
     .argument('[key]', 'NAMESPACE/NAME')
     .action(get);
   addConnection(command.command('delete').description('delete a policy'))

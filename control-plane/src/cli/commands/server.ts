@@ -5,7 +5,8 @@ import { CommandError } from '../client.js';
 
 function count(text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('give a whole number from 1.');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('give a whole number from 1.');
   return value;
 }
 
@@ -52,6 +53,8 @@ export function serverCommand(): Command {
     .option('--http-token-file <file>', 'the API wants this token')
     .option('--retention-days <days>', 'older days of flows are removed', count, 30)
     .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
-    .addOption(new Option('--log-level <level>', 'on stderr').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addOption(
+      new Option('--log-level <level>', 'on stderr').choices(['debug', 'info', 'warn', 'error']).default('info'),
+    )
     .action(run);
 }

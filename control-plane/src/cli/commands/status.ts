@@ -7,7 +7,14 @@ interface Status {
   version: string;
   startedAt: string;
   generation: number;
-  store: { folder: string; days: number; bytes: number; oldestDay: string | null; writable: boolean; error: string | null };
+  store: {
+    folder: string;
+    days: number;
+    bytes: number;
+    oldestDay: string | null;
+    writable: boolean;
+    error: string | null;
+  };
   nodes: { connected: number; known: number };
   flows: { stored: number };
   lost: { ringFull: number; queueFull: number; agentRestart: number; stateFull: number };
@@ -34,12 +41,18 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
     ['nodes', `${nodes.connected} connected of ${nodes.known} known`],
     ['policy', `generation ${status.generation}`],
     ['flows', `${status.flows.stored} stored, ${lostText(status)} lost`],
-    ['store', `${store.folder}, ${bytes(store.bytes)}, ${store.days} day${store.days === 1 ? '' : 's'}${store.oldestDay ? ` from ${store.oldestDay}` : ''}`],
+    [
+      'store',
+      `${store.folder}, ${bytes(store.bytes)}, ${store.days} day${store.days === 1 ? '' : 's'}${store.oldestDay ? ` from ${store.oldestDay}` : ''}`,
+    ],
     ...(store.error ? [['TROUBLE', store.error] as [string, string]] : []),
   ];
   print(lines.map(([name, text]) => `${name.padEnd(8)} ${text}\n`).join(''));
 }
 
 export function statusCommand(): Command {
-  return addOutput(addConnection(new Command('status').description('how the server is, and what was lost')), ['table', 'json']).action(run);
+  return addOutput(addConnection(new Command('status').description('how the server is, and what was lost')), [
+    'table',
+    'json',
+  ]).action(run);
 }

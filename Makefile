@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make` lists the targets. Each does its own set-up, can be run again, and cleans up after itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+# Kernel programs and containers need root; what is installed for the tests does not change who owns the project.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PATH)
+JOBS ?= $(shell nproc)
+WORKLOADS := $(patsubst test/workloads/%.c,build/workloads/%,$(wildcard test/workloads/*.c))
+VITEST := node node_modules/vitest/vitest.mjs run
+TSX := node node_modules/tsx/dist/cli.mjs
+CXX_FILES := $(wildcard agent-bpf/src/*.cc agent-bpf/src/*.h agent-bpf/tests/*/*.cc agent-bpf/tests/*/*.h)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+
+.PHONY: setup
+setup: ## install the Debian and npm packages that are missing
+	@deploy/setup/packages.sh
+	@deploy/setup/npm.sh
+
+.PHONY: build
+build: setup build-agent build-server build-workloads ## build agent, server, command line and test programs
+
+.PHONY: build-agent
+build-agent: setup
+	@echo 'building the agent'
+	@cmake -S agent-bpf -B build/agent -G Ninja >build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
+	@ninja -C build/agent -j $(JOBS) --quiet
+
+build/agent build:
+	@mkdir -p $@
+build-agent: | build
+
+.PHONY: build-server
+build-server: setup
+	@echo 'building the server and the command line'
+	@npm run --silent build
+
+.PHONY: build-workloads
+build-workloads: $(WORKLOADS)
+
+build/workloads/%: test/workloads/%.c | setup
+	@mkdir -p $(@D)
+	@$(CC) -O2 -static -Wall -Wextra -Werror $< -o $@
+
+.PHONY: demo
+demo: build ## two containers of one pod told apart, and one of them cut off (KEEP=1 leaves it running)
+	@$(SUDO) $(TSX) test/demo/demo.ts
+
+.PHONY: demo-stop
+demo-stop: ## stop what `make demo KEEP=1` left running
+	@if [ -s build/demo.pid ]; then $(SUDO) kill -TERM "$$(cat build/demo.pid)" && echo 'stopping the demo'; else echo 'no demo is running'; fi
+
+.PHONY: lint
+lint: setup ## formats, types, wire contract
+	@echo 'TypeScript: types'
+	@npm run --silent check
+	@echo 'TypeScript: format and lint'
+	@node node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+	@echo 'wire contract: lint'
+	@node node_modules/@bufbuild/buf/bin/buf lint proto
+	@deploy/setup/contract.sh
+	@deploy/setup/cxx-format.sh --dry-run -Werror $(CXX_FILES)
+
+.PHONY: format
+format: setup ## bring all sources into shape
+	@node node_modules/@biomejs/biome/bin/biome check --write .
+	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
+
+.PHONY: test
+test: test-agent test-kernel test-unit test-integration test-e2e ## all tests, in their short form
+
+.PHONY: test-agent
+test-agent: build-agent ## unit tests of the agent
+	@build/agent/cellwall-agent-tests --gtest_brief=1
+
+.PHONY: test-kernel
+test-kernel: build-agent ## kernel programs: real connections in cgroups of their own
+	@$(SUDO) build/agent/cellwall-kernel-tests --gtest_brief=1
+
+.PHONY: test-unit
+test-unit: build-server ## unit tests of server and command line
+	@$(VITEST) --project unit
+
+.PHONY: test-integration
+test-integration: build ## real agent, real server, real containers, exact counts
+	@$(SUDO) $(VITEST) --project integration
+
+.PHONY: test-e2e
+test-e2e: build ## the story of the demo, with exact counts
+	@$(SUDO) $(VITEST) --project e2e
+
+.PHONY: bench
+bench: build ## measure, and write docs/BENCHMARKS.md
+	@$(SUDO) $(TSX) test/bench/bench.ts
+
+.PHONY: clean
+clean: ## remove what was built
+	@rm -rf build dist control-plane/src/grpc/generated
