@@ -21,5 +21,5 @@ export type FromWorker =
   | { type: 'error'; id: number; error: PlainError }
   | { type: 'trouble'; message: string | null }
   | { type: 'warning'; message: string }
-  | { type: 'damaged'; day: string }
+  | { type: 'damaged'; day: string; inode: number }
   | { type: 'closed' };

@@ -3,25 +3,43 @@
 // The reader thread: slow questions do not hold up agents.
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
+import { Connections } from './connections.js';
+import { Inventory } from './inventory.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 import { Reading } from './reading.js';
 
 if (!parentPort) throw new Error('reader.js runs as a worker thread');
 const port = parentPort;
 const say = (message: FromWorker) => port.postMessage(message);
-const reading = new Reading((workerData as WorkerOptions).folder, (day) => say({ type: 'damaged', day }));
+const { folder } = workerData as WorkerOptions;
+const connections = new Connections(folder, (day, inode) => say({ type: 'damaged', day, inode }));
+const reading = new Reading(connections);
+const inventory = new Inventory(connections);
+
+const methods = {
+  flows: reading.flows.bind(reading),
+  openFlows: reading.openFlows.bind(reading),
+  position: reading.position.bind(reading),
+  after: reading.after.bind(reading),
+  containers: inventory.containers.bind(inventory),
+  nodes: inventory.nodes.bind(inventory),
+  stored: inventory.stored.bind(inventory),
+  losses: inventory.losses.bind(inventory),
+  summary: inventory.summary.bind(inventory),
+};
+export type ReaderMethods = typeof methods;
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'call') {
     try {
-      const run = (reading as unknown as Record<string, (...args: unknown[]) => unknown>)[message.method];
+      const run = (methods as Record<string, (...args: never[]) => unknown>)[message.method];
       if (!run) throw new Error(`the reader has no method ${message.method}`);
-      say({ type: 'result', id: message.id, value: run.apply(reading, message.args) });
+      say({ type: 'result', id: message.id, value: run(...(message.args as never[])) });
     } catch (error) {
       say({ type: 'error', id: message.id, error: toPlain(error) });
     }
   } else if (message.type === 'close') {
-    reading.close();
+    connections.close();
     say({ type: 'closed' });
     port.close();
   }

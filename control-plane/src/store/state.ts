@@ -54,7 +54,9 @@ export class State {
     try {
       this.#database = openForWriting(file, STATE_MIGRATIONS);
     } catch (error) {
-      const advice = isCorrupt(error) ? '; it is damaged: put a copy of it back, or move it away to begin without policies' : '';
+      const advice = isCorrupt(error)
+        ? '; it is damaged: put a copy of it back, or move it away to begin without policies'
+        : '';
       throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
     }
     this.#reload();

@@ -5,6 +5,8 @@ import type { Filter } from '../flows/filter.js';
 import { parseFilter } from '../flows/filter.js';
 import { batchOf, columnsOf, plainFlows } from '../testing/batches.js';
 import { temporaryFolder } from '../testing/folder.js';
+import { Connections } from './connections.js';
+import { Inventory } from './inventory.js';
 import { Reading } from './reading.js';
 import { dayOf, dayPath, Storage } from './storage.js';
 
@@ -23,12 +25,12 @@ function open(folder: string, more: { retentionDays?: number; maxBytes?: number 
   return { storage, commit, warn };
 }
 
-function read<T>(folder: string, use: (reading: Reading) => T): T {
-  const reading = new Reading(folder);
+function read<T>(folder: string, use: (reading: Reading, inventory: Inventory) => T): T {
+  const connections = new Connections(folder, () => {});
   try {
-    return use(reading);
+    return use(new Reading(connections), new Inventory(connections));
   } finally {
-    reading.close();
+    connections.close();
   }
 }
 
@@ -68,7 +70,7 @@ describe('commit', () => {
     const { storage, commit } = open(folder);
     commit(batchOf(1, 1, plainFlows(10, 7, NOW)), batchOf(2, 31, plainFlows(1, 7, NOW), { holeReason: 2 }));
     storage.close();
-    expect(read(folder, (reading) => reading.losses())).toEqual([{ node: 'n', reason: 2, count: 20 }]);
+    expect(read(folder, (_, inventory) => inventory.losses())).toEqual([{ node: 'n', reason: 2, count: 20 }]);
     expect(stored(folder)).toHaveLength(11);
   });
 
@@ -78,7 +80,7 @@ describe('commit', () => {
     const more = { kernelLosses: [{ reason: 1, total: 5 }] };
     commit(batchOf(1, 1, plainFlows(1, 7, NOW), more), batchOf(2, 2, plainFlows(1, 7, NOW), more));
     storage.close();
-    expect(read(folder, (reading) => reading.losses())).toEqual([{ node: 'n', reason: 1, count: 5 }]);
+    expect(read(folder, (_, inventory) => inventory.losses())).toEqual([{ node: 'n', reason: 1, count: 5 }]);
   });
 
   it('refuses a malformed batch whole and stores the ones beside it', () => {
@@ -169,7 +171,7 @@ describe('trouble', () => {
     storage.limitPages(dayOf(NOW), 1e6);
     expect(commit(batch).acknowledged).toEqual([{ stream: 1, sequence: 2, committed: 5010 }]);
     storage.close();
-    expect(read(folder, (reading) => reading.summary().flows)).toBe(5010);
+    expect(read(folder, (_, inventory) => inventory.summary().flows)).toBe(5010);
   });
 
   it('sets a damaged day aside, goes on with a new file and deletes nothing', () => {

@@ -127,11 +127,14 @@ export class Storage {
     return opened;
   }
 
-  quarantine(day: string, nowUs: number): void {
+  /** Sets a damaged day aside; with an inode: unless that was done already. */
+  quarantine(day: string, nowUs: number, inode?: number): void {
+    const file = dayPath(this.#options.folder, day);
+    if (inode !== undefined && statSync(file, { throwIfNoEntry: false })?.ino !== inode) return;
     this.#saveProgress();
     this.#days.get(day)?.close();
     this.#days.delete(day);
-    const aside = setAside(dayPath(this.#options.folder, day), nowUs);
+    const aside = setAside(file, nowUs);
     this.#options.warn(`the flows of ${day} are damaged: set aside as ${aside}, a new file was begun`);
   }
 

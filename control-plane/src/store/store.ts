@@ -7,15 +7,10 @@ import { CellwallError } from '../errors.js';
 import type { Logger } from '../logger.js';
 import { FolderLock } from './lock.js';
 import type { FromWorker, WorkerOptions } from './protocol.js';
-import type { Reading } from './reading.js';
+import type { ReaderMethods } from './reader.js';
 import type { Acknowledged, RawBatch } from './storage.js';
 import { WorkerClient } from './worker_client.js';
 import type { WriterMethods } from './writer_calls.js';
-
-type ReaderMethods = Pick<
-  Reading,
-  'flows' | 'openFlows' | 'position' | 'after' | 'containers' | 'nodes' | 'losses' | 'stored' | 'summary'
->;
 
 interface StoreEvents {
   acknowledged: [Acknowledged];
@@ -67,7 +62,9 @@ export class Store extends EventEmitter<StoreEvents> {
     } else if (message.type === 'warning') {
       this.#log.warn(message.message);
     } else if (message.type === 'damaged') {
-      this.writer.call('quarantine', message.day).catch((error: Error) => this.#log.error(error.message));
+      this.writer
+        .call('quarantine', message.day, message.inode)
+        .catch((error: Error) => this.#log.error(error.message));
     }
   }
 

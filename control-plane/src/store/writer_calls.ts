@@ -19,7 +19,7 @@ export interface WriterMethods {
   ): void;
   containers(node: string, epoch: string): ContainerFacts[];
   /** For a damage that a reader has met. */
-  quarantine(day: string): void;
+  quarantine(day: string, inode: number): void;
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. */
   changePolicies(
@@ -61,7 +61,7 @@ export class WriterCalls {
       updateContainers: (node, epoch, facts, removed, complete) =>
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
       containers: (node, epoch) => state.containers(node, epoch),
-      quarantine: (day) => this.#storage.quarantine(day, nowUs),
+      quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
       policies: () => ({ generation: state.generation(), policies: state.policies() }),
       changePolicies: (put, remove) => {
         const generation = state.generation() + 1;

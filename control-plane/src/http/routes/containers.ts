@@ -23,29 +23,12 @@ const route = createRoute({
   },
 });
 
-interface Row {
-  node: string;
-  cgroupId: string;
-  namespace: string;
-  pod: string;
-  container: string;
-  image: string;
-  runtime: string;
-  runtimeId: string;
-  labels: string;
-  addresses: string;
-  firstUs: number;
-  lastUs: number;
-  goneUs: number | null;
-}
-
 export function containers(api: Api, { store, rollout }: Context): void {
   api.openapi(route, async (c) => {
     const wanted = c.req.valid('query');
-    const rows = (await store.reader.call('containers')) as unknown as Row[];
+    const rows = await store.reader.call('containers', wanted.gone === 'true');
     const found = rows.filter(
       (row) =>
-        (wanted.gone === 'true' || row.goneUs === null) &&
         (wanted.namespace ?? row.namespace) === row.namespace &&
         (wanted.pod ?? row.pod) === row.pod &&
         (wanted.name ?? row.container) === row.container &&

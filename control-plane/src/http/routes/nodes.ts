@@ -12,18 +12,6 @@ const route = createRoute({
   responses: { 200: json(z.object({ nodes: z.array(nodeSchema) }), 'by name'), ...failures },
 });
 
-interface Row {
-  name: string;
-  epoch: string;
-  hello: string;
-  lastSeenUs: number;
-  appliedGeneration: number;
-  appliedError: string | null;
-  counters: string;
-  containers: number;
-  openFlows: number;
-}
-
 interface Hello {
   agentVersion?: string;
   kernelRelease?: string;
@@ -34,7 +22,7 @@ interface Hello {
 
 export function nodes(api: Api, { store, rollout, agents }: Context): void {
   api.openapi(route, async (c) => {
-    const rows = (await store.reader.call('nodes')) as unknown as Row[];
+    const rows = await store.reader.call('nodes');
     const [losses, stored] = await Promise.all([store.reader.call('losses'), store.reader.call('stored')]);
     const list = rows.map((row) => {
       const hello = JSON.parse(row.hello) as Hello;

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Read-only connections, one for each day file, with the state file attached as `state`.
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import Sqlite, { type Database } from 'better-sqlite3';
+import { CellwallError } from '../errors.js';
+import { isCorrupt } from './open.js';
+import { dayPath, listDays } from './storage.js';
+
+const MOST_OPEN_DAYS = 8;
+
+/** Called with a day whose file is damaged, and the inode of that file. */
+export type OnDamage = (day: string, inode: number) => void;
+
+interface OpenDay {
+  readonly database: Database;
+  /** Another file can have come to the same path: a damaged one is set aside. */
+  readonly inode: number;
+}
+
+export class Connections {
+  readonly folder: string;
+  readonly stateFile: string;
+  readonly #damaged: OnDamage;
+  readonly #days = new Map<string, OpenDay>();
+  #state: Database | undefined;
+
+  constructor(folder: string, damaged: OnDamage) {
+    this.folder = folder;
+    this.stateFile = join(folder, 'state.db');
+    this.#damaged = damaged;
+  }
+
+  /** Oldest first. */
+  days(): string[] {
+    return listDays(this.folder);
+  }
+
+  #open(file: string): Database {
+    const database = new Sqlite(file, { readonly: true });
+    try {
+      database.prepare('ATTACH ? AS state').run(this.stateFile);
+      return database;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  /** The state file, as `main` too: joins read the same for open flows and for days. */
+  state(): Database {
+    this.#state ??= this.#open(this.stateFile);
+    return this.#state;
+  }
+
+  #day(day: string, inode: number): Database {
+    const open = this.#days.get(day);
+    if (open?.inode === inode) return open.database;
+    open?.database.close();
+    this.#days.delete(day);
+    const database = this.#open(dayPath(this.folder, day));
+    this.#days.set(day, { database, inode });
+    for (const old of [...this.#days.keys()].sort().slice(0, -MOST_OPEN_DAYS)) {
+      this.#days.get(old)?.database.close();
+      this.#days.delete(old);
+    }
+    return database;
+  }
+
+  /** Asks one day file; undefined: it is gone. Throws store_unavailable when it is damaged. */
+  ask<T>(day: string, read: (database: Database) => T): T | undefined {
+    const inode = statSync(dayPath(this.folder, day), { throwIfNoEntry: false })?.ino;
+    if (inode === undefined) return undefined;
+    try {
+      return read(this.#day(day, inode));
+    } catch (error) {
+      if (!isCorrupt(error)) throw error;
+      this.#damaged(day, inode);
+      throw new CellwallError('store_unavailable', `the flows of ${day} are damaged: the file is set aside; ask again`);
+    }
+  }
+
+  close(): void {
+    for (const { database } of this.#days.values()) database.close();
+    this.#state?.close();
+  }
+}
