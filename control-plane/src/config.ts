@@ -55,7 +55,7 @@ function parseAddress(text: string, option: string): Address {
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function read(file: string, option: string): Buffer {
@@ -85,15 +85,20 @@ function readToken(file: string | undefined): string | undefined {
   return token;
 }
 
-/** Plain text stays on this machine; anything else needs TLS, and HTTP a token too. */
+function positive(value: number, option: string): number {
+  if (!Number.isSafeInteger(value) || value < 1) refuse(`${option} ${value}: give a whole number from 1`);
+  return value;
+}
+
+/** Plain text stays on this machine; anything else needs TLS; agents show a certificate, people a token. */
 export function readConfig(options: ServerOptions): ServerConfig {
   const grpc = parseAddress(options.grpcListen, '--grpc-listen');
   const http = parseAddress(options.httpListen, '--http-listen');
   const tls = readTls(options);
   const httpToken = readToken(options.httpTokenFile);
-  if (!isLoopback(grpc.host) && !tls)
+  if (!isLoopback(grpc.host) && !tls?.clientCa)
     refuse(
-      `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+      `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert, --tls-key and --tls-client-ca, or listen on 127.0.0.1`,
     );
   if (!isLoopback(http.host) && (!tls || !httpToken))
     refuse(
@@ -105,7 +110,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
     http,
     tls,
     httpToken,
-    retentionDays: options.retentionDays,
-    maxBytes: options.maxBytes,
+    retentionDays: positive(options.retentionDays, '--retention-days'),
+    maxBytes: positive(options.maxBytes, '--max-bytes'),
   };
 }

@@ -31,6 +31,12 @@ function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerF
   };
 }
 
+function countersOf(statistics: types.cellwall.v1.Statistics.$Properties): string {
+  const counters = statistics.counters ?? {};
+  for (const [name, value] of Object.entries(counters)) safe(value as number, `counter ${name}`);
+  return JSON.stringify(counters);
+}
+
 /** One stream of one agent, from its Hello to its end. */
 export class AgentStream {
   readonly #agents: Agents;
@@ -65,14 +71,15 @@ export class AgentStream {
   async #receive(frame: Frame): Promise<void> {
     if (this.#ended) return;
     if ('flows' in frame) return this.#takeFlows(frame.flows);
+    if ('malformed' in frame) throw new CellwallError('invalid_stream', `malformed message: ${frame.malformed}`);
     const { message } = frame;
+    if (message.flows) throw new CellwallError('invalid_stream', 'a message holds flows and something else');
     if (message.hello) return this.#hello(message.hello);
     if (!this.#node) throw new CellwallError('invalid_stream', 'the first message of a stream is hello');
     const { writer } = this.#agents.store;
     if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
     else if (message.containers) await this.#takeContainers(message.containers);
-    else if (message.statistics)
-      await writer.call('statistics', this.#node, JSON.stringify(message.statistics.counters ?? {}));
+    else if (message.statistics) await writer.call('statistics', this.#node, countersOf(message.statistics));
     else if (message.applied) await this.#takeApplied(this.#node, message.applied);
   }
 
@@ -146,6 +153,7 @@ export class AgentStream {
   }
 
   refuse(message: string): void {
+    this.#agents.refusedBatches++;
     this.#fail(new CellwallError('invalid_batch', message));
   }
 

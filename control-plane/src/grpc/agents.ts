@@ -17,6 +17,8 @@ export class Agents {
   readonly log: Logger;
   readonly #streams = new Map<number, AgentStream>();
   readonly #byNode = new Map<string, AgentStream>();
+  /** Malformed batches; each ended its stream. */
+  refusedBatches = 0;
   #next = 1;
 
   constructor(store: Store, rollout: Rollout, log: Logger) {

@@ -4,7 +4,8 @@
 import type { ServiceDefinition } from '@grpc/grpc-js';
 import { type types, v1 } from '../ingest/wire.js';
 
-export type Frame = { flows: Uint8Array } | { message: types.cellwall.v1.StreamRequest };
+export type Frame = { flows: Uint8Array } | { message: types.cellwall.v1.StreamRequest } | { malformed: string };
+type Request = types.cellwall.v1.StreamRequest.$Properties;
 type Response = types.cellwall.v1.StreamResponse.$Properties;
 
 /** Tag of StreamRequest.flows: field 2, length-delimited. */
@@ -26,7 +27,12 @@ export function flowsOf(data: Uint8Array): Uint8Array | undefined {
 
 function readFrame(data: Buffer): Frame {
   const flows = flowsOf(data);
-  return flows ? { flows } : { message: v1.StreamRequest.decode(data) };
+  if (flows) return { flows };
+  try {
+    return { message: v1.StreamRequest.decode(data) };
+  } catch (error) {
+    return { malformed: (error as Error).message };
+  }
 }
 
 export const AGENT_SERVICE = {
@@ -34,8 +40,8 @@ export const AGENT_SERVICE = {
     path: '/cellwall.v1.AgentService/Stream',
     requestStream: true,
     responseStream: true,
-    requestSerialize: (frame: Frame) =>
-      Buffer.from('flows' in frame ? frame.flows : v1.StreamRequest.encode(frame.message).finish()),
+    requestSerialize: (request: Request) =>
+      Buffer.from(v1.StreamRequest.encode(v1.StreamRequest.create(request)).finish()),
     requestDeserialize: readFrame,
     responseSerialize: (response: Response) =>
       Buffer.from(v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish()),

@@ -5,7 +5,7 @@ import { ERRORS } from '../errors.js';
 const word = z.string().max(500).optional();
 
 /** Of /v1/flows and its stream; read further by flows/filter.ts. */
-export const flowFilterQuery = z.object({
+export const flowFilterQuery = z.strictObject({
   container: word.openapi({ description: 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID' }),
   pod: word,
   namespace: word,

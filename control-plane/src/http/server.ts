@@ -7,7 +7,7 @@ import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { Address, Tls } from '../config.js';
+import { type Address, isLoopback, type Tls } from '../config.js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { Context } from './context.js';
@@ -20,6 +20,10 @@ import { policies } from './routes/policies.js';
 import { statusRoutes } from './routes/status.js';
 
 const LARGEST_BODY = 1 << 20;
+/** For a request to arrive; answers can take longer, and streams of flows do. */
+const REQUEST_MS = 30_000;
+/** More are closed at once. */
+const MOST_CONNECTIONS = 512;
 const ROUTES = [flows, flowStream, containers, nodes, policies, statusRoutes, metrics];
 
 const sameToken = (given: string, wanted: string): boolean => {
@@ -46,6 +50,16 @@ export function createApi(context: Context, token: string | undefined): OpenAPIH
       throw new CellwallError(
         'unauthorized',
         'a token is needed: send "Authorization: Bearer TOKEN" (CELLWALL_TOKEN for the CLI)',
+      );
+    await next();
+  });
+  // A page of another site, whose name was made to point here, must not talk to a server without a token.
+  api.use(async (c, next) => {
+    const host = (c.req.header('host') ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+    if (token === undefined && !isLoopback(host))
+      throw new CellwallError(
+        'unauthorized',
+        `asked as ${host}: without a token the server answers to 127.0.0.1 and localhost only`,
       );
     await next();
   });
@@ -111,6 +125,8 @@ export async function startHttp(
       reject(new CellwallError('cannot_listen', `--http-listen ${listen.host}:${listen.port}: ${error.message}`)),
     );
   });
+  if ('requestTimeout' in server) server.requestTimeout = REQUEST_MS;
+  server.maxConnections = MOST_CONNECTIONS;
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return {

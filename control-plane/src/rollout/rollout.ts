@@ -27,12 +27,17 @@ interface Known {
   readonly stored: StoredPolicy;
 }
 
+/** Rule sets that are kept; nodes with other combinations are compiled for again. */
+const MOST_COMPILED = 64;
+
 const keyOf = (combination: readonly number[]): string => combination.join(',');
 
 export class Rollout extends EventEmitter<{ changed: [] }> {
   readonly #store: Store;
   readonly #known = new Map<string, Known>();
   readonly #numbers = new Map<string, number>();
+  /** By outline: nodes with the same combinations get the same bytes. */
+  readonly #compiled = new Map<string, RuleSetsPayload>();
   #generation = 0;
   /** Changes are made one after the other: each sees what the one before has done. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -66,6 +71,7 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     this.#known.clear();
     for (const known of parsed) this.#known.set(known.stored.key, known);
     this.#generation = generation;
+    this.#compiled.clear();
   }
 
   /** Compilation must not wait for the writer, so it gets the numbers of all rules before. */
@@ -89,7 +95,11 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   }
 
   /** All of the text or nothing of it. Throws invalid_policy with every problem that was found. */
-  apply(text: string, source: string, dryRun: boolean): Promise<{ applied: Change[]; generation: number }> {
+  apply(
+    text: string,
+    source: string,
+    dryRun: boolean,
+  ): Promise<{ applied: Change[]; generation: number; policies: readonly Policy[] }> {
     const { policies, documents, problems } = parsePolicies(text, source);
     if (problems.length > 0)
       throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
@@ -105,11 +115,12 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
         return { key, change: before === undefined ? 'created' : before === document ? 'unchanged' : 'updated' };
       });
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
-      if (dryRun || changed.length === 0) return { applied, generation: this.#generation };
+      if (dryRun || changed.length === 0) return { applied, generation: this.#generation, policies };
+      await this.#learnNumbers(policies);
       await this.#store.writer.call('changePolicies', changed, []);
       await this.load();
       this.emit('changed');
-      return { applied, generation: this.#generation };
+      return { applied, generation: this.#generation, policies };
     });
   }
 
@@ -147,14 +158,31 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   /** undefined: there has never been a policy. */
   ruleSets(containers: NodeContainers): RuleSetsPayload | undefined {
     if (this.#generation === 0) return undefined;
+    const outline = this.outline(containers);
+    const known = this.#compiled.get(outline);
+    if (known) return known;
     const policies = this.#sorted();
-    const compiled = compile({
+    const payload = encodeRuleSets(
+      compile({
+        generation: this.#generation,
+        policies,
+        combinations: this.#combinations(policies, containers),
+        ruleNumber: (policy, rule) => this.#numberOf(policy, rule),
+      }),
+    );
+    const ruleSets = {
       generation: this.#generation,
-      policies,
-      combinations: this.#combinations(policies, containers),
-      ruleNumber: (policy, rule) => this.#numbers.get(`${policy}\0${rule}`) ?? 0,
-    });
-    const payload = encodeRuleSets(compiled);
-    return { generation: this.#generation, digest: createHash('sha256').update(payload).digest(), payload };
+      digest: createHash('sha256').update(payload).digest(),
+      payload,
+    };
+    if (this.#compiled.size >= MOST_COMPILED) this.#compiled.clear();
+    this.#compiled.set(outline, ruleSets);
+    return ruleSets;
+  }
+
+  #numberOf(policy: string, rule: string): number {
+    const number = this.#numbers.get(`${policy}\0${rule}`);
+    if (number === undefined) throw new CellwallError('internal', `rule ${rule} of ${policy} has no number`);
+    return number;
   }
 }

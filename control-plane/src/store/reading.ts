@@ -162,8 +162,9 @@ export class Reading {
       if (room <= 0) break;
       this.#connections.ask(day, (database) => {
         const top = highest(database);
+        const before = reached[day] ?? 0;
         // A file that was set aside has a successor which begins anew.
-        const from = Math.min(reached[day] ?? 0, top);
+        const from = before > top ? 0 : before;
         if (top === from) return;
         const rows = select(database, chosen, 'f.id', [from, top, ...values, room]);
         flows.push(...rows.map((row) => toStored(day, row)));

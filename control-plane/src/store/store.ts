@@ -29,6 +29,8 @@ export class Store extends EventEmitter<StoreEvents> {
   /** Errors: the folder cannot be made, or is in use by another server. */
   constructor(options: WorkerOptions, log: Logger) {
     super();
+    // One for each stream of flows.
+    this.setMaxListeners(0);
     this.#log = log;
     try {
       mkdirSync(options.folder, { recursive: true, mode: 0o700 });

@@ -3,6 +3,7 @@ import { CellwallError } from '../errors.js';
 import { isOutOfSpace } from './open.js';
 import type { ContainerFacts, StoredPolicy } from './state.js';
 import type { Storage } from './storage.js';
+import type { WriteQueue } from './write_queue.js';
 
 /** Writes other than flows. Each is one transaction. */
 export interface WriterMethods {
@@ -29,19 +30,26 @@ export interface WriterMethods {
   ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
 }
 
+/** What agents tell of themselves: a full disk must not keep them from their policies. */
+const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>(['hello', 'applied', 'statistics', 'updateContainers']);
+
 export class WriterCalls {
   readonly #storage: Storage;
+  readonly #queue: WriteQueue;
 
-  constructor(storage: Storage) {
+  constructor(storage: Storage, queue: WriteQueue) {
     this.#storage = storage;
+    this.#queue = queue;
   }
 
   run(method: string, args: unknown[], nowUs: number): unknown {
     const methods = this.#methods(nowUs) as unknown as Record<string, (...args: unknown[]) => unknown>;
     const run = methods[method];
     if (!run) throw new Error(`the writer has no method ${method}`);
+    const transact = () => this.#storage.state.transaction(() => run(...args));
+    if (NOTES.has(method)) return this.#queue.note(transact);
     try {
-      return this.#storage.state.transaction(() => run(...args));
+      return transact();
     } catch (error) {
       if (!isOutOfSpace(error)) throw error;
       throw new CellwallError(

@@ -9,7 +9,7 @@ const route = createRoute({
   path: '/v1/containers',
   summary: 'Containers that agents have seen',
   request: {
-    query: z.object({
+    query: z.strictObject({
       namespace: z.string().optional(),
       pod: z.string().optional(),
       name: z.string().optional(),

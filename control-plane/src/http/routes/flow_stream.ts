@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRoute } from '@hono/zod-openapi';
 import { stream } from 'hono/streaming';
+import { CellwallError } from '../../errors.js';
 import { parseFilter } from '../../flows/filter.js';
 import { toFlow } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
@@ -19,34 +20,46 @@ const route = createRoute({
 });
 
 const CHUNK = 500;
+const MOST_FOLLOWERS = 32;
 /** Also the time in which a reader that went away is noticed. */
 const IDLE_MS = 1000;
 
 export function flowStream(api: Api, { store, log }: Context): void {
+  let followers = 0;
   // By hand: a typed route cannot answer with a stream.
   api.openAPIRegistry.registerPath(route);
   api.get(route.path, async (c) => {
-    const filter = parseFilter(c.req.query(), nowUs());
+    const words = flowFilterQuery.safeParse(c.req.query());
+    if (!words.success)
+      throw new CellwallError('invalid_filter', words.error.issues.map((it) => it.message).join('; '));
+    const filter = parseFilter(words.data, nowUs());
+    if (followers >= MOST_FOLLOWERS)
+      throw new CellwallError('store_unavailable', `${MOST_FOLLOWERS} streams are open already; close one`);
     let position = await store.reader.call('position');
     c.header('content-type', 'application/x-ndjson');
     return stream(
       c,
       async (out) => {
-        while (!out.aborted && !out.closed) {
-          const committed = new Promise<void>((resolve) => {
-            const timer = setTimeout(done, IDLE_MS);
-            store.on('committed', done);
-            function done() {
-              clearTimeout(timer);
-              store.off('committed', done);
-              resolve();
-            }
-          });
-          const next = await store.reader.call('after', filter, position, CHUNK);
-          position = next.position;
-          if (next.flows.length > 0)
-            await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
-          if (next.flows.length < CHUNK) await committed;
+        followers++;
+        try {
+          while (!out.aborted && !out.closed) {
+            const committed = new Promise<void>((resolve) => {
+              const timer = setTimeout(done, IDLE_MS);
+              store.on('committed', done);
+              function done() {
+                clearTimeout(timer);
+                store.off('committed', done);
+                resolve();
+              }
+            });
+            const next = await store.reader.call('after', filter, position, CHUNK);
+            position = next.position;
+            if (next.flows.length > 0)
+              await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
+            if (next.flows.length < CHUNK) await committed;
+          }
+        } finally {
+          followers--;
         }
       },
       async (error) => log.error({ err: error }, 'a stream of flows broke'),

@@ -13,6 +13,7 @@ export function metrics(api: Api, context: Context): void {
   const known = gauge('cellwall_nodes_known', 'Nodes that have ever said hello.');
   const bytes = gauge('cellwall_store_bytes', 'Size of the store on disk.');
   const writable = gauge('cellwall_store_writable', '1: flows can be stored; 0: see /v1/status.');
+  const refused = gauge('cellwall_batches_refused', 'Malformed batches since the start of the server.');
   const generation = gauge('cellwall_policy_generation', 'Number of the policy set.');
   api.get('/metrics', async (c) => {
     const status = await readStatus(context);
@@ -23,6 +24,7 @@ export function metrics(api: Api, context: Context): void {
     bytes.set(status.store.bytes);
     writable.set(status.store.writable ? 1 : 0);
     generation.set(status.generation);
+    refused.set(context.agents.refusedBatches);
     return c.text(await registry.metrics(), 200, { 'content-type': registry.contentType });
   });
 }

@@ -2,6 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
+import { type Policy, policyKey, selects } from '../../policy/index.js';
 import type { StoredPolicy } from '../../store/state.js';
 import type { Api, Context } from '../context.js';
 import { failures, json, policySchema } from '../schemas.js';
@@ -32,7 +33,7 @@ const put = createRoute({
   path: '/v1/policies',
   summary: 'Create or replace policies: all that the body holds, or none',
   request: {
-    query: z.object({
+    query: z.strictObject({
       dryRun: z.enum(['true', 'false']).default('false'),
       source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }),
     }),
@@ -46,7 +47,11 @@ const put = createRoute({
   },
   responses: {
     200: json(
-      z.object({ applied: z.array(z.object({ key: z.string(), change: z.string() })), generation: z.number() }),
+      z.object({
+        applied: z.array(z.object({ key: z.string(), change: z.string() })),
+        generation: z.number(),
+        warnings: z.array(z.string()),
+      }),
       'what was done',
     ),
     ...failures,
@@ -77,7 +82,21 @@ function show(stored: StoredPolicy) {
 const keyOf = ({ namespace, name }: { namespace: string; name: string }) =>
   namespace === '-' ? name : `${namespace}/${name}`;
 
-export function policies(api: Api, { rollout, log }: Context): void {
+export function policies(api: Api, { store, rollout, log }: Context): void {
+  /** A policy for nothing is mostly a misspelt one. */
+  async function idle(applied: readonly Policy[]): Promise<string[]> {
+    const rows = await store.reader.call('containers', false);
+    const running = rows.map((row) => ({
+      namespace: row.namespace,
+      pod: row.pod,
+      name: row.container,
+      labels: JSON.parse(row.labels) as Record<string, string>,
+    }));
+    return applied
+      .filter((policy) => !running.some((container) => selects(policy, container)))
+      .map((policy) => `${policyKey(policy)} selects no container that runs now`);
+  }
+
   api.openapi(list, (c) => c.json({ policies: rollout.policies().map(show), generation: rollout.generation }, 200));
   api.openapi(get, (c) => {
     const key = keyOf(c.req.valid('param'));
@@ -87,9 +106,9 @@ export function policies(api: Api, { rollout, log }: Context): void {
   });
   api.openapi(put, async (c) => {
     const { dryRun, source } = c.req.valid('query');
-    const done = await rollout.apply(await c.req.text(), source, dryRun === 'true');
-    if (dryRun === 'false') log.info({ applied: done.applied, generation: done.generation }, 'policies applied');
-    return c.json(done, 200);
+    const { policies, ...done } = await rollout.apply(await c.req.text(), source, dryRun === 'true');
+    if (dryRun === 'false') log.info(done, 'policies applied');
+    return c.json({ ...done, warnings: await idle(policies) }, 200);
   });
   api.openapi(remove, async (c) => {
     const key = keyOf(c.req.valid('param'));

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { isLoopback, readConfig } from './config.js';
+import { temporaryFolder } from './testing/folder.js';
+import { optionsFor } from './testing/server.js';
+
+const options = optionsFor('/nowhere');
+
+function file(content: string): string {
+  const path = join(temporaryFolder(), 'file');
+  writeFileSync(path, content);
+  return path;
+}
+
+const cert = () => file('-----BEGIN CERTIFICATE-----');
+const key = () => file('-----BEGIN PRIVATE KEY-----');
+
+describe('readConfig', () => {
+  it('takes plain text on addresses of this machine', () => {
+    expect(readConfig({ ...options, grpcListen: '[::1]:0', httpListen: 'localhost:7481' })).toMatchObject({
+      grpc: { host: '::1', port: 0 },
+      http: { host: 'localhost', port: 7481 },
+      tls: undefined,
+    });
+  });
+
+  it('refuses plain text on addresses that can be reached from outside', () => {
+    expect(() => readConfig({ ...options, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
+    expect(() => readConfig({ ...options, httpListen: '10.0.0.1:7481' })).toThrowError(/--http-token-file/);
+  });
+
+  it('refuses TLS without certificates of agents, and HTTP without a token, on such addresses', () => {
+    const tls = { tlsCert: cert(), tlsKey: key() };
+    expect(() => readConfig({ ...options, ...tls, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
+    expect(() => readConfig({ ...options, ...tls, httpListen: '0.0.0.0:7481' })).toThrowError(/--http-token-file/);
+    const all = { ...tls, tlsClientCa: cert(), httpTokenFile: file('0123456789abcdef\n') };
+    const config = readConfig({ ...options, ...all, grpcListen: '0.0.0.0:7480', httpListen: '0.0.0.0:7481' });
+    expect(config.httpToken).toBe('0123456789abcdef');
+  });
+
+  it.each([
+    ['a port that is too large', { httpListen: '127.0.0.1:70000' }, /HOST:PORT/],
+    ['an address without a port', { grpcListen: '127.0.0.1' }, /HOST:PORT/],
+    ['a certificate without its key', { tlsCert: '/nowhere' }, /go together/],
+    [
+      'a certificate file that is not there',
+      { tlsCert: '/nowhere/c', tlsKey: '/nowhere/k' },
+      /\/nowhere\/c.*no such file/,
+    ],
+    ['a token file that is not there', { httpTokenFile: '/nowhere/t' }, /\/nowhere\/t.*no such file/],
+    ['no days of retention', { retentionDays: 0 }, /--retention-days/],
+    ['half a byte', { maxBytes: 0.5 }, /--max-bytes/],
+  ])('refuses %s', (_, wrong, message) => {
+    expect(() => readConfig({ ...options, ...wrong })).toThrowError(message);
+  });
+
+  it('refuses a certificate that is none, and a token that is short', () => {
+    expect(() => readConfig({ ...options, tlsCert: key(), tlsKey: key() })).toThrowError(/no certificate in PEM form/);
+    expect(() => readConfig({ ...options, httpTokenFile: file('short') })).toThrowError(/at least 16/);
+  });
+});
+
+it('a name that begins like a loopback address is not one', () => {
+  expect(isLoopback('127.0.0.1')).toBe(true);
+  expect(isLoopback('127.example.com')).toBe(false);
+});

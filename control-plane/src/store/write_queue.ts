@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What waits for the disk: batches, and what agents have told of themselves. Nothing of it is acknowledged before it is
+// written, and nothing is dropped while the disk is full.
+import { toPlain } from '../errors.js';
+import { isOutOfSpace, isStoreError } from './open.js';
+import type { FromWorker } from './protocol.js';
+import type { CommitResult, RawBatch, Storage } from './storage.js';
+
+/** Streams have a window of batches each, so what waits is bounded by windows, not by this. */
+const MOST_BATCHES_PER_COMMIT = 256;
+/** Notes that wait; above it the oldest are dropped: agents list their containers again with each connection. */
+const MOST_NOTES = 10_000;
+const RETRY_MS = 1000;
+
+export class WriteQueue {
+  readonly #storage: Storage;
+  readonly #say: (message: FromWorker) => void;
+  #batches: RawBatch[] = [];
+  readonly #notes: (() => void)[] = [];
+  #scheduled = false;
+  #trouble = false;
+
+  constructor(storage: Storage, say: (message: FromWorker) => void) {
+    this.#storage = storage;
+    this.#say = say;
+  }
+
+  addBatch(batch: RawBatch): void {
+    this.#batches.push(batch);
+    this.#schedule();
+  }
+
+  /** Done at once when the disk allows it, else when it does again. */
+  note(write: () => void): void {
+    if (!this.#trouble) {
+      try {
+        write();
+        return;
+      } catch (error) {
+        if (!isStoreError(error)) throw error;
+        this.#troubled(error);
+      }
+    }
+    this.#notes.push(write);
+    if (this.#notes.length > MOST_NOTES) this.#notes.shift();
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    if (this.#trouble) setTimeout(() => this.#run(), RETRY_MS);
+    else setImmediate(() => this.#run());
+  }
+
+  #run(): void {
+    this.#scheduled = false;
+    try {
+      this.#writeNotes();
+      const batches = this.#batches.slice(0, MOST_BATCHES_PER_COMMIT);
+      const { acknowledged, refused } = this.#commit(batches);
+      this.#batches = this.#batches.slice(batches.length);
+      if (this.#trouble) this.#say({ type: 'trouble', message: null });
+      this.#trouble = false;
+      this.#say({ type: 'committed', acknowledged, refused });
+    } catch (error) {
+      this.#troubled(error);
+    }
+    if (this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
+  }
+
+  #writeNotes(): void {
+    for (let note = this.#notes[0]; note; note = this.#notes[0]) {
+      try {
+        note();
+      } catch (error) {
+        if (isStoreError(error)) throw error;
+        this.#say({ type: 'warning', message: `what an agent told cannot be kept: ${toPlain(error).message}` });
+      }
+      this.#notes.shift();
+    }
+  }
+
+  #commit(batches: readonly RawBatch[]): CommitResult {
+    const now = Date.now() * 1000;
+    try {
+      return this.#storage.commit(batches, now);
+    } catch (error) {
+      if (isStoreError(error)) throw error;
+      // Not the disk: one of the batches. It must not hold up the others.
+      const result: CommitResult = { acknowledged: [], refused: [] };
+      for (const batch of batches) {
+        try {
+          result.acknowledged.push(...this.#storage.commit([batch], now).acknowledged);
+        } catch (cause) {
+          if (isStoreError(cause)) throw cause;
+          result.refused.push({ stream: batch.stream, message: toPlain(cause).message });
+        }
+      }
+      return result;
+    }
+  }
+
+  #troubled(error: unknown): void {
+    const hint = isOutOfSpace(error)
+      ? ': the disk of the data folder is full or failing; make room, or lower --max-bytes'
+      : '';
+    this.#trouble = true;
+    this.#say({ type: 'trouble', message: `flows cannot be stored (${toPlain(error).message})${hint}` });
+  }
+}
