@@ -24,6 +24,8 @@ constexpr auto kNamingInterval = 500ms;
 constexpr auto kRuntimeDeadline = 1000ms;
 constexpr auto kStopFlush = 2s;
 
+constexpr char kBootId[] = "/proc/sys/kernel/random/boot_id";
+
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
   std::string line;
@@ -40,7 +42,10 @@ uint64_t resident_bytes() {
 
 }  // namespace
 
-Agent::Agent(const Config& config) : config_(config), policy_file_(config.state_directory) {}
+Agent::Agent(const Config& config)
+    : config_(config),
+      policy_file_(config.state_directory + "/rule-sets"),
+      containers_file_(config.state_directory + "/containers") {}
 
 Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
   std::unique_ptr<Agent> agent(new Agent(config));
@@ -64,9 +69,13 @@ Result<void> Agent::open_all() {
 
   if (!config_.cri_socket.empty()) runtime_ = Runtime::open(config_.cri_socket);
   const Time now = steady_clock::now();
+  // Containers have their names before the policy is applied, and the policy is applied as a whole: what is in force from
+  // an agent before this one must not be lifted for a moment.
   rescan(now);
+  recall_containers();
   ask_runtime(now);
   restore_policy();
+  started_ = true;
   delivery_.emplace(
       kernel_->ring(), clock_,
       [this](const cw_event& event) {
@@ -108,7 +117,7 @@ v1::Hello Agent::hello() const {
   uname(&system);
   v1::Hello hello;
   hello.set_node(config_.node);
-  hello.set_epoch(first_line("/proc/sys/kernel/random/boot_id") + "." + std::to_string(kernel_->ring_id()));
+  hello.set_epoch(first_line(kBootId) + "." + std::to_string(kernel_->ring_id()));
   hello.set_agent_version(kVersion);
   hello.set_kernel_release(system.release);
   hello.set_architecture(system.machine);
@@ -195,7 +204,7 @@ void Agent::rescan(Time now) {
 
 void Agent::container_born(const ContainerCgroup& cgroup) {
   containers_.born(cgroup);
-  select_rule_sets({cgroup.id});
+  if (started_) select_rule_sets({cgroup.id});
   log(LogLevel::kDebug, "container born", {{"cgroup", cgroup.id}, {"path", cgroup.path}});
 }
 
@@ -214,16 +223,42 @@ void Agent::ask_runtime(Time now) {
     log(LogLevel::kWarning, listed.error().message, {{"socket", config_.cri_socket}});
   if (listed && runtime_failing_) log(LogLevel::kInfo, "the container runtime answers again");
   runtime_failing_ = !listed;
-  if (listed) select_rule_sets(containers_.name(*listed));
+  if (!listed) return;
+  const auto news = containers_.name(*listed);
+  if (news.empty()) return;
+  remember_containers();
+  if (started_) select_rule_sets(news);
 }
 
 void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
   for (uint64_t id : containers) {
-    const auto match = policy_ ? policy_->match(containers_.all().at(id)) : Policy::Match{};
+    const v1::Container& container = containers_.all().at(id);
+    // Without its name, or without the policy, nothing can be said about it: what is in force stays.
+    const bool undecided = !policy_ || container.name().empty();
+    if (undecided && kernel_->subject(id)) continue;
+    const auto match = undecided ? Policy::Match{} : policy_->match(container);
     if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
       log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
   }
+}
+
+// The file begins with the boot id: cgroup ids are given anew at each boot.
+void Agent::recall_containers() {
+  const auto text = containers_file_.load();
+  if (!text) {
+    log(LogLevel::kError, text.error().message);
+    return;
+  }
+  const std::string boot = first_line(kBootId) + "\n";
+  v1::ContainersUpdate known;
+  if (!text->starts_with(boot) || !known.ParseFromString(text->substr(boot.size()))) return;
+  for (const auto& container : known.upserted()) containers_.recall(container);
+}
+
+void Agent::remember_containers() {
+  const std::string text = first_line(kBootId) + "\n" + containers_.complete().SerializeAsString();
+  if (auto ok = containers_file_.save(text); !ok) log(LogLevel::kError, ok.error().message);
 }
 
 void Agent::restore_policy() {
@@ -233,6 +268,11 @@ void Agent::restore_policy() {
     return;
   }
   if (payload->empty()) return;
+  if (const auto saved = Policy::parse(*payload); saved && saved->generation() < kernel_->generation()) {
+    log(LogLevel::kWarning, "the saved policy is older than what is in force, which stays until the server answers",
+        {{"saved", saved->generation()}, {"generation", kernel_->generation()}});
+    return;
+  }
   if (auto ok = apply_policy(*payload); !ok) {
     log(LogLevel::kError, ok.error().message);
     return;
@@ -246,7 +286,13 @@ Result<void> Agent::apply_policy(const std::string& payload) {
   if (policy_ && parsed->generation() < policy_->generation())
     return fail("generation " + std::to_string(parsed->generation()) + " is older than " +
                 std::to_string(policy_->generation()) + ", which is in force");
-  if (auto ok = kernel_->apply(parsed->kernel_policy(containers_.all())); !ok) return ok;
+  KernelPolicy wanted = parsed->kernel_policy(containers_.all());
+  for (auto& [id, rule_set] : wanted.subjects) {
+    // The numbers of rule sets mean the same within one generation.
+    if (kernel_->generation() == wanted.generation && containers_.all().at(id).name().empty())
+      rule_set = kernel_->subject(id).value_or(rule_set);
+  }
+  if (auto ok = kernel_->apply(wanted); !ok) return ok;
   partially_covered_ = 0;
   for (const auto& [id, container] : containers_.all())
     partially_covered_ += parsed->match(container).partial;

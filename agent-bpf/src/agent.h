@@ -16,6 +16,7 @@
 #include "kernel_pins.h"
 #include "policy.h"
 #include "rpc.h"
+#include "state_file.h"
 
 namespace cellwall {
 
@@ -49,6 +50,8 @@ class Agent {
   void container_died(uint64_t cgroup);
   void ask_runtime(Time now);
   void select_rule_sets(const std::vector<uint64_t>& containers);
+  void recall_containers();
+  void remember_containers();
   void restore_policy();
   Result<void> apply_policy(const std::string& payload);
   void send_applied(const std::string& error, uint64_t rejected_generation);
@@ -64,7 +67,9 @@ class Agent {
   std::unique_ptr<Runtime> runtime_;
   bool runtime_failing_ = false;
   std::vector<Ability> abilities_;
-  PolicyFile policy_file_;
+  StateFile policy_file_;
+  StateFile containers_file_;
+  bool started_ = false;
   std::optional<Policy> policy_;
   std::string digest_;  // of the payload that is in force
   uint64_t partially_covered_ = 0;

@@ -60,6 +60,11 @@ std::vector<uint64_t> Containers::name(const RuntimeContainers& listed) {
   return news;
 }
 
+void Containers::recall(const v1::Container& known) {
+  const auto found = containers_.find(known.cgroup_id());
+  if (found != containers_.end() && found->second.runtime_id() == known.runtime_id()) found->second = known;
+}
+
 bool Containers::any_unnamed() const {
   return !unnamed_.empty();
 }

@@ -80,6 +80,7 @@ class LoadedKernel : public Kernel {
     return policy_->set_subject(cgroup, rule_set);
   }
   Result<void> remove_subject(uint64_t cgroup) override { return policy_->remove_subject(cgroup); }
+  std::optional<uint32_t> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
   uint64_t generation() const override { return policy_->generation(); }
   Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
 

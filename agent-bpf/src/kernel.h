@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,6 +93,8 @@ class Kernel {
   // For containers that are born or die between two generations.
   virtual Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) = 0;
   virtual Result<void> remove_subject(uint64_t cgroup) = 0;
+  // The rule set that is in force for a container; empty: the maps do not know it.
+  virtual std::optional<uint32_t> subject(uint64_t cgroup) const = 0;
   virtual uint64_t generation() const = 0;  // in force, 0: none
 
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.

@@ -150,4 +150,10 @@ Result<void> PolicyMaps::remove_subject(uint64_t cgroup) {
   return {};
 }
 
+std::optional<uint32_t> PolicyMaps::subject(uint64_t cgroup) const {
+  cw_subject value = {};
+  if (!subjects_ || bpf_map_lookup_elem(subjects_.get(), &cgroup, &value) != 0) return std::nullopt;
+  return value.rule_set;
+}
+
 }  // namespace cellwall

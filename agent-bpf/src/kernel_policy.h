@@ -23,6 +23,7 @@ class PolicyMaps {
   Result<void> apply(const KernelPolicy& policy);
   Result<void> set_subject(uint64_t cgroup, uint32_t rule_set);
   Result<void> remove_subject(uint64_t cgroup);
+  std::optional<uint32_t> subject(uint64_t cgroup) const;
   uint64_t generation() const { return selector_ >> 1; }
 
  private:

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policy.h"
 
-#include <fcntl.h>
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
 
-#include "kernel_pins.h"
 
 namespace cellwall {
 namespace {
@@ -156,31 +150,6 @@ std::string digest_of(const std::string& payload) {
   unsigned int size = 0;
   EVP_Digest(payload.data(), payload.size(), digest.data(), &size, EVP_sha256(), nullptr);
   return std::string(reinterpret_cast<char*>(digest.data()), size);
-}
-
-Result<std::string> PolicyFile::load() const {
-  std::ifstream file(path_, std::ios::binary);
-  if (!file) return errno == ENOENT ? Result<std::string>("") : fail_errno("read " + path_);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-Result<void> PolicyFile::save(const std::string& payload) const {
-  const std::string next = path_ + ".new";
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
-  Fd file(open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file) return fail_errno("write " + next);
-  size_t written = 0;
-  while (written < payload.size()) {
-    const ssize_t count = write(file.get(), payload.data() + written, payload.size() - written);
-    if (count < 0) return fail_errno("write " + next);
-    written += static_cast<size_t>(count);
-  }
-  if (fsync(file.get()) != 0) return fail_errno("write " + next + " to disk");
-  if (rename(next.c_str(), path_.c_str()) != 0) return fail_errno("replace " + path_);
-  return {};
 }
 
 }  // namespace cellwall

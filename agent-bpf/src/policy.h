@@ -42,15 +42,4 @@ bool selects(const v1::PolicySelector& selector, const v1::Container& container)
 // SHA-256, 32 bytes.
 std::string digest_of(const std::string& payload);
 
-// The last payload that was applied, in a file that is replaced as a whole.
-class PolicyFile {
- public:
-  explicit PolicyFile(std::string directory) : path_(std::move(directory) + "/rule-sets") {}
-  Result<std::string> load() const;  // empty: there is none
-  Result<void> save(const std::string& payload) const;
-
- private:
-  std::string path_;
-};
-
 }  // namespace cellwall

@@ -10,7 +10,7 @@ export class Cleanup {
   constructor() {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
       process.once(signal, () => {
-        process.stderr.write(`\n${signal}: cleaning up\n`);
+        if (this.#steps.length > 0) process.stderr.write(`\n${signal}: cleaning up\n`);
         this.run().finally(() => process.exit(130));
       });
     }

@@ -4,7 +4,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { AGENT, type AgentOptions, ServerProcess, startAgent } from './cellwall.js';
 import { CgroupTree, removeLeftovers } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
@@ -114,7 +113,7 @@ export class Lab {
   /** Returns when it is connected. */
   async startAgent(extra: readonly string[] = []): Promise<Background> {
     const first = this.#agent === undefined;
-    this.#agent = startAgent(this.agentOptions(extra));
+    this.#agent = startAgent(this.agentOptions(['--open-interval', '1', ...extra]));
     if (first) this.cleanup.add('the agent', () => this.#agent?.stop());
     const agent = this.#agent;
     await until('the agent is connected', async () => {
@@ -135,15 +134,30 @@ export class Lab {
     });
   }
 
-  /** Until the count of stored flows has not moved for a second: batches wait 250 ms at most. */
-  async settled(): Promise<number> {
-    let last = -1;
-    for (;;) {
-      const { flows } = await this.server.get<{ flows: { stored: number } }>('/v1/status');
-      if (flows.stored === last) return last;
-      last = flows.stored;
-      await sleep(1000);
-    }
+  /**
+   * Until what is stored and counted lost has not moved for a while. Batches wait 250 ms at most; what the kernel lost is told
+   * with the open flows, so agents of tests report these each second.
+   */
+  async settled(): Promise<void> {
+    const QUIET_MS = 2500;
+    let last = '';
+    let since = Date.now();
+    await until(
+      'the store has all flows',
+      async () => {
+        const { flows, lost, nodes } = await this.server.get<{
+          flows: unknown;
+          lost: unknown;
+          nodes: { connected: number };
+        }>('/v1/status');
+        const now = JSON.stringify([flows, lost]);
+        if (now !== last || nodes.connected === 0) since = Date.now();
+        last = now;
+        return Date.now() - since > QUIET_MS;
+      },
+      120_000,
+      100,
+    );
   }
 }
 
