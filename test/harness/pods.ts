@@ -27,6 +27,7 @@ export class Pod {
   readonly addresses: readonly string[];
   readonly #containerd: Containerd;
   readonly #containers: ReadonlyMap<string, string>;
+  #removed = false;
 
   private constructor(
     containerd: Containerd,
@@ -96,6 +97,8 @@ export class Pod {
   }
 
   async remove(): Promise<void> {
+    if (this.#removed) return;
+    this.#removed = true;
     await this.#containerd.cri.call('StopPodSandbox', { pod_sandbox_id: this.id });
     await this.#containerd.cri.call('RemovePodSandbox', { pod_sandbox_id: this.id });
   }
