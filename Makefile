@@ -29,12 +29,9 @@ build: setup build-agent build-server build-workloads ## build agent, server, co
 .PHONY: build-agent
 build-agent: setup
 	@echo 'building the agent'
+	@mkdir -p build
 	@cmake -S agent-bpf -B build/agent -G Ninja >build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
 	@ninja -C build/agent -j $(JOBS) --quiet
-
-build/agent build:
-	@mkdir -p $@
-build-agent: | build
 
 .PHONY: build-server
 build-server: setup

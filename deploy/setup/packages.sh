@@ -36,7 +36,17 @@ if [ ! -e "$policy" ]; then
   "${as_root[@]}" chmod 755 "$policy"
   made_policy=1
 fi
-cleanup() { if [ -n "$made_policy" ]; then "${as_root[@]}" rm -f "$policy"; fi; }
+log="$(mktemp)"
+cleanup() {
+  if [ -n "$made_policy" ]; then "${as_root[@]}" rm -f "$policy"; fi
+  rm -f "$log"
+}
 trap cleanup EXIT
-"${as_root[@]}" apt-get update -q >/dev/null
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >/dev/null
+install() {
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+}
+install >"$log" 2>&1 || {
+  tail -n 20 "$log" >&2
+  exit 1
+}
