@@ -5,6 +5,7 @@
 //   connector udp ADDRESS PORT COUNT          connect, send one datagram, close
 //   connector sendto ADDRESS PORT COUNT       send one datagram from an unconnected socket, close
 //   connector flood ADDRESS PORT SECONDS      tcp, as many as can be, for that long
+//   connector paced ADDRESS PORT SECONDS RATE tcp, so many each second
 // Prints {"done": n, "refused": n, "denied": n, "unanswered": n, "failed": n}.
 #include <arpa/inet.h>
 #include <errno.h>
@@ -115,11 +116,19 @@ int main(int argc, char **argv)
 	socklen_t size;
 
 	if (argc < 5) {
-		fprintf(stderr, "usage: connector tcp|udp|sendto|flood ADDRESS PORT COUNT|SECONDS [drop]\n");
+		fprintf(stderr, "usage: connector tcp|udp|sendto|flood|paced ADDRESS PORT COUNT|SECONDS [drop|RATE]\n");
 		return 2;
 	}
 	size = parse(argv[2], argv[3], &storage);
-	if (!strcmp(argv[1], "flood")) {
+	if (!strcmp(argv[1], "paced") && argc > 5) {
+		double start = now(), rate = atof(argv[5]);
+
+		for (long i = 0; i < rate * atof(argv[4]); i++) {
+			count(&tally, one_tcp(to, size, 0));
+			while (now() < start + (i + 1) / rate)
+				usleep(500);
+		}
+	} else if (!strcmp(argv[1], "flood")) {
 		for (double end = now() + atof(argv[4]); now() < end;)
 			count(&tally, one_tcp(to, size, 0));
 	} else {

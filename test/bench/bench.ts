@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `make bench`: measures, and writes docs/BENCHMARKS.md. Reports, never gates. ROUNDS: of the interleaved measurement.
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { removeLeftovers } from '../harness/cgroups.js';
+import { Cleanup } from '../harness/cleanup.js';
+import { ROOT } from '../harness/root.js';
+import { Background, run, until } from '../harness/run.js';
+import { BenchNode, usageOf } from './node.js';
+
+interface Line {
+  readonly what: string;
+  readonly measured: string;
+  readonly budget: string;
+  readonly met: boolean | null;
+}
+
+const ROUNDS = process.env.ROUNDS ?? '15';
+const lines: Line[] = [];
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+function line(what: string, measured: string, budget = '–', met: boolean | null = null): void {
+  lines.push({ what, measured, budget, met });
+  say(`  ${what}: ${measured}${met === false ? `  (budget ${budget})` : ''}`);
+}
+
+function connections(): void {
+  say(`one connection, ${ROUNDS} interleaved rounds …`);
+  const out = JSON.parse(run('build/agent/cellwall-bench', [ROUNDS])) as Record<string, number>;
+  const ns = (name: string) => out[`${name}_ns`] ?? Number.NaN;
+  const us = (value: number) => `${(value / 1000).toFixed(2)} µs`;
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+  const ours = ns('cellwall') - ns('bare');
+  const events = ns('conntrack_events') - ns('conntrack');
+  line('connect, accept and close of both ends, bare', us(ns('bare')));
+  line(
+    'the same, both ends tracked',
+    `+${us(ours)}, ${percent(ours / ns('bare'))}`,
+    '≤ 3 %',
+    ours / ns('bare') <= 0.03,
+  );
+  const policy = ns('cellwall_with_policy') - ns('bare');
+  line('the same, and each connect matched against 1,000 networks', `+${us(policy)}, ${percent(policy / ns('bare'))}`);
+  line('connection tracking instead, nobody listening', `+${us(ns('conntrack') - ns('bare'))}`);
+  line('what `conntrack -E` adds to that', `+${us(events)}`);
+  line(
+    'tracking by Cellwall is cheaper than `conntrack -E`',
+    `${(events / ours).toFixed(0)} ×`,
+    '≥ 50 ×',
+    events / ours >= 50,
+  );
+}
+
+async function agent(folder: string, cleanup: Cleanup): Promise<void> {
+  say('agent …');
+  const node = await BenchNode.start(folder, cleanup);
+  const container = node.makeContainer();
+  const sink = new Background('build/workloads/sink', ['7999'], join(folder, 'sink.log'));
+  cleanup.add('the sink', () => sink.stop());
+  await sleep(1000);
+  const mib = (value: number) => `${value.toFixed(1)} MiB`;
+
+  const seconds = 20;
+  const before = usageOf(node.agent.pid);
+  await node.connect(container, 'paced', '127.0.0.1', '7999', String(seconds), '1000');
+  const after = usageOf(node.agent.pid);
+  line(
+    'agent at 1,000 connections/s: CPU',
+    `${((100 * (after.cpuSeconds - before.cpuSeconds)) / seconds).toFixed(2)} % of a core`,
+  );
+  line('agent at 1,000 connections/s: resident', mib(after.residentMiB), '≤ 24 MiB', after.residentMiB <= 24);
+  line('agent at 1,000 connections/s: anonymous', mib(after.anonymousMiB), '≤ 8 MiB', after.anonymousMiB <= 8);
+
+  const start = usageOf(node.agent.pid);
+  const stored = (await node.status()).flows.stored;
+  await node.connect(container, 'flood', '127.0.0.1', '7999', '10');
+  await sleep(3000);
+  const status = await node.status();
+  const flows = status.flows.stored - stored;
+  const cpu = usageOf(node.agent.pid).cpuSeconds - start.cpuSeconds;
+  const lost = Object.values(status.lost).reduce((sum, count) => sum + count, 0);
+  line('flood of 10 s on loopback, stored', `${Math.round(flows / 10).toLocaleString('en')} flows/s, ${lost} lost`);
+  line(
+    'agent CPU per million flows, ring to wire',
+    `${((cpu / flows) * 1e6).toFixed(2)} s`,
+    '≤ 0.5 s',
+    (cpu / flows) * 1e6 <= 0.5,
+  );
+
+  for (let i = 1; i < 1000; i++) node.makeContainer();
+  await until('1,000 containers are known', async () => {
+    const { containers } = await node.server.get<{ containers: unknown[] }>('/v1/containers');
+    return containers.length >= 1000;
+  });
+  await sleep(1000);
+  const many = usageOf(node.agent.pid);
+  line('agent with 1,000 containers: resident', mib(many.residentMiB), '≤ 32 MiB', many.residentMiB <= 32);
+}
+
+function store(): void {
+  say('store, 1 million flows …');
+  const out = JSON.parse(run('node', ['test/bench/ingest.js', '1'])) as Record<string, number>;
+  const count = (name: string) => (out[name] ?? 0).toLocaleString('en');
+  const rate = out.rowsPerSecond ?? 0;
+  line('durable rows into the store', `${count('rowsPerSecond')} rows/s`, '≥ 200,000 rows/s', rate >= 200_000);
+  line('the last tenth of them', `${count('rowsPerSecondLastTenth')} rows/s`);
+  line('disk for a flow', `${count('bytesPerFlow')} bytes`, '≤ 100 bytes', (out.bytesPerFlow ?? 0) <= 100);
+  line('newest 100 flows', `${out.pageMs} ms`);
+  line('newest 100 flows of one container', `${out.pageOfContainerMs} ms`, '≤ 2 ms', (out.pageOfContainerMs ?? 0) <= 2);
+  line('newest 100 refusals', `${out.deniedPageMs} ms`);
+  line('a peer that nobody talked to, all flows read', `${out.peerNotFoundMs} ms`);
+}
+
+function write(): void {
+  const mark = (met: boolean | null) => (met === null ? '' : met ? 'met' : '**missed**');
+  const cpu = cpus();
+  const distribution = /PRETTY_NAME="(.*)"/.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';
+  const text = `# Benchmarks
+
+Written by \`make bench\` on ${new Date().toISOString().slice(0, 10)}: ${cpu.length} × ${cpu[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB,
+${distribution}, Linux ${release()}, Node.js ${process.version}. Times of connections are medians of ${ROUNDS} rounds in which all variants take
+turns; compare the ratios, not the times, with other machines. All traffic is on loopback.
+
+| What | Measured | Budget | |
+|---|---|---|---|
+${lines.map((it) => `| ${it.what} | ${it.measured} | ${it.budget} | ${mark(it.met)} |`).join('\n')}
+`;
+  mkdirSync(join(ROOT, 'docs'), { recursive: true });
+  writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), text);
+  say('wrote docs/BENCHMARKS.md');
+}
+
+const cleanup = new Cleanup();
+try {
+  await removeLeftovers('cellwall-lab-');
+  const folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
+  cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
+  connections();
+  await agent(folder, cleanup);
+  await cleanup.run();
+  store();
+  write();
+} finally {
+  await cleanup.run();
+}

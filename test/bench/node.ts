@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A node without a container runtime: cgroups that look like Docker's, the real agent and the real server.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT, ServerProcess, startAgent } from '../harness/cellwall.js';
+import { CgroupTree } from '../harness/cgroups.js';
+import type { Cleanup } from '../harness/cleanup.js';
+import { Background, run, tryRun, until } from '../harness/run.js';
+
+const CLOCK_TICKS = 100;
+const CONNECTOR = 'build/workloads/connector';
+
+export interface Usage {
+  readonly residentMiB: number;
+  readonly anonymousMiB: number;
+  readonly cpuSeconds: number;
+}
+
+export function usageOf(pid: number): Usage {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return {
+    residentMiB: kib('VmRSS') / 1024,
+    anonymousMiB: kib('RssAnon') / 1024,
+    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS,
+  };
+}
+
+export class BenchNode {
+  readonly #folder: string;
+  readonly #tree: CgroupTree;
+  readonly server: ServerProcess;
+  readonly agent: Background;
+
+  private constructor(folder: string, tree: CgroupTree, server: ServerProcess, agent: Background) {
+    this.#folder = folder;
+    this.#tree = tree;
+    this.server = server;
+    this.agent = agent;
+  }
+
+  static async start(folder: string, cleanup: Cleanup): Promise<BenchNode> {
+    const tree = new CgroupTree(`cellwall-lab-${process.pid}`);
+    cleanup.add('cgroups', () => tree.remove());
+    const bpffs = join(folder, 'bpffs');
+    mkdirSync(bpffs);
+    run('mount', ['-t', 'bpf', 'bpf', bpffs]);
+    const pins = join(bpffs, 'cellwall');
+    cleanup.add('programs in the kernel', () => {
+      tryRun(AGENT, ['uninstall', '--pin-directory', pins]);
+      tryRun('umount', ['-l', bpffs]);
+    });
+    const server = await ServerProcess.start(join(folder, 'data'), join(folder, 'server.log'));
+    cleanup.add('the server', () => server.process.stop());
+    const agent = startAgent({
+      cgroup: tree.path,
+      pins,
+      server: server.grpc,
+      criSocket: '',
+      state: join(folder, 'state'),
+      node: 'bench',
+      log: join(folder, 'agent.log'),
+    });
+    cleanup.add('the agent', () => agent.stop());
+    const node = new BenchNode(folder, tree, server, agent);
+    await until('the agent is connected', async () => (await node.status()).nodes.connected === 1);
+    return node;
+  }
+
+  status(): Promise<{ nodes: { connected: number }; flows: { stored: number }; lost: Record<string, number> }> {
+    return this.server.get('/v1/status');
+  }
+
+  makeContainer(): string {
+    return this.#tree.make(`docker/${randomBytes(32).toString('hex')}`);
+  }
+
+  /** Runs the connector in a container to its end; returns how many connections it made. */
+  async connect(container: string, ...args: string[]): Promise<number> {
+    const log = join(this.#folder, 'connector.log');
+    rmSync(log, { force: true });
+    const command = `echo $$ > ${container}/cgroup.procs && exec ${CONNECTOR} ${args.join(' ')}`;
+    const done = new Background('sh', ['-c', command], log);
+    await done.exited;
+    const tally = JSON.parse(readFileSync(done.logFile, 'utf8').trim().split('\n').at(-1) ?? '{}') as Record<
+      string,
+      number
+    >;
+    return Object.values(tally).reduce((sum, count) => sum + count, 0);
+  }
+}
