@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AGENT, CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
+import { CgroupTree } from '../harness/cgroups.js';
+import { Cleanup } from '../harness/cleanup.js';
+import { run, tryRun, until } from '../harness/run.js';
+
+const cleanup = new Cleanup();
+let folder: string;
+let tree: CgroupTree;
+let pins: string;
+let server: ServerProcess;
+
+const file = (name: string) => join(folder, name);
+
+function makeAuthority(name: string): void {
+  const subject = ['-subj', `/CN=${name}`];
+  run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-days',
+    '2',
+    ...subject,
+    '-keyout',
+    file(`${name}.key`),
+    '-out',
+    file(`${name}.pem`),
+  ]);
+}
+
+function makeCertificate(name: string, authority: string, names: string): void {
+  run('openssl', [
+    'req',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:P-256',
+    '-nodes',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    file(`${name}.key`),
+    '-out',
+    file(`${name}.csr`),
+  ]);
+  writeFileSync(file(`${name}.ext`), `subjectAltName=${names}\n`);
+  run('openssl', [
+    'x509',
+    '-req',
+    '-days',
+    '2',
+    '-in',
+    file(`${name}.csr`),
+    '-CA',
+    file(`${authority}.pem`),
+    '-CAkey',
+    file(`${authority}.key`),
+    '-CAcreateserial',
+    '-extfile',
+    file(`${name}.ext`),
+    '-out',
+    file(`${name}.pem`),
+  ]);
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
+  cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
+  tree = new CgroupTree(`cellwall-lab-${process.pid}`);
+  cleanup.add('cgroups', () => tree.remove());
+  const bpffs = file('bpffs');
+  mkdirSync(bpffs);
+  run('mount', ['-t', 'bpf', 'bpf', bpffs]);
+  pins = join(bpffs, 'pins');
+  cleanup.add('the bpffs', () => {
+    tryRun(AGENT, ['uninstall', '--pin-directory', pins]);
+    tryRun('umount', ['-l', bpffs]);
+  });
+  makeAuthority('ours');
+  makeAuthority('theirs');
+  makeCertificate('server', 'ours', 'IP:127.0.0.1');
+  makeCertificate('agent', 'ours', 'DNS:node-1');
+  makeCertificate('stranger', 'theirs', 'DNS:node-1');
+  const token = 'a token of more than sixteen characters';
+  writeFileSync(file('token'), `${token}\n`);
+  server = await ServerProcess.start(file('data'), file('server.log'), {
+    extra: [
+      '--tls-cert',
+      file('server.pem'),
+      '--tls-key',
+      file('server.key'),
+      '--tls-client-ca',
+      file('ours.pem'),
+      '--http-token-file',
+      file('token'),
+    ],
+  });
+  cleanup.add('the server', () => server.process.stop());
+});
+
+afterAll(() => cleanup.run());
+
+async function agentSays(name: string, text: string, extra: string[]): Promise<string[]> {
+  const log = file(`${name}.log`);
+  const agent = startAgent({
+    cgroup: tree.path,
+    pins,
+    server: server.grpc,
+    criSocket: '',
+    state: file('state'),
+    node: 'node-1',
+    log,
+    extra,
+  });
+  try {
+    await until(`the agent says "${text}"`, () => {
+      if (!agent.running) throw new Error(readFileSync(log, 'utf8'));
+      return readFileSync(log, 'utf8').includes(text);
+    });
+    return readFileSync(log, 'utf8')
+      .split('\n')
+      .filter((line) => line.includes(text));
+  } finally {
+    await agent.stop();
+  }
+}
+
+const identity = (name: string) => ['--tls-cert', file(`${name}.pem`), '--tls-key', file(`${name}.key`)];
+
+test('an agent and a server that know each other are connected', async () => {
+  expect(
+    await agentSays('good', '"msg":"connected"', ['--tls-ca', file('ours.pem'), ...identity('agent')]),
+  ).toHaveLength(1);
+});
+
+test('a server of another authority is not trusted, and the agent says what to check', async () => {
+  const said = await agentSays('wrong-ca', '"msg":"not connected"', [
+    '--tls-ca',
+    file('theirs.pem'),
+    ...identity('agent'),
+  ]);
+  expect(said[0]).toContain('--tls-ca');
+});
+
+test('a server under another name is not trusted', async () => {
+  const extra = ['--tls-ca', file('ours.pem'), '--tls-server-name', 'other.example', ...identity('agent')];
+  expect(await agentSays('wrong-name', '"msg":"not connected"', extra)).toHaveLength(1);
+});
+
+test('an agent without a certificate of the authority is turned away', async () => {
+  await agentSays('stranger', '"msg":"not connected"', ['--tls-ca', file('ours.pem'), ...identity('stranger')]);
+  await agentSays('nobody', '"msg":"not connected"', ['--tls-ca', file('ours.pem')]);
+});
+
+test('the API wants its token', () => {
+  const cli = (token: string[]) =>
+    tryRun('env', [
+      `NODE_EXTRA_CA_CERTS=${file('ours.pem')}`,
+      'node',
+      CLI,
+      'status',
+      '--server',
+      server.http,
+      ...token,
+    ]);
+  const without = cli([]);
+  expect(without.code).toBe(5);
+  expect(without.stderr).toContain('CELLWALL_TOKEN');
+  expect(cli(['--token', 'another token, which is wrong']).code).toBe(5);
+  expect(cli(['--token', readFileSync(file('token'), 'utf8').trim()]).code).toBe(0);
+});
