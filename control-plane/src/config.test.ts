@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isLoopback, readConfig } from './config.js';
+import { certificates, TOKEN } from './testing/certificates.js';
 import { temporaryFolder } from './testing/folder.js';
 import { optionsFor } from './testing/server.js';
 
@@ -13,9 +14,6 @@ function file(content: string): string {
   writeFileSync(path, content);
   return path;
 }
-
-const cert = () => file('-----BEGIN CERTIFICATE-----');
-const key = () => file('-----BEGIN PRIVATE KEY-----');
 
 describe('readConfig', () => {
   it('takes plain text on addresses of this machine', () => {
@@ -32,12 +30,13 @@ describe('readConfig', () => {
   });
 
   it('refuses TLS without certificates of agents, and HTTP without a token, on such addresses', () => {
-    const tls = { tlsCert: cert(), tlsKey: key() };
+    const path = certificates();
+    const tls = { tlsCert: path('server.pem'), tlsKey: path('server.key') };
     expect(() => readConfig({ ...options, ...tls, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
     expect(() => readConfig({ ...options, ...tls, httpListen: '0.0.0.0:7481' })).toThrowError(/--http-token-file/);
-    const all = { ...tls, tlsClientCa: cert(), httpTokenFile: file('0123456789abcdef\n') };
+    const all = { ...tls, tlsClientCa: path('ca.pem'), httpTokenFile: path('token') };
     const config = readConfig({ ...options, ...all, grpcListen: '0.0.0.0:7480', httpListen: '0.0.0.0:7481' });
-    expect(config.httpToken).toBe('0123456789abcdef');
+    expect(config.httpToken).toBe(TOKEN);
   });
 
   it.each([
@@ -57,7 +56,9 @@ describe('readConfig', () => {
   });
 
   it('refuses a certificate that is none, and a token that is short', () => {
-    expect(() => readConfig({ ...options, tlsCert: key(), tlsKey: key() })).toThrowError(/no certificate in PEM form/);
+    expect(() => readConfig({ ...options, tlsCert: file('no key'), tlsKey: file('no key') })).toThrowError(
+      /no certificate in PEM form/,
+    );
     expect(() => readConfig({ ...options, httpTokenFile: file('short') })).toThrowError(/at least 16/);
   });
 });

@@ -2,6 +2,7 @@
 //
 // The options of the server, checked. The only place that reads the environment is cli/shared.ts.
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
 import type { Level } from './logger.js';
 
@@ -74,7 +75,13 @@ function readTls(options: ServerOptions): Tls | undefined {
   const key = read(tlsKey, '--tls-key');
   if (!cert.includes('BEGIN CERTIFICATE')) refuse(`--tls-cert ${tlsCert} holds no certificate in PEM form`);
   if (!key.includes('PRIVATE KEY')) refuse(`--tls-key ${tlsKey} holds no private key in PEM form`);
-  return { cert, key, clientCa: tlsClientCa ? read(tlsClientCa, '--tls-client-ca') : undefined };
+  const clientCa = tlsClientCa ? read(tlsClientCa, '--tls-client-ca') : undefined;
+  try {
+    createSecureContext({ cert, key, ...(clientCa && { ca: clientCa }) });
+  } catch (error) {
+    refuse(`--tls-cert ${tlsCert} and --tls-key ${tlsKey} cannot be used: ${(error as Error).message}`);
+  }
+  return { cert, key, clientCa };
 }
 
 function readToken(file: string | undefined): string | undefined {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Address, Tls } from '../config.js';
 import { CellwallError } from '../errors.js';
@@ -24,6 +24,8 @@ export interface GrpcServer {
 }
 
 export async function startGrpc(listen: Address, tls: Tls | undefined, agents: Agents): Promise<GrpcServer> {
+  // It writes lines of its own beside our log; what goes wrong is in the errors too.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({ 'grpc.max_receive_message_length': LARGEST_MESSAGE, 'grpc.so_reuseport': 0 });
   server.addService(AGENT_SERVICE, { stream: agents.accept });
   const health = new HealthImplementation({ '': 'SERVING', 'cellwall.v1.AgentService': 'SERVING' });

@@ -21,8 +21,8 @@ export class TestAgent {
   /** How the server ended the stream. */
   readonly ended: Promise<StatusObject>;
 
-  constructor(address: string) {
-    this.#client = new Client(address, credentials.createInsecure());
+  constructor(address: string, channel = credentials.createInsecure()) {
+    this.#client = new Client(address, channel);
     const client = this.#client as unknown as { stream(): ClientDuplexStream<Buffer, Response> };
     this.#call = client.stream();
     this.#call.on('data', (response: Response) => {

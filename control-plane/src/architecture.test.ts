@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who may use whom, as ARCHITECTURE.md says: checked on the imports of every source file.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { expect, it } from 'vitest';
+
+const ROOT = import.meta.dirname;
+
+interface Import {
+  /** Relative to src. */
+  readonly from: string;
+  /** A path relative to src without its ending, or the name of a package. */
+  readonly to: string;
+}
+
+function sources(): string[] {
+  return readdirSync(ROOT, { recursive: true, encoding: 'utf8' }).filter(
+    (file) =>
+      file.endsWith('.ts') && !file.endsWith('.d.ts') && !file.endsWith('.test.ts') && !file.startsWith('testing/'),
+  );
+}
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(ROOT, file), 'utf8');
+  const found = text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)'|^import '([^']+)'|\bimport\('([^']+)'\)/gm);
+  return [...found].map((match) => {
+    const name = match[1] ?? match[2] ?? match[3] ?? '';
+    const isLocal = name.startsWith('.');
+    const to = isLocal ? relative('.', normalize(join(dirname(file), name))).replace(/\.js$/, '') : name;
+    return { from: file, to };
+  });
+}
+
+const ALL = sources().flatMap(importsOf);
+const inFolder = (file: string, ...folders: string[]) => folders.some((folder) => file.startsWith(`${folder}/`));
+const shown = (imports: Import[]) => imports.map(({ from, to }) => `${from} -> ${to}`);
+
+it('reads imports of every kind', () => {
+  expect(shown(ALL)).toEqual(
+    expect.arrayContaining([
+      'app.ts -> store/store',
+      'policy/index.ts -> policy/compile',
+      'ingest/wire.ts -> grpc/generated/agent',
+      'cli/commands/server.ts -> app',
+    ]),
+  );
+});
+
+it('policy and flows do no input or output', () => {
+  const pure = ['ipaddr.js', 'yaml', 'zod'];
+  const wrong = ALL.filter(
+    ({ from, to }) =>
+      inFolder(from, 'policy', 'flows') && !inFolder(to, 'policy', 'flows') && to !== 'errors' && !pure.includes(to),
+  );
+  expect(shown(wrong)).toEqual([]);
+});
+
+it('only the store knows the database', () => {
+  expect(shown(ALL.filter(({ from, to }) => to === 'better-sqlite3' && !inFolder(from, 'store')))).toEqual([]);
+  const sql = sources().filter(
+    (file) =>
+      !inFolder(file, 'store') &&
+      /\.prepare\(|\b(SELECT|INSERT INTO|UPDATE|DELETE FROM) /.test(readFileSync(join(ROOT, file), 'utf8')),
+  );
+  expect(sql).toEqual([]);
+});
+
+it('only grpc and ingest see generated types and gRPC', () => {
+  const wrong = ALL.filter(
+    ({ from, to }) =>
+      (inFolder(to, 'grpc/generated') ||
+        to === 'ingest/wire' ||
+        to.startsWith('@grpc/') ||
+        to.startsWith('protobufjs')) &&
+      !inFolder(from, 'grpc', 'ingest'),
+  );
+  expect(shown(wrong)).toEqual([]);
+});
+
+it('only http knows the web framework, and nothing behind it knows http', () => {
+  const wrong = ALL.filter(
+    ({ from, to }) =>
+      (/^(hono|@hono|prom-client)(\/|$)/.test(to) && !inFolder(from, 'http')) ||
+      (inFolder(to, 'http') && !inFolder(from, 'http') && from !== 'app.ts'),
+  );
+  expect(shown(wrong)).toEqual([]);
+});
+
+it('the CLI speaks HTTP: of the server it uses pure code, and what starts it', () => {
+  const shared = ['errors', 'version', 'config', 'logger', 'policy/index'];
+  const wrong = ALL.filter(
+    ({ from, to }) =>
+      inFolder(from, 'cli') &&
+      !inFolder(to, 'cli', 'flows') &&
+      sources().includes(`${to}.ts`) &&
+      !shared.includes(to) &&
+      !(from === 'cli/commands/server.ts' && to === 'app'),
+  );
+  expect(shown(wrong)).toEqual([]);
+});
+
+it('the environment is read in one place, by the CLI', () => {
+  const readers = sources().filter((file) => readFileSync(join(ROOT, file), 'utf8').includes('process.env'));
+  expect(readers.every((file) => inFolder(file, 'cli')) && readers.length <= 2).toBe(true);
+});

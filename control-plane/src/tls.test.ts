@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
+import { ChannelCredentials, status } from '@grpc/grpc-js';
+import { describe, expect, it } from 'vitest';
+import { startServer } from './app.js';
+import { TestAgent } from './testing/agent.js';
+import { certificates, TOKEN } from './testing/certificates.js';
+import { temporaryFolder } from './testing/folder.js';
+import { optionsFor, testServer } from './testing/server.js';
+
+describe('with TLS', () => {
+  it('takes agents and people that show what they must, and no others', async () => {
+    const path = certificates();
+    const server = await testServer(undefined, {
+      tlsCert: path('server.pem'),
+      tlsKey: path('server.key'),
+      tlsClientCa: path('ca.pem'),
+      httpTokenFile: path('token'),
+    });
+    const authority = readFileSync(path('ca.pem'));
+    const known = new TestAgent(
+      server.grpcAddress,
+      ChannelCredentials.createSsl(authority, readFileSync(path('agent.key')), readFileSync(path('agent.pem'))),
+    );
+    expect(await known.hello('n')).toMatchObject({ window: 32 });
+    const unknown = new TestAgent(server.grpcAddress, ChannelCredentials.createSsl(authority));
+    const plain = new TestAgent(server.grpcAddress);
+    expect(await unknown.ended).toMatchObject({ code: status.UNAVAILABLE });
+    expect(await plain.ended).toMatchObject({ code: status.UNAVAILABLE });
+    for (const agent of [known, unknown, plain]) agent.close();
+
+    const answer = await new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const asked = request(`${server.httpAddress}/v1/status`, { ca: authority, headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      asked.on('error', reject);
+      asked.end();
+    });
+    expect(answer).toBe(200);
+  });
+
+  it.each([
+    ['a key of another certificate', 'server.pem', 'agent.key'],
+    ['a certificate that is cut off', 'cut.pem', 'server.key'],
+  ])('refuses %s at the start', async (_, cert, key) => {
+    const path = certificates();
+    writeFileSync(path('cut.pem'), readFileSync(path('server.pem')).subarray(0, 200));
+    const options = { ...optionsFor(temporaryFolder()), tlsCert: path(cert), tlsKey: path(key) };
+    await expect(startServer(options)).rejects.toMatchObject({
+      code: 'invalid_option',
+      message: expect.stringContaining(path(cert)),
+    });
+  });
+});
