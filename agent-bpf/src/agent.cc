@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 
 namespace cellwall {
@@ -69,8 +70,8 @@ Result<void> Agent::open_all() {
 
   if (!config_.cri_socket.empty()) runtime_ = Runtime::open(config_.cri_socket);
   const Time now = steady_clock::now();
-  // Containers have their names before the policy is applied, and the policy is applied as a whole: what is in force from
-  // an agent before this one must not be lifted for a moment.
+  // Containers have their names before the policy is applied, and the policy is applied as a whole: what is
+  // in force from an agent before this one must not be lifted for a moment.
   rescan(now);
   recall_containers();
   ask_runtime(now);
@@ -269,7 +270,8 @@ void Agent::restore_policy() {
   }
   if (payload->empty()) return;
   if (const auto saved = Policy::parse(*payload); saved && saved->generation() < kernel_->generation()) {
-    log(LogLevel::kWarning, "the saved policy is older than what is in force, which stays until the server answers",
+    log(LogLevel::kWarning,
+        "the saved policy is older than what is in force, which stays until the server answers",
         {{"saved", saved->generation()}, {"generation", kernel_->generation()}});
     return;
   }

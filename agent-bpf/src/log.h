@@ -3,6 +3,7 @@
 // One JSON object per line on stderr. Only the main loop and the stream loop log.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <utility>

@@ -4,8 +4,8 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
-
 
 namespace cellwall {
 namespace {
