@@ -82,10 +82,8 @@ export class Containerd {
   readonly socket: string;
   readonly cri: Cri;
   readonly #process: Background;
-  readonly #folder: string;
 
   private constructor(folder: string, process: Background) {
-    this.#folder = folder;
     this.#process = process;
     this.socket = join(folder, 'containerd.sock');
     this.cri = new Cri(this.socket);
@@ -97,9 +95,24 @@ export class Containerd {
     writeFileSync(join(folder, 'cni/10-lab.conflist'), cniConfig('cellwall0', join(folder, 'cni-data')));
     const snapshotter = overlayWorks(folder) ? 'overlayfs' : 'native';
     writeFileSync(join(folder, 'config.toml'), containerdConfig(folder, snapshotter));
+    const root = join(folder, 'machine');
+    mkdirSync(root);
+    // Mounts of its own, which go with its processes. The root is bound to a folder, because runc wants a root that is a
+    // mount point, and that of a chroot is none.
+    const start = 'mount --rbind / "$0" && exec chroot "$0" containerd --config "$1"';
     const process = new Background(
       'nsenter',
-      namespace.enter(['containerd', '--config', join(folder, 'config.toml')]),
+      namespace.enter([
+        'unshare',
+        '--mount',
+        '--propagation',
+        'private',
+        'sh',
+        '-c',
+        start,
+        root,
+        join(folder, 'config.toml'),
+      ]),
       join(folder, 'containerd.log'),
     );
     joinCgroup(cgroup, process.pid);
@@ -122,11 +135,5 @@ export class Containerd {
   async stop(): Promise<void> {
     this.cri.close();
     await this.#process.stop();
-    // What a pod that was not removed has left mounted.
-    const mounts = readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[1] ?? '');
-    for (const mount of mounts.filter((path) => path.startsWith(`${this.#folder}/`)).reverse())
-      tryRun('umount', ['-l', mount]);
   }
 }
