@@ -39,7 +39,8 @@ class Containers {
   // Fills in names; returns the ids of containers about which something new is known.
   std::vector<uint64_t> name(const RuntimeContainers& listed);
   bool any_unnamed() const;
-  // What an agent before this one knew about a container that was born: its name stands until the runtime tells.
+  // What an agent before this one knew about a container that was born: its name stands until the runtime
+  // tells.
   void recall(const v1::Container& known);
 
   const std::unordered_map<uint64_t, v1::Container>& all() const { return containers_; }

@@ -12,7 +12,7 @@ namespace cellwall {
 class StateFile {
  public:
   explicit StateFile(std::string path) : path_(std::move(path)) {}
-  Result<std::string> load() const;  // empty: there is none
+  Result<std::string> load() const;                     // empty: there is none
   Result<void> save(const std::string& content) const;  // on disk when it returns
 
  private:
