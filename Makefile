@@ -92,6 +92,10 @@ test-integration: build ## real agent, real server, real containers, exact count
 test-e2e: build ## the story of the demo, with exact counts
 	@$(SUDO) $(VITEST) --project e2e
 
+.PHONY: kernels
+kernels: build-agent ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')
+	@test/kernels/run.sh $(FILTER)
+
 .PHONY: bench
 bench: build ## measure, and write docs/BENCHMARKS.md
 	@$(SUDO) $(TSX) test/bench/bench.ts

@@ -46,37 +46,49 @@ static __always_inline bool cw_is_flow_protocol(__u8 protocol)
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
 }
 
+struct cw_caller {
+	struct bpf_sock *socket;
+	__u64 cookie;
+	__u64 own; /* id of the socket's cgroup */
+};
+
+/* Who calls, and may it call there? */
+static __always_inline void cw_judge(struct bpf_sock_addr *ctx, const struct cw_target *target, struct cw_caller *caller,
+				     struct cw_decision *decision)
+{
+	struct cgroup *cgroup = cw_socket_cgroup(cw_object(sock, caller->socket));
+
+	caller->own = cw_cgroup_id(cgroup);
+	caller->cookie = bpf_get_socket_cookie(ctx);
+	cw_decide(cgroup, caller->own, target, decision);
+}
+
 /* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
 static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct bpf_sock *socket = ctx->sk;
-	struct cw_decision decision;
+	struct cw_caller caller = {.socket = ctx->sk};
 	struct cw_flow flow, *before, *slot;
-	struct cgroup *cgroup;
-	__u64 own, cookie;
+	struct cw_decision decision;
 
-	if (!socket)
+	if (!caller.socket)
 		return CW_PERMIT;
-	cgroup = cw_socket_cgroup(cw_object(sock, socket));
-	own = cw_cgroup_id(cgroup);
-	cookie = bpf_get_socket_cookie(ctx);
-	cw_decide(cgroup, own, target, &decision);
+	cw_judge(ctx, target, &caller, &decision);
 
-	before = cw_flow_find(cookie, socket);
+	before = cw_flow_find(caller.cookie, caller.socket);
 	if (before) {
 		cw_report_flow(before, before->protocol == IPPROTO_TCP ? CW_END_FAILED : CW_END_CLOSED, false);
 		cw_flow_drop(before);
 	}
-	cw_flow_begin(&flow, cookie, own, target, &decision);
+	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
 	flow.connected = 1;
 	if (decision.verdict == CW_DENIED) {
 		cw_report_flow(&flow, CW_END_DENIED, true);
 		return CW_REFUSE;
 	}
-	slot = cw_slot_take(cookie);
+	slot = cw_slot_take(caller.cookie);
 	if (slot)
 		cw_slot_fill(slot, &flow);
-	else if (!cw_flow_store_beside(&flow, socket))
+	else if (!cw_flow_store_beside(&flow, caller.socket))
 		cw_count(CW_COUNT_STATE_FULL);
 	return CW_PERMIT;
 }

@@ -79,27 +79,22 @@ static __always_inline void cw_further_peer(struct cw_flow *flow)
 
 static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct bpf_sock *socket = ctx->sk;
+	struct cw_caller caller = {.socket = ctx->sk};
 	struct cw_flow flow, *known, *slot;
 	struct cw_decision decision;
-	struct cgroup *cgroup;
-	__u64 own, cookie;
 	int permitted;
 
-	if (!socket)
+	if (!caller.socket)
 		return CW_PERMIT;
-	cgroup = cw_socket_cgroup(cw_object(sock, socket));
-	own = cw_cgroup_id(cgroup);
-	cookie = bpf_get_socket_cookie(ctx);
-	cw_decide(cgroup, own, target, &decision);
+	cw_judge(ctx, target, &caller, &decision);
 	permitted = decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
 
-	known = cw_flow_find(cookie, socket);
+	known = cw_flow_find(caller.cookie, caller.socket);
 	if (known && cw_same_peer(known, target) && cw_same_verdict(known, &decision)) {
 		cw_conversation_go_on(known);
 		return permitted;
 	}
-	cw_flow_begin(&flow, cookie, own, target, &decision);
+	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
 	if (known && !cw_same_peer(known, target)) {
 		cw_further_peer(&flow);
 		return permitted;
@@ -108,7 +103,7 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 		cw_conversation_end(known, CW_END_CLOSED);
 		cw_flow_drop(known);
 	}
-	slot = cw_slot_take(cookie);
+	slot = cw_slot_take(caller.cookie);
 	if (!slot) {
 		/* Not beside the socket, where cw_sweep would not find it. */
 		cw_further_peer(&flow);
