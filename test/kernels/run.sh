@@ -30,7 +30,9 @@ make_initramfs() {
   cp /bin/busybox "$root/bin/busybox"
   cp build/agent/cellwall-kernel-tests "$root/"
   cp "$(command -v ip)" "$root/usr/sbin/ip"
-  for program in build/agent/cellwall-kernel-tests "$(command -v ip)"; do
+  # The tests call ip through a shell; busybox' own would take its own ip instead.
+  cp /bin/dash "$root/bin/sh"
+  for program in build/agent/cellwall-kernel-tests "$(command -v ip)" /bin/dash; do
     ldd "$program" | grep -oE '/[^ )]+' | while read -r library; do
       mkdir -p "$root$(dirname "$library")"
       cp -L "$library" "$root$library"
@@ -43,7 +45,7 @@ make_initramfs() {
 run_one() {
   local package=$1 folder="$work/$1"
   if [ ! -d "$folder" ]; then
-    (cd "$work" && apt-get download -q "$package" >/dev/null)
+    (cd "$work" && apt-get download -q "$package" >/dev/null 2>&1)
     dpkg -x "$work/$package"_*.deb "$folder.new"
     rm -f "$work/$package"_*.deb
     mv "$folder.new" "$folder"
@@ -51,7 +53,7 @@ run_one() {
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
   timeout 900 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$folder"/boot/vmlinuz-* -initrd "$work/initramfs.gz" \
-    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | tr -d '\r' | tee "$work/$package.log" | grep -vE '^(SeaBIOS|iPXE|Booting)'
+    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | tr -d '\r' | tee "$work/$package.log" | sed -n '/^kernel /,/^exit code/p'
   grep -q '^exit code 0$' "$work/$package.log"
 }
 
