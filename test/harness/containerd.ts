@@ -98,15 +98,16 @@ export class Containerd {
     const root = join(folder, 'machine');
     mkdirSync(root);
     // Mounts of its own, which go with its processes. The root is bound to a folder, because runc wants a root that is a
-    // mount point, and that of a chroot is none.
-    const start = 'mount --rbind / "$0" && exec chroot "$0" containerd --config "$1"';
+    // mount point, and that of a chroot is none (nor can its propagation be changed).
+    const start =
+      '{ mount --make-rprivate / 2>/dev/null || true; } && mount --rbind / "$0" && exec chroot "$0" containerd --config "$1"';
     const process = new Background(
       'nsenter',
       namespace.enter([
         'unshare',
         '--mount',
         '--propagation',
-        'private',
+        'unchanged',
         'sh',
         '-c',
         start,
