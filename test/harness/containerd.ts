@@ -97,10 +97,12 @@ export class Containerd {
     writeFileSync(join(folder, 'config.toml'), containerdConfig(folder, snapshotter));
     const root = join(folder, 'machine');
     mkdirSync(root);
-    // Mounts of its own, which go with its processes. The root is bound to a folder, because runc wants a root that is a
-    // mount point, and that of a chroot is none (nor can its propagation be changed).
-    const start =
-      '{ mount --make-rprivate / 2>/dev/null || true; } && mount --rbind / "$0" && exec chroot "$0" containerd --config "$1"';
+    // Mounts of its own, which go with its processes. runc wants a root that is a mount point, and looks into containers from
+    // the root of the mount namespace; in a chroot neither is so. Entering the own namespace again leaves the chroot, and its
+    // root is bound to a folder and put in place of the old one.
+    const pivot = 'mount --make-rprivate / && pivot_root . . && umount -l . && cd / && exec containerd --config "$0"';
+    const start = `{ mount --make-rprivate / 2>/dev/null || true; } && mount --rbind / "$0" &&
+      exec nsenter --mount=/proc/self/ns/mnt --wd="$0" sh -c '${pivot}' "$1"`;
     const process = new Background(
       'nsenter',
       namespace.enter([
