@@ -92,9 +92,11 @@ describe('agent', () => {
   });
 
   test('a kernel without type information', () => {
-    const hidden = `mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@"`;
+    const hidden = `mount --make-rprivate /sys && mount -t tmpfs none /sys/kernel/btf && exec "$0" "$@"`;
     const done = tryRun('unshare', [
       '--mount',
+      '--propagation',
+      'unchanged',
       'sh',
       '-c',
       hidden,
