@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /* The programs. Each unpacks its context and calls one function, which the siblings share. */
 #include <linux/bpf.h>
+#include <linux/if_ether.h>
 #include <linux/in.h>
 #include <linux/in6.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 
 #define AF_INET 2
 #define AF_INET6 10
 
+#include "capture.h"
 #include "connect.h"
 #include "datagram.h"
 #include "lifecycle.h"
@@ -52,6 +58,26 @@ int cw_sendmsg6(struct bpf_sock_addr *ctx)
 	return cw_is_flow_protocol(target.protocol) ? cw_sendmsg(ctx, &target) : CW_PERMIT;
 }
 
+SEC("cgroup/recvmsg4")
+int cw_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	struct cw_target peer;
+
+	cw_target_v4(&peer, ctx->user_ip4, ctx->user_port, ctx->protocol);
+	cw_recvmsg(ctx, &peer);
+	return CW_PERMIT;
+}
+
+SEC("cgroup/recvmsg6")
+int cw_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	struct cw_target peer;
+
+	cw_target_v6(&peer, ctx);
+	cw_recvmsg(ctx, &peer);
+	return CW_PERMIT;
+}
+
 SEC("cgroup/sock_release")
 int cw_sock_release(struct bpf_sock *ctx)
 {
@@ -78,6 +104,27 @@ int cw_open_flows(struct bpf_iter__task_file *ctx)
 {
 	cw_open_flow(ctx);
 	return 0;
+}
+
+SEC("cgroup_skb/ingress")
+int cw_names_ingress(struct __sk_buff *skb)
+{
+	cw_capture_names(skb);
+	return CW_PERMIT;
+}
+
+SEC("cgroup_skb/ingress")
+int cw_payload_ingress(struct __sk_buff *skb)
+{
+	cw_capture_payload(skb, false);
+	return CW_PERMIT;
+}
+
+SEC("cgroup_skb/egress")
+int cw_payload_egress(struct __sk_buff *skb)
+{
+	cw_capture_payload(skb, true);
+	return CW_PERMIT;
 }
 
 SEC("syscall")

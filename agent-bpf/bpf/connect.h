@@ -43,36 +43,39 @@ static __always_inline void cw_target_v6(struct cw_target *target, struct bpf_so
 
 static __always_inline bool cw_is_flow_protocol(__u8 protocol)
 {
-	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+	       protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
 
 struct cw_caller {
 	struct bpf_sock *socket;
-	__u64 cookie;
+	struct cgroup *cgroup;
 	__u64 own; /* id of the socket's cgroup */
+	__u64 cookie;
 };
 
-/* Who calls, and may it call there? */
-static __always_inline void cw_judge(struct bpf_sock_addr *ctx, const struct cw_target *target, struct cw_caller *caller,
-				     struct cw_decision *decision)
+/* False: the call has no socket. */
+static __always_inline bool cw_identify(struct bpf_sock_addr *ctx, struct cw_caller *caller)
 {
-	struct cgroup *cgroup = cw_socket_cgroup(cw_object(sock, caller->socket));
-
-	caller->own = cw_cgroup_id(cgroup);
+	caller->socket = ctx->sk;
+	if (!caller->socket)
+		return false;
+	caller->cgroup = cw_socket_cgroup(cw_object(sock, caller->socket));
+	caller->own = cw_cgroup_id(caller->cgroup);
 	caller->cookie = bpf_get_socket_cookie(ctx);
-	cw_decide(cgroup, caller->own, target, decision);
+	return true;
 }
 
 /* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
 static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct cw_caller caller = {.socket = ctx->sk};
 	struct cw_flow flow, *before, *slot;
 	struct cw_decision decision;
+	struct cw_caller caller;
 
-	if (!caller.socket)
+	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
-	cw_judge(ctx, target, &caller, &decision);
+	cw_decide(caller.cgroup, caller.own, target, &decision);
 
 	before = cw_flow_find(caller.cookie, caller.socket);
 	if (before) {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Datagrams of UDP sockets which are not connected. Each is judged; all to one peer are one conversation, which ends when it
- * was idle, when its verdict changes, or when the socket goes. The first peer is kept with the socket, others in cw_peers.
+ * Datagrams of UDP sockets which are not connected. All with one peer are one conversation, which ends when it was idle, when
+ * its verdict changes, or when the socket goes. The first peer is kept with the socket, others in cw_peers. Who sent first
+ * began it: each datagram of a conversation that the container began is judged, and what it answers to a peer that began is
+ * not (ports of callers cannot be written into rules). A datagram counts as received when the container asks who sent it
+ * (recvfrom, recvmsg), which it has to in order to answer.
  */
 #pragma once
 
@@ -45,7 +48,7 @@ static __always_inline void cw_conversation_go_on(struct cw_flow *flow)
 /* Records what has not been recorded yet of a conversation that is over. */
 static __always_inline void cw_conversation_end(const struct cw_flow *flow, __u8 end)
 {
-	if (flow->packets)
+	if (flow->packets || flow->received)
 		cw_report_flow(flow, flow->verdict == CW_DENIED ? CW_END_DENIED : end, false);
 }
 
@@ -58,14 +61,25 @@ static __always_inline void cw_conversation_begin(struct cw_flow *flow)
 	}
 }
 
-static __always_inline void cw_further_peer(struct cw_flow *flow)
+static __always_inline void cw_peer_key(struct cw_peer *key, __u64 cookie, const struct cw_target *target)
 {
-	struct cw_peer key = {.cookie = flow->cookie, .remote_port = flow->remote_port};
-	struct cw_decision decision = {.rule = flow->rule, .verdict = flow->verdict};
-	struct cw_flow *known;
+	__builtin_memset(key, 0, sizeof(*key));
+	key->cookie = cookie;
+	__builtin_memcpy(key->remote, target->address, sizeof(key->remote));
+	key->remote_port = target->port;
+}
 
-	__builtin_memcpy(key.remote, flow->remote, sizeof(key.remote));
-	known = bpf_map_lookup_elem(&cw_peers, &key);
+static __always_inline void cw_peer_store(const struct cw_peer *key, const struct cw_flow *flow)
+{
+	if (bpf_map_update_elem(&cw_peers, key, flow, BPF_ANY))
+		cw_count(CW_COUNT_PEERS_FULL);
+}
+
+/* One more datagram to a further peer, or the first one. */
+static __always_inline void cw_further_peer(const struct cw_peer *key, struct cw_flow *known, struct cw_flow *flow)
+{
+	struct cw_decision decision = {.rule = flow->rule, .verdict = flow->verdict};
+
 	if (known && cw_same_verdict(known, &decision)) {
 		cw_conversation_go_on(known);
 		return;
@@ -73,30 +87,39 @@ static __always_inline void cw_further_peer(struct cw_flow *flow)
 	if (known)
 		cw_conversation_end(known, CW_END_CLOSED);
 	cw_conversation_begin(flow);
-	if (bpf_map_update_elem(&cw_peers, &key, flow, BPF_ANY))
-		cw_count(CW_COUNT_PEERS_FULL);
+	cw_peer_store(key, flow);
 }
 
 static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct cw_caller caller = {.socket = ctx->sk};
-	struct cw_flow flow, *known, *slot;
+	struct cw_flow flow, *first, *further = NULL, *known, *slot;
 	struct cw_decision decision;
+	struct cw_caller caller;
+	struct cw_peer key;
 	int permitted;
 
-	if (!caller.socket)
+	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
-	cw_judge(ctx, target, &caller, &decision);
+	first = cw_flow_find(caller.cookie, caller.socket);
+	known = first && cw_same_peer(first, target) ? first : NULL;
+	if (!known) {
+		cw_peer_key(&key, caller.cookie, target);
+		further = bpf_map_lookup_elem(&cw_peers, &key);
+		known = further;
+	}
+	if (known && known->direction == CW_INGRESS) {
+		cw_conversation_go_on(known);
+		return CW_PERMIT;
+	}
+	cw_decide(caller.cgroup, caller.own, target, &decision);
 	permitted = decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
-
-	known = cw_flow_find(caller.cookie, caller.socket);
-	if (known && cw_same_peer(known, target) && cw_same_verdict(known, &decision)) {
+	if (known && cw_same_verdict(known, &decision)) {
 		cw_conversation_go_on(known);
 		return permitted;
 	}
 	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
-	if (known && !cw_same_peer(known, target)) {
-		cw_further_peer(&flow);
+	if (further || (first && !known)) {
+		cw_further_peer(&key, further, &flow);
 		return permitted;
 	}
 	if (known) {
@@ -106,10 +129,45 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 	slot = cw_slot_take(caller.cookie);
 	if (!slot) {
 		/* Not beside the socket, where cw_sweep would not find it. */
-		cw_further_peer(&flow);
+		cw_peer_key(&key, caller.cookie, target);
+		cw_further_peer(&key, NULL, &flow);
 		return permitted;
 	}
 	cw_conversation_begin(&flow);
 	cw_slot_fill(slot, &flow);
 	return permitted;
+}
+
+/* A datagram that the container reads together with its sender's address. */
+static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct cw_target *peer)
+{
+	const struct cw_decision unjudged = {.rule = CW_RULE_NO_POLICY, .verdict = CW_ALLOWED};
+	struct cw_flow flow, *first, *known, *slot = NULL;
+	struct cw_caller caller;
+	struct cw_peer key;
+
+	if (!cw_identify(ctx, &caller))
+		return;
+	first = cw_flow_find(caller.cookie, caller.socket);
+	if (first && first->connected)
+		return;
+	known = first && cw_same_peer(first, peer) ? first : NULL;
+	if (!known) {
+		cw_peer_key(&key, caller.cookie, peer);
+		known = bpf_map_lookup_elem(&cw_peers, &key);
+	}
+	if (known) {
+		__sync_fetch_and_add(&known->received, 1);
+		known->last_ns = bpf_ktime_get_boot_ns();
+		return;
+	}
+	cw_flow_begin(&flow, caller.cookie, caller.own, peer, &unjudged);
+	flow.direction = CW_INGRESS;
+	flow.received = 1;
+	if (!first)
+		slot = cw_slot_take(caller.cookie);
+	if (slot)
+		cw_slot_fill(slot, &flow);
+	else
+		cw_peer_store(&key, &flow);
 }

@@ -59,11 +59,13 @@ static __always_inline void cw_event_from_flow(struct cw_event *event, const str
 	event->pid = flow->pid;
 	event->remote_port = flow->remote_port;
 	event->protocol = flow->protocol;
-	event->direction = CW_EGRESS;
+	event->direction = flow->direction;
 	event->verdict = flow->verdict;
 	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
-	if (!flow->connected)
+	if (!flow->connected) {
 		event->sent_packets = flow->packets;
+		event->received_packets = flow->received;
+	}
 }
 
 /* A flow that has ended and whose socket tells nothing about it (any more). */
@@ -78,11 +80,23 @@ static __always_inline void cw_report_flow(const struct cw_flow *flow, __u8 end,
 	cw_event_submit(event, urgent);
 }
 
+static __always_inline struct task_struct *cw_current(void)
+{
+	return cw_object(task_struct, (void *)bpf_get_current_task());
+}
+
+/* The name of a process is that of its first thread. */
+static __always_inline void cw_read_name(char comm[CW_COMM_BYTES], struct task_struct *task)
+{
+	struct task_struct *leader = cw_read(task, group_leader);
+
+	bpf_core_read(comm, CW_COMM_BYTES, &leader->comm);
+}
+
 static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __u64 own, const struct cw_target *target,
 					  const struct cw_decision *decision)
 {
-	struct task_struct *task = cw_object(task_struct, (void *)bpf_get_current_task());
-	struct task_struct *leader = cw_read(task, group_leader);
+	struct task_struct *task = cw_current();
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->cookie = cookie;
@@ -96,8 +110,9 @@ static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __
 	flow->pid = cw_read(task, tgid);
 	flow->remote_port = target->port;
 	flow->protocol = target->protocol;
+	flow->direction = CW_EGRESS;
 	flow->verdict = decision->verdict;
-	bpf_core_read(flow->comm, sizeof(flow->comm), &leader->comm);
+	cw_read_name(flow->comm, task);
 }
 
 static __always_inline struct cw_flow *cw_slot(__u64 cookie)

@@ -35,6 +35,18 @@ struct sock_cgroup_data {
 };
 
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -44,13 +56,16 @@ struct sock_common {
 	unsigned long skc_flags;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	possible_net_t skc_net;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	__u8 sk_userlocks : 4;
 	__u8 sk_shutdown;
 	__u16 sk_type;
 	__u16 sk_protocol;
+	int sk_err_soft;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -61,8 +76,11 @@ struct inet_sock {
 struct tcp_sock {
 	__u64 bytes_received;
 	__u64 bytes_acked;
+	__u64 bytes_sent; /* payload, also what was sent again; since Linux 4.19 (ba113c3aa79a) */
+	__u64 bytes_retrans;
 	__u32 write_seq;
 	__u32 snd_una;
+	__u32 snd_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us; /* eight times the smoothed round trip */
@@ -75,9 +93,14 @@ struct socket {
 
 struct file;
 
+struct css_set {
+	struct cgroup *dfl_cgrp;
+};
+
 struct task_struct {
 	int tgid;
 	struct task_struct *group_leader;
+	struct css_set *cgroups;
 	char comm[16];
 };
 

@@ -26,7 +26,8 @@ enum {
 /* Cookie of a slot that is being filled. Cookies count from 1 and never get there. */
 #define CW_SLOT_BUSY (~0ULL)
 
-/* Flow that a socket began: from connect or the first datagram until the socket is released. */
+/* Flow that a socket began, or UDP conversation that a peer began: from connect or the first datagram until the socket is
+ * released. */
 struct cw_flow {
 	__u64 cookie; /* 0: free, CW_SLOT_BUSY: being filled */
 	__u64 start_ns;
@@ -42,7 +43,11 @@ struct cw_flow {
 	__u8 protocol;
 	__u8 verdict;
 	__u8 connected;
-	__u8 pad[7];
+	__u8 direction;
+	__u8 pad[2];
+	__u32 received; /* datagrams, as packets */
+	__u32 captured; /* 1: the first payload was captured, if that is asked for */
+	__u32 pad2;
 	char comm[CW_COMM_BYTES];
 };
 
@@ -64,6 +69,12 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 << 10);
 } cw_lifecycles SEC(".maps");
+
+/* Full: counted (CW_COUNT_CAPTURES_FULL). */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+} cw_captures SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

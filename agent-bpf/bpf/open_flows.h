@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Connections that are open now, found through the files of all tasks: the tcp iterator sees one network namespace only,
+ * Connections that are open now, and sockets that wait for some, found through the files of all tasks: the tcp iterator sees one network namespace only,
  * this one sees all. A socket that several tasks hold is written several times; the reader drops doubles by cookie.
  */
 #pragma once
@@ -12,16 +12,46 @@ static __always_inline bool cw_is_ours(struct cgroup *cgroup)
 	return cw_read(cgroup, level) > cw_attach_level && cw_ancestor_id(cgroup, cw_attach_level) == cw_attach_id;
 }
 
+enum { CW_SOCK_BINDPORT_LOCK = 8 }; /* the port was asked for (include/net/sock.h) */
+
+static __always_inline bool cw_is_listener(struct sock *sk)
+{
+	__u16 protocol = cw_read(sk, sk_protocol);
+
+	if (protocol == IPPROTO_TCP || protocol == CW_IPPROTO_MPTCP)
+		return cw_read(sk, __sk_common.skc_state) == CW_TCP_LISTEN;
+	return protocol == IPPROTO_UDP && !cw_read(sk, __sk_common.skc_dport) &&
+	       (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & CW_SOCK_BINDPORT_LOCK);
+}
+
+static __always_inline void cw_read_holder(struct cw_event *event, struct task_struct *task)
+{
+	event->pid = task->tgid;
+	cw_read_name(event->comm, task);
+}
+
+static __always_inline void cw_read_listener(struct cw_event *event, struct sock *sk)
+{
+	event->socket_cgroup = cw_cgroup_id(cw_socket_cgroup(sk));
+	event->protocol = cw_read(sk, sk_protocol) == IPPROTO_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	event->direction = CW_INGRESS;
+	event->verdict = CW_ALLOWED;
+	event->end = CW_END_LISTENING;
+	cw_read_local(event, sk);
+	cw_read_net(event, sk);
+}
+
 static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 {
+	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct cw_event event = {};
+	struct cw_flow *flow = NULL;
 	struct socket *socket;
-	struct cw_flow *flow;
 	struct sock *sk;
 	__u16 family;
 
-	if (!file)
+	if (!task || !file)
 		return;
 	socket = bpf_sock_from_file(file);
 	if (!socket)
@@ -33,21 +63,27 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)))
 		return;
 	event.cookie = bpf_get_socket_cookie(sk);
-	flow = cw_flow_find(event.cookie, sk);
-	if (flow && flow->verdict == CW_DENIED)
-		return;
-	if (!flow && !cw_is_accepted(sk))
-		return;
 	event.end_ns = bpf_ktime_get_boot_ns();
 	event.sent_bytes = CW_UNKNOWN_BYTES;
 	event.received_bytes = CW_UNKNOWN_BYTES;
-	if (flow)
+	if (cw_is_listener(sk)) {
+		cw_read_listener(&event, sk);
+		cw_read_holder(&event, task);
+		bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
+		/* It can be in conversation, too. */
+	}
+	flow = cw_flow_find(event.cookie, sk);
+	if (flow && flow->verdict == CW_DENIED)
+		return;
+	if (!flow && !cw_is_unseen_flow(sk))
+		return;
+	if (flow) {
 		cw_event_from_flow(&event, flow);
-	else
-		cw_read_accepted(&event, sk, event.cookie);
-	cw_read_local(&event, sk);
-	if (event.protocol == IPPROTO_TCP)
-		cw_read_tcp(&event, sk, flow != NULL);
+	} else {
+		cw_read_unseen(&event, sk, event.cookie);
+		cw_read_holder(&event, task);
+	}
+	cw_read_socket(&event, sk);
 	event.end = CW_END_OPEN;
 	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
 }

@@ -318,7 +318,7 @@ void Agent::stop() {
 void Agent::report_statistics() {
   static constexpr std::array kNames = {"kernel_events",     "kernel_ring_full",  "kernel_lifecycle_full",
                                         "kernel_state_full", "kernel_peers_full", "kernel_denied",
-                                        "kernel_audit",      "kernel_incomplete"};
+                                        "kernel_audit",      "kernel_incomplete", "kernel_captures_full"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();
@@ -355,16 +355,16 @@ v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
 }
 
 void Agent::report_open_flows() {
-  auto flows = kernel_->open_flows();
-  if (!flows) {
-    log(LogLevel::kError, flows.error().message);
+  auto sockets = kernel_->open_sockets();
+  if (!sockets) {
+    log(LogLevel::kError, sockets.error().message);
     return;
   }
   auto request = std::make_unique<v1::StreamRequest>();
   auto* open = add_losses(request.get())->mutable_open();
   open->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
   FlowEncoder encoder(open->mutable_flows(), clock_);
-  for (const cw_event& flow : *flows)
+  for (const cw_event& flow : sockets->flows)
     encoder.add(flow, flow.container ? flow.container : tree_->container_of(flow.socket_cgroup));
   delivery_->offer(std::move(request));
 }

@@ -11,6 +11,7 @@
 #include <bit>
 #include <cstdarg>
 #include <optional>
+#include <span>
 #include <unordered_map>
 
 #include "cellwall.skel.h"
@@ -73,8 +74,13 @@ class LoadedKernel : public Kernel {
   RingReader& ring() override { return *ring_; }
   size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) override;
   KernelCounters counters() const override;
-  Result<std::vector<cw_event>> open_flows() override;
+  Result<OpenSockets> open_sockets() override;
   Result<void> sweep_udp() override;
+  Result<void> observe(uint64_t cgroup, const std::string& directory, Observation wanted) override {
+    return observers_->set(cgroup, directory, wanted);
+  }
+  void stop_observing(uint64_t cgroup) override { observers_->remove(cgroup); }
+  void read_captures(const OnCapture& each) override { observers_->read(each); }
   Result<void> apply(const KernelPolicy& policy) override { return policy_->apply(policy); }
   Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) override {
     return policy_->set_subject(cgroup, rule_set);
@@ -104,6 +110,7 @@ class LoadedKernel : public Kernel {
   std::function<void(const cw_lifecycle&)> on_lifecycle_;
   std::optional<RingReader> ring_;
   std::optional<PolicyMaps> policy_;
+  std::optional<Observers> observers_;
 };
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
@@ -114,8 +121,8 @@ std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
 
 std::vector<bpf_program*> LoadedKernel::cgroup_programs() const {
   auto& programs = skeleton_->progs;
-  return {programs.cw_connect4, programs.cw_connect6, programs.cw_sendmsg4, programs.cw_sendmsg6,
-          programs.cw_sock_release};
+  return {programs.cw_connect4, programs.cw_connect6, programs.cw_sendmsg4,    programs.cw_sendmsg6,
+          programs.cw_recvmsg4, programs.cw_recvmsg6, programs.cw_sock_release};
 }
 
 Result<void> LoadedKernel::adopt_maps() {
@@ -214,6 +221,13 @@ Result<void> LoadedKernel::start_reading() {
   if (!policy) return std::unexpected(policy.error());
   policy_.emplace(std::move(*policy));
 
+  auto observers = Observers::open({.names_ingress = skeleton_->progs.cw_names_ingress,
+                                    .payload_ingress = skeleton_->progs.cw_payload_ingress,
+                                    .payload_egress = skeleton_->progs.cw_payload_egress},
+                                   bpf_map__fd(skeleton_->maps.cw_captures));
+  if (!observers) return std::unexpected(observers.error());
+  observers_.emplace(std::move(*observers));
+
   open_flows_.reset(bpf_program__attach_iter(skeleton_->progs.cw_open_flows, nullptr));
   if (!open_flows_) return fail_errno("attach the iterator of open connections");
   if (!bpf_program__autoload(skeleton_->progs.cw_cgroup_mkdir)) return {};
@@ -250,11 +264,11 @@ KernelCounters LoadedKernel::counters() const {
   return totals;
 }
 
-Result<std::vector<cw_event>> LoadedKernel::open_flows() {
+Result<OpenSockets> LoadedKernel::open_sockets() {
   Fd iterator(bpf_iter_create(bpf_link__fd(open_flows_.get())));
   if (!iterator) return fail_errno("start the iterator of open connections");
   // Several tasks can hold one socket.
-  std::unordered_map<uint64_t, cw_event> by_cookie;
+  std::unordered_map<uint64_t, cw_event> flows, listeners;
   std::array<cw_event, 64> chunk;
   size_t filled = 0;
   for (;;) {
@@ -265,14 +279,15 @@ Result<std::vector<cw_event>> LoadedKernel::open_flows() {
     if (count == 0) break;
     filled += static_cast<size_t>(count);
     const size_t whole = filled / sizeof(cw_event);
-    for (size_t i = 0; i < whole; i++) by_cookie.insert_or_assign(chunk[i].cookie, chunk[i]);
+    for (const cw_event& event : std::span(chunk).first(whole))
+      (event.end == CW_END_LISTENING ? listeners : flows).emplace(event.cookie, event);
     filled -= whole * sizeof(cw_event);
     std::memmove(bytes, bytes + whole * sizeof(cw_event), filled);
   }
-  std::vector<cw_event> flows;
-  flows.reserve(by_cookie.size());
-  for (auto& [cookie, flow] : by_cookie) flows.push_back(flow);
-  return flows;
+  OpenSockets sockets;
+  for (const auto& [cookie, flow] : flows) sockets.flows.push_back(flow);
+  for (const auto& [cookie, listener] : listeners) sockets.listeners.push_back(listener);
+  return sockets;
 }
 
 Result<void> LoadedKernel::sweep_udp() {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cellwall/events.h"
+#include "kernel_observe.h"
 #include "result.h"
 #include "ring.h"
 
@@ -68,6 +69,12 @@ struct Ability {
 // Totals since the maps were made, by enum cw_counter.
 using KernelCounters = std::array<uint64_t, CW_COUNT_MAX>;
 
+// Below the attach point, now; end_ns is the time of the look.
+struct OpenSockets {
+  std::vector<cw_event> flows;      // end is CW_END_OPEN
+  std::vector<cw_event> listeners;  // end is CW_END_LISTENING
+};
+
 class Kernel {
  public:
   // Loads the programs, or adopts what an earlier agent left pinned and puts the new programs into its links.
@@ -83,10 +90,14 @@ class Kernel {
   virtual RingReader& ring() = 0;
   virtual size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) = 0;
   virtual KernelCounters counters() const = 0;
-  // Connections that are open below the attach point now. end_ns is the time of the look, end is CW_END_OPEN.
-  virtual Result<std::vector<cw_event>> open_flows() = 0;
+  virtual Result<OpenSockets> open_sockets() = 0;
   // Ends UDP conversations which are idle; their events go through the ring. Call it about once a second.
   virtual Result<void> sweep_udp() = 0;
+
+  // directory: the container's cgroup, absolute. Costs that container a little for each of its packets.
+  virtual Result<void> observe(uint64_t cgroup, const std::string& directory, Observation wanted) = 0;
+  virtual void stop_observing(uint64_t cgroup) = 0;
+  virtual void read_captures(const OnCapture& each) = 0;
 
   // All or nothing: on an error the generation before stays in force.
   virtual Result<void> apply(const KernelPolicy& policy) = 0;

@@ -38,10 +38,6 @@ Result<void> update_link(int link_fd, const bpf_program* program, uint64_t cgrou
 
 }  // namespace
 
-Fd::~Fd() {
-  if (fd_ >= 0) close(fd_);
-}
-
 Result<Pins> Pins::open(const std::string& directory) {
   std::error_code error;
   std::filesystem::path existing = directory;

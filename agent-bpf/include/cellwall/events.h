@@ -36,11 +36,21 @@ enum cw_end {
 	CW_END_FAILED = 3, /* never established */
 	CW_END_RESET = 4,
 	CW_END_IDLE = 5,
+	CW_END_LISTENING = 6, /* of the iterator only: no flow, but a socket that waits for some */
+};
+
+enum cw_failure {
+	CW_FAILURE_REFUSED = 1,
+	CW_FAILURE_TIMED_OUT = 2,
+	CW_FAILURE_UNREACHABLE = 3,
+	CW_FAILURE_GIVEN_UP = 4,
 };
 
 enum cw_flag {
-	CW_FLAG_PARTIAL = 1, /* no room for the flow's state: start, rule and some counters are missing */
-	CW_FLAG_UNNAMED = 2, /* set by the agent */
+	CW_FLAG_PARTIAL = 1,   /* no room for the flow's state: start, rule and some counters are missing */
+	CW_FLAG_UNNAMED = 2,   /* set by the agent */
+	CW_FLAG_UNTRACKED = 4, /* set by the agent */
+	CW_FLAG_OLDER = 8,     /* the socket was connected before the programs were there */
 };
 
 enum cw_rule {
@@ -78,10 +88,35 @@ struct cw_event {
 	__u8 verdict;         /* enum cw_verdict */
 	__u8 end;             /* enum cw_end */
 	__u8 flags;           /* enum cw_flag */
-	__u8 pad[7];
+	__u8 failure;         /* enum cw_failure, 0: did not fail, or the reason is not known */
+	__u8 pad[2];
+	__u32 net;            /* network namespace: its inode number, 0: unknown */
 	char comm[CW_COMM_BYTES];
 };
 CW_ASSERT(sizeof(struct cw_event) == 152, "struct cw_event changed its size");
+
+/* A payload that the agent takes apart. Followed by `bytes` bytes, and then by whatever fills the record. */
+struct cw_capture {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u64 cookie;
+	__u64 socket_cgroup;
+	__u8 peer[16];
+	__u16 peer_port;
+	__u16 bytes; /* may be cut to what the record holds */
+	__u8 kind;   /* enum cw_capture_kind */
+	__u8 protocol;
+	__u8 outgoing; /* 1: the container sent it */
+	__u8 began;    /* 1: the container began the flow */
+};
+CW_ASSERT(sizeof(struct cw_capture) == 48, "struct cw_capture changed its size");
+
+enum cw_capture_kind { CW_CAPTURE_NAMES = 1, CW_CAPTURE_PAYLOAD = 2 };
+
+enum {
+	CW_CAPTURE_SHORT = 256, /* sizes of records without their head */
+	CW_CAPTURE_MIDDLE = 1024,
+	CW_CAPTURE_LONG = 4096,
+};
 
 /* Birth or death of a cgroup below the attach point. */
 struct cw_lifecycle {
@@ -102,6 +137,7 @@ enum cw_counter {
 	CW_COUNT_DENIED,          /* refused connects and datagrams */
 	CW_COUNT_AUDIT,           /* let through, but would have been refused */
 	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
+	CW_COUNT_CAPTURES_FULL,   /* payloads not captured: flows without a name or a protocol */
 	CW_COUNT_MAX,
 };
 

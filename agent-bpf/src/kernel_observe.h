@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Programs that run for each packet, attached to the cgroups of the containers that ask for them, and the
+// payloads which they capture. Not pinned: without an agent nobody takes the payloads apart.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "cellwall/events.h"
+#include "result.h"
+
+namespace cellwall {
+
+// What is read of a container's packets.
+struct Observation {
+  bool names = false;    // DNS answers
+  bool payload = false;  // the first payload of each flow
+  bool operator==(const Observation&) const = default;
+};
+
+using OnCapture = std::function<void(const cw_capture&, std::span<const uint8_t> payload)>;
+
+class Observers {
+ public:
+  struct Programs {
+    bpf_program* names_ingress;
+    bpf_program* payload_ingress;
+    bpf_program* payload_egress;
+  };
+
+  static Result<Observers> open(const Programs& programs, int captures_fd);
+
+  // Replaces what was asked for before. directory: the container's cgroup, absolute.
+  Result<void> set(uint64_t cgroup, const std::string& directory, Observation wanted);
+  void remove(uint64_t cgroup) { attached_.erase(cgroup); }
+  // Calls each for what was captured since the last time.
+  void read(const OnCapture& each);
+
+ private:
+  struct LinkDeleter {
+    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
+  };
+  struct RingDeleter {
+    void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+  };
+  struct Attached {
+    Observation what;
+    std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links;
+  };
+
+  Programs programs_ = {};
+  std::unordered_map<uint64_t, Attached> attached_;
+  std::unique_ptr<OnCapture> each_;  // where the ring's callback finds it
+  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+};
+
+}  // namespace cellwall
