@@ -8,13 +8,17 @@
 
 static __u64 cw_last_wake_ns;
 
+enum { CW_WAKE_LOOK = 8 }; /* how much waits is looked at for one socket in so many */
+
 /* Wakes the reader for denials and when much waits, never per event. */
-static __always_inline __u64 cw_wake_flag(bool urgent)
+static __always_inline __u64 cw_wake_flag(__u64 cookie, bool urgent)
 {
 	__u32 zero = 0;
 	__u64 *reader, now;
 
 	if (!urgent) {
+		if (cookie % CW_WAKE_LOOK)
+			return BPF_RB_NO_WAKEUP;
 		reader = bpf_map_lookup_elem(&cw_reader, &zero);
 		if (!reader || bpf_ringbuf_query(&cw_events, BPF_RB_PROD_POS) - READ_ONCE(*reader) < cw_wake_bytes)
 			return BPF_RB_NO_WAKEUP;
@@ -43,8 +47,7 @@ static __always_inline struct cw_event *cw_event_reserve(void)
 
 static __always_inline void cw_event_submit(struct cw_event *event, bool urgent)
 {
-	cw_count(CW_COUNT_EVENTS);
-	bpf_ringbuf_submit(event, cw_wake_flag(urgent));
+	bpf_ringbuf_submit(event, cw_wake_flag(event->cookie, urgent));
 }
 
 static __always_inline void cw_event_from_flow(struct cw_event *event, const struct cw_flow *flow)

@@ -316,9 +316,9 @@ void Agent::stop() {
 }
 
 void Agent::report_statistics() {
-  static constexpr std::array kNames = {"kernel_events",     "kernel_ring_full",  "kernel_lifecycle_full",
-                                        "kernel_state_full", "kernel_peers_full", "kernel_denied",
-                                        "kernel_audit",      "kernel_incomplete", "kernel_captures_full"};
+  static constexpr std::array kNames = {"kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",
+                                        "kernel_peers_full", "kernel_denied",         "kernel_audit",
+                                        "kernel_incomplete", "kernel_captures_full"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();
@@ -326,6 +326,7 @@ void Agent::report_statistics() {
   statistics->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
   auto& values = *statistics->mutable_counters();
   for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
+  values["kernel_events"] = kernel_->ring().newest_index();
   values["queue_bytes"] = delivery_->queue_bytes();
   values["queue_dropped_events"] = delivery_->dropped_events();
   values["ring_used_bytes"] = kernel_->ring().used_bytes();

@@ -78,6 +78,10 @@ uint64_t RingReader::next_index() const {
   return position_ / kRecord + 1;
 }
 
+uint64_t RingReader::newest_index() const {
+  return load(producer_pages_) / kRecord;
+}
+
 uint64_t RingReader::released_index() const {
   return load(consumer_page_) / kRecord;
 }

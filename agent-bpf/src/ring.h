@@ -28,6 +28,7 @@ class RingReader {
   size_t read(size_t limit, const std::function<void(const cw_event&, uint64_t index)>& each);
   uint64_t next_index() const;      // of the event which read() gives next; the first event ever has index 1
   uint64_t released_index() const;  // last event whose space was given back, 0: none
+  uint64_t newest_index() const;    // the last event that the kernel made room for, 0: none
   // Gives the space of all events up to and with index back to the kernel; index < next_index().
   void release(uint64_t index);
   // Back to the first event that was not released: read() gives it again.

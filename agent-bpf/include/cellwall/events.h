@@ -129,7 +129,6 @@ CW_ASSERT(sizeof(struct cw_lifecycle) == 16 + CW_PATH_BYTES, "struct cw_lifecycl
 
 /* Index of the per-CPU array of counters. */
 enum cw_counter {
-	CW_COUNT_EVENTS,          /* put into the ring */
 	CW_COUNT_RING_FULL,       /* not put into the ring: lost */
 	CW_COUNT_LIFECYCLE_FULL,  /* births and deaths not reported; the agent re-reads the tree */
 	CW_COUNT_STATE_FULL,      /* flows judged and reported, but partial */
