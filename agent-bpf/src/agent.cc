@@ -77,11 +77,12 @@ Result<void> Agent::open_all() {
   ask_runtime(now);
   restore_policy();
   started_ = true;
+  describer_.emplace(*kernel_, *tree_, containers_);
+  if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
+    log(LogLevel::kWarning, "flows are recorded without their translated addresses: " + ok.error().message);
   delivery_.emplace(
       kernel_->ring(), clock_,
-      [this](const cw_event& event) {
-        return event.container ? event.container : tree_->container_of(event.socket_cgroup);
-      },
+      [this](std::span<const cw_event* const> events) { return describer_->describe(events); },
       config_.delivery);
 
   const int event = server_event_.get();
@@ -159,6 +160,7 @@ void Agent::wait() {
 void Agent::each_tick(Time now) {
   if (now >= next_sweep_) {
     clock_.refresh();
+    describer_->tick(now);
     if (auto ok = kernel_->sweep_udp(); !ok) log(LogLevel::kError, ok.error().message);
     next_sweep_ = now + kSweepInterval;
   }
@@ -356,7 +358,7 @@ v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
 }
 
 void Agent::report_open_flows() {
-  auto sockets = kernel_->open_sockets();
+  const auto sockets = kernel_->open_sockets();
   if (!sockets) {
     log(LogLevel::kError, sockets.error().message);
     return;
@@ -364,9 +366,13 @@ void Agent::report_open_flows() {
   auto request = std::make_unique<v1::StreamRequest>();
   auto* open = add_losses(request.get())->mutable_open();
   open->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
+  std::vector<const cw_event*> flows;
+  for (const cw_event& flow : sockets->flows) flows.push_back(&flow);
+  const auto details = describer_->describe_open(flows);
   FlowEncoder encoder(open->mutable_flows(), clock_);
-  for (const cw_event& flow : sockets->flows)
-    encoder.add(flow, flow.container ? flow.container : tree_->container_of(flow.socket_cgroup));
+  for (size_t i = 0; i < flows.size(); i++) encoder.add(*flows[i], details[i]);
+  for (const cw_event& socket : sockets->listeners)
+    *open->add_listeners() = encode_listener(socket, describer_->container_of(socket));
   delivery_->offer(std::move(request));
 }
 

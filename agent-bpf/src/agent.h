@@ -12,6 +12,7 @@
 #include "config.h"
 #include "containers.h"
 #include "delivery.h"
+#include "describe.h"
 #include "kernel.h"
 #include "kernel_pins.h"
 #include "policy.h"
@@ -73,6 +74,7 @@ class Agent {
   std::optional<Policy> policy_;
   std::string digest_;  // of the payload that is in force
   uint64_t partially_covered_ = 0;
+  std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;
   std::unique_ptr<ServerStream> stream_;
   bool connected_ = false;

@@ -37,6 +37,7 @@ class CgroupTree {
   void forget_dead(Time now);
 
   uint64_t container_of(uint64_t cgroup) const;  // 0: none, or not known
+  std::string directory(const std::string& path) const { return root_ + path; }
 
  private:
   struct Node {

@@ -123,6 +123,10 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   app.add_option("--state-directory", config->state_directory, "keeps the last policy for the next start")
       ->type_name("DIRECTORY")
       ->capture_default_str();
+  app.add_option("--network-namespace", config->network_namespace,
+                 "network namespace in which this node translates addresses")
+      ->type_name("FILE")
+      ->capture_default_str();
   app.add_option("--open-interval", open_interval, "seconds between reports of open connections; 0: none")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();

@@ -5,10 +5,10 @@
 
 namespace cellwall {
 
-Delivery::Delivery(RingReader& ring, const Clock& clock, ContainerOf container_of, DeliveryLimits limits)
+Delivery::Delivery(RingReader& ring, const Clock& clock, DescribeFlows describe, DeliveryLimits limits)
     : ring_(ring),
       clock_(clock),
-      container_of_(std::move(container_of)),
+      describe_(std::move(describe)),
       limits_(limits),
       first_readable_(ring.next_index()) {}
 
@@ -80,14 +80,21 @@ void Delivery::read_ring(Time now) {
   // With a full window, what is unread stays in the ring until it gets crowded there.
   const bool waiting = connected_ && queue_.size() - sent_ >= window_;
   if (waiting && !ring_is_crowded()) return;
-  while (ring_.read(limits_.batch_rows, [&](const cw_event& event, uint64_t index) {
-    append(event, index, now);
-  }) == limits_.batch_rows) {
+  std::vector<const cw_event*> events;
+  size_t count = 0;
+  do {
+    events.clear();
+    const uint64_t first = ring_.next_index();
+    count = ring_.read(limits_.batch_rows,
+                       [&](const cw_event& event, uint64_t) { events.push_back(&event); });
+    if (count == 0) return;
+    const auto details = describe_(events);
+    for (size_t i = 0; i < count; i++) append(*events[i], details[i], first + i, now);
     while (queue_bytes_ > limits_.queue_bytes && queue_.size() > 1) drop_oldest();
-  }
+  } while (count == limits_.batch_rows);
 }
 
-void Delivery::append(const cw_event& event, uint64_t index, Time now) {
+void Delivery::append(const cw_event& event, const FlowDetails& details, uint64_t index, Time now) {
   if (index <= committed_) return;
   if (!filling_) {
     filling_ = std::make_shared<v1::StreamRequest>();
@@ -98,7 +105,7 @@ void Delivery::append(const cw_event& event, uint64_t index, Time now) {
     filling_first_ = index;
     filling_due_ = now + limits_.batch_age;
   }
-  encoder_->add(event, container_of_(event));
+  encoder_->add(event, details);
   filling_last_ = index;
   if (event.verdict == CW_DENIED) filling_due_ = std::min(filling_due_, now + limits_.denial_age);
   if (encoder_->rows() >= limits_.batch_rows) flush();

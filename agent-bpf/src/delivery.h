@@ -33,9 +33,8 @@ struct DeliveryLimits {
 class Delivery {
  public:
   using Time = std::chrono::steady_clock::time_point;
-  using ContainerOf = std::function<uint64_t(const cw_event&)>;  // 0: not known
 
-  Delivery(RingReader& ring, const Clock& clock, ContainerOf container_of, DeliveryLimits limits);
+  Delivery(RingReader& ring, const Clock& clock, DescribeFlows describe, DeliveryLimits limits);
 
   void connected(uint64_t committed_index, uint32_t window);
   void disconnected();
@@ -65,14 +64,14 @@ class Delivery {
 
   bool ring_is_crowded() const { return ring_.used_bytes() > ring_.capacity_bytes() / 2; }
   void read_ring(Time now);
-  void append(const cw_event& event, uint64_t index, Time now);
+  void append(const cw_event& event, const FlowDetails& details, uint64_t index, Time now);
   void drop_oldest();
   void forget_committed();
   void report_restart();
 
   RingReader& ring_;
   const Clock& clock_;
-  ContainerOf container_of_;
+  DescribeFlows describe_;
   DeliveryLimits limits_;
   bool connected_ = false;
   uint32_t window_ = 0;

@@ -13,11 +13,28 @@ uint64_t plus_one(uint64_t bytes) {
   return bytes == CW_UNKNOWN_BYTES ? 0 : bytes + 1;
 }
 
+// 4 or 16 of them.
+std::string address_bytes(const uint8_t bytes[16]) {
+  const bool v4 = std::memcmp(bytes, kV4Mapped, sizeof(kV4Mapped)) == 0;
+  return {reinterpret_cast<const char*>(bytes) + (v4 ? 12 : 0), v4 ? size_t{4} : size_t{16}};
+}
+
+// Protobuf strings are UTF-8; a process can name itself with any bytes.
+std::string clean_text(std::string_view value) {
+  std::string clean(value);
+  std::replace_if(
+      clean.begin(), clean.end(), [](char c) { return static_cast<signed char>(c) < 32; }, '?');
+  return clean;
+}
+
+std::string_view process_name(const cw_event& event) {
+  return {event.comm, strnlen(event.comm, sizeof(event.comm))};
+}
+
 }  // namespace
 
 uint32_t FlowEncoder::address(const uint8_t bytes[16]) {
-  const bool v4 = std::memcmp(bytes, kV4Mapped, sizeof(kV4Mapped)) == 0;
-  const std::string key(reinterpret_cast<const char*>(bytes) + (v4 ? 12 : 0), v4 ? 4 : 16);
+  const std::string key = address_bytes(bytes);
   const auto [found, added] = addresses_.try_emplace(key, columns_->addresses_size());
   if (added) columns_->add_addresses(key);
   return found->second;
@@ -30,20 +47,36 @@ uint32_t FlowEncoder::cgroup(uint64_t id) {
 }
 
 uint32_t FlowEncoder::text(std::string_view value) {
-  // Protobuf strings are UTF-8; a process can name itself with any bytes.
-  std::string clean(value);
-  std::replace_if(
-      clean.begin(), clean.end(), [](char c) { return static_cast<signed char>(c) < 32; }, '?');
+  const std::string clean = clean_text(value);
   const auto [found, added] = strings_.try_emplace(clean, columns_->strings_size());
   if (added) columns_->add_strings(clean);
   return found->second;
 }
 
-void FlowEncoder::add(const cw_event& event, uint64_t container) {
+void FlowEncoder::add_sparse(uint32_t row, const cw_event& event, const FlowDetails& details) {
+  if (details.nat.translation) {
+    const auto& [source, destination] = *details.nat.translation;
+    auto* translations = columns_->mutable_translations();
+    translations->add_row(row);
+    translations->add_source_address(address(source.address.data()));
+    translations->add_source_port(source.port);
+    translations->add_destination_address(address(destination.address.data()));
+    translations->add_destination_port(destination.port);
+  }
+  if (event.failure) {
+    auto* failures = columns_->mutable_failures();
+    failures->add_row(row);
+    failures->add_failure(static_cast<v1::Failure>(event.failure));
+  }
+}
+
+void FlowEncoder::add(const cw_event& event, const FlowDetails& details) {
+  const uint64_t container = details.container;
   const int64_t end = clock_.wall_us(event.end_ns);
   const auto cookie = static_cast<int64_t>(event.cookie);
   const uint64_t duration =
       event.start_ns && event.end_ns > event.start_ns ? (event.end_ns - event.start_ns) / 1000 : 0;
+  add_sparse(columns_->rows(), event, details);
   columns_->set_rows(columns_->rows() + 1);
   columns_->add_cgroup(cgroup(container ? container : event.socket_cgroup));
   columns_->add_end_time_delta(end - last_time_);
@@ -66,10 +99,22 @@ void FlowEncoder::add(const cw_event& event, uint64_t container) {
   columns_->add_generation(event.generation);
   columns_->add_cookie_delta(cookie - last_cookie_);
   columns_->add_process_id(event.pid);
-  columns_->add_process_name(text({event.comm, strnlen(event.comm, sizeof(event.comm))}));
-  columns_->add_flags(event.flags | (container ? 0 : CW_FLAG_UNNAMED));
+  columns_->add_process_name(text(process_name(event)));
+  columns_->add_flags(event.flags | (container ? 0 : CW_FLAG_UNNAMED) |
+                      (details.nat.untracked ? CW_FLAG_UNTRACKED : 0));
   last_time_ = end;
   last_cookie_ = cookie;
+}
+
+v1::Listener encode_listener(const cw_event& socket, uint64_t container) {
+  v1::Listener listener;
+  listener.set_cgroup(container ? container : socket.socket_cgroup);
+  listener.set_protocol(socket.protocol);
+  listener.set_address(address_bytes(socket.local));
+  listener.set_port(socket.local_port);
+  listener.set_process_id(socket.pid);
+  listener.set_process_name(clean_text(process_name(socket)));
+  return listener;
 }
 
 }  // namespace cellwall

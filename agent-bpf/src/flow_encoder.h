@@ -9,6 +9,7 @@
 #include "cellwall/events.h"
 #include "cellwall/v1/agent.pb.h"
 #include "clock.h"
+#include "flow_details.h"
 
 namespace cellwall {
 
@@ -17,13 +18,13 @@ class FlowEncoder {
  public:
   FlowEncoder(v1::FlowColumns* columns, const Clock& clock) : columns_(columns), clock_(clock) {}
 
-  // container: cgroup id of the container, 0: not known, then the socket's cgroup stands for it.
-  void add(const cw_event& event, uint64_t container);
+  void add(const cw_event& event, const FlowDetails& details);
   size_t rows() const { return columns_->rows(); }
 
  private:
   uint32_t address(const uint8_t bytes[16]);
   uint32_t cgroup(uint64_t id);
+  void add_sparse(uint32_t row, const cw_event& event, const FlowDetails& details);
   uint32_t text(std::string_view value);
 
   v1::FlowColumns* columns_;
@@ -34,5 +35,8 @@ class FlowEncoder {
   std::unordered_map<uint64_t, uint32_t> cgroups_;
   std::unordered_map<std::string, uint32_t> strings_;
 };
+
+// container: as FlowDetails.container.
+v1::Listener encode_listener(const cw_event& socket, uint64_t container);
 
 }  // namespace cellwall

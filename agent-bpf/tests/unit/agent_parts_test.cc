@@ -37,8 +37,8 @@ TEST(FlowEncoder, writes_columns_with_dictionaries_and_deltas) {
   second.end_ns += 3000;
   second.start_ns = 0;
   second.cookie = 7;
-  encoder.add(event(), 33);
-  encoder.add(second, 0);
+  encoder.add(event(), {.container = 33, .nat = {}});
+  encoder.add(second, {.container = 0, .nat = {}});
   EXPECT_EQ(columns.rows(), 2U);
   EXPECT_EQ(columns.addresses_size(), 2);
   EXPECT_EQ(columns.addresses(0).size(), 4U) << "IPv4 takes four bytes";
@@ -67,7 +67,7 @@ TEST(FlowEncoder, makes_text_of_whatever_a_process_calls_itself) {
               "a\x1b\xff\xfe"
               "234567890123456",
               CW_COMM_BYTES);  // not terminated
-  encoder.add(odd, 1);
+  encoder.add(odd, {.container = 1, .nat = {}});
   EXPECT_EQ(columns.strings(0), "a???234567890123");
   EXPECT_TRUE(v1::FlowColumns().ParseFromString(columns.SerializeAsString()));
 }

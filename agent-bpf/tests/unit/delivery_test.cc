@@ -60,7 +60,11 @@ struct Agent {
   Agent(FakeRing& ring, DeliveryLimits limits)
       : reader(ring.reader()),
         delivery(
-            reader, clock, [](const cw_event&) { return 7; }, limits) {}
+            reader, clock,
+            [](auto events) {
+              return std::vector<FlowDetails>(events.size(), {.container = 7, .nat = {}});
+            },
+            limits) {}
   Clock clock;
   RingReader reader;
   Delivery delivery;

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "describe.h"
+
+#include <arpa/inet.h>
+
+#include "log.h"
+
+namespace cellwall {
+namespace {
+
+std::optional<std::array<uint8_t, 16>> parse_address(const std::string& text) {
+  std::array<uint8_t, 16> address = {};
+  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
+  address[10] = address[11] = 0xff;
+  if (inet_pton(AF_INET, text.c_str(), address.data() + 12) == 1) return address;
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<void> Describer::open_nat(const std::string& network_namespace) {
+  auto namespaces = Namespaces::open(network_namespace);
+  if (!namespaces) return std::unexpected(namespaces.error());
+  nat_.emplace(std::move(*namespaces), [this](const cw_event& event) { return site_of(event); });
+  return {};
+}
+
+uint64_t Describer::container_of(const cw_event& event) const {
+  return event.container ? event.container : tree_.container_of(event.socket_cgroup);
+}
+
+NatSite Describer::site_of(const cw_event& event) const {
+  const auto known = containers_.all().find(container_of(event));
+  if (known == containers_.all().end()) return {};
+  NatSite site = {.cgroup = tree_.directory(known->second.cgroup_path()), .addresses = {}};
+  for (const std::string& text : known->second.addresses()) {
+    if (const auto address = parse_address(text)) site.addresses.push_back(*address);
+  }
+  return site;
+}
+
+std::vector<FlowDetails> Describer::with_nat(std::span<const cw_event* const> events,
+                                             std::vector<NatResult> results) {
+  std::vector<FlowDetails> details;
+  details.reserve(events.size());
+  for (size_t i = 0; i < events.size(); i++) {
+    FlowDetails& flow = details.emplace_back();
+    flow.container = container_of(*events[i]);
+    if (i < results.size()) flow.nat = std::move(results[i]);
+  }
+  return details;
+}
+
+std::vector<FlowDetails> Describer::describe(std::span<const cw_event* const> events) {
+  const Time now = std::chrono::steady_clock::now();
+  return with_nat(events, nat_ ? nat_->look_up(events, now) : std::vector<NatResult>());
+}
+
+std::vector<FlowDetails> Describer::describe_open(std::span<const cw_event* const> events) {
+  const Time now = std::chrono::steady_clock::now();
+  return with_nat(events, nat_ ? nat_->look_up_open(events, now) : std::vector<NatResult>());
+}
+
+void Describer::tick(Time now) {
+  if (nat_) nat_->namespaces().close_idle(now);
+}
+
+}  // namespace cellwall
