@@ -30,7 +30,7 @@ struct Config {
       "unix:///run/containerd/containerd.sock";  // empty: containers are named by their runtime id
   std::string state_directory = "/var/lib/cellwall";
   std::string network_namespace = "/proc/1/ns/net";  // in which the node translates addresses
-  std::chrono::seconds open_interval{10};  // 0: open connections are not reported
+  std::chrono::seconds open_interval{10};            // 0: open connections are not reported
   std::chrono::seconds statistics_interval{10};
   LogLevel log_level = LogLevel::kInfo;
 };

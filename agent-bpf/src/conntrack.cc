@@ -185,14 +185,14 @@ void Conntrack::look_up_batch(std::span<const Tuple> tuples, Found found) {
 
 std::optional<uint32_t> Conntrack::entries() {
   alignas(NLMSG_ALIGNTO) std::array<char, kMessageBytes> buffer;
-  const nlmsghdr* header =
-      begin_message(buffer.data(), IPCTNL_MSG_CT_GET_STATS, AF_UNSPEC, ++sequence_);
+  const nlmsghdr* header = begin_message(buffer.data(), IPCTNL_MSG_CT_GET_STATS, AF_UNSPEC, ++sequence_);
   if (send(socket_.get(), buffer.data(), header->nlmsg_len, 0) < 0) return std::nullopt;
   std::optional<uint32_t> count;
   drain(socket_.get(), [&](const nlmsghdr* answer) {
     if (answer->nlmsg_seq != sequence_ || answer->nlmsg_type == NLMSG_ERROR) return;
     each_top(answer, [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) == CTA_STATS_GLOBAL_ENTRIES) count = ntohl(mnl_attr_get_u32(attribute));
+      if (mnl_attr_get_type(attribute) == CTA_STATS_GLOBAL_ENTRIES)
+        count = ntohl(mnl_attr_get_u32(attribute));
     });
   });
   return count;

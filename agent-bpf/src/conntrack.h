@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Look-ups in the connection tracking of one network namespace (ctnetlink). Never events: a listener costs every
-// connection of the node more than half of its time again; a look-up costs nobody but us, some 4 us in a batch.
+// Look-ups in the connection tracking of one network namespace (ctnetlink). Never events: a listener costs
+// every connection of the node more than half of its time again; a look-up costs nobody but us, some 4 us in
+// a batch.
 #pragma once
 
 #include <array>
@@ -45,8 +46,8 @@ class Conntrack {
 
   // The connections that the tuples belong to, in either direction; empty where there is none.
   std::vector<std::optional<TrackedConnection>> look_up(std::span<const Tuple> tuples);
-  // Does this namespace track connections at all? A yes is believed for a while; a no never: the first tracked
-  // connection may be the one that is asked about.
+  // Does this namespace track connections at all? A yes is believed for a while; a no never: the first
+  // tracked connection may be the one that is asked about.
   bool active();
 
  private:

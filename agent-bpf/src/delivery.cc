@@ -85,8 +85,8 @@ void Delivery::read_ring(Time now) {
   do {
     events.clear();
     const uint64_t first = ring_.next_index();
-    count = ring_.read(limits_.batch_rows,
-                       [&](const cw_event& event, uint64_t) { events.push_back(&event); });
+    count =
+        ring_.read(limits_.batch_rows, [&](const cw_event& event, uint64_t) { events.push_back(&event); });
     if (count == 0) return;
     const auto details = describe_(events);
     for (size_t i = 0; i < count; i++) append(*events[i], details[i], first + i, now);

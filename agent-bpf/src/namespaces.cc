@@ -59,7 +59,8 @@ Result<Namespaces> Namespaces::open(const std::string& node) {
     namespaces.node_.emplace(std::move(*conntrack));
   } else {
     namespaces.node_ = namespaces.enter(target);
-    if (!namespaces.node_) return fail("enter the node's network namespace " + node + ": " + namespaces.refusal_);
+    if (!namespaces.node_)
+      return fail("enter the node's network namespace " + node + ": " + namespaces.refusal_);
   }
   return namespaces;
 }

@@ -26,8 +26,8 @@ class Namespaces {
 
   uint32_t node_number() const { return node_number_; }  // inode number, as in cw_event.net
   Conntrack* node() { return node_ ? &*node_ : nullptr; }
-  // Of a pod: entered through one of its processes, the given one or any of the cgroup (a directory). Null: the
-  // pod is gone, or we may not enter it.
+  // Of a pod: entered through one of its processes, the given one or any of the cgroup (a directory). Null:
+  // the pod is gone, or we may not enter it.
   Conntrack* pod(uint32_t number, uint32_t pid, const std::string& cgroup, Time now);
   // Closes what was not used for a while: an open socket keeps a dead pod's namespace alive.
   void close_idle(Time now);

@@ -18,7 +18,8 @@
 namespace cellwall {
 
 struct Translation {
-  // Egress: what the far side sees, and the backend. Ingress: the caller's own address, and what it asked for.
+  // Egress: what the far side sees, and the backend. Ingress: the caller's own address, and what it asked
+  // for.
   Endpoint source, destination;
 };
 
@@ -29,7 +30,7 @@ struct NatResult {
 
 // What has to be known about the container of an event.
 struct NatSite {
-  std::string cgroup;                             // directory, to find a process of the pod
+  std::string cgroup;                              // directory, to find a process of the pod
   std::vector<std::array<uint8_t, 16>> addresses;  // of the pod
 };
 
@@ -38,11 +39,13 @@ class Nat {
   using Time = Namespaces::Time;
   using SiteOf = std::function<NatSite(const cw_event&)>;
 
-  Nat(Namespaces namespaces, SiteOf site_of) : namespaces_(std::move(namespaces)), site_of_(std::move(site_of)) {}
+  Nat(Namespaces namespaces, SiteOf site_of)
+      : namespaces_(std::move(namespaces)), site_of_(std::move(site_of)) {}
 
   // One result for each event.
   std::vector<NatResult> look_up(std::span<const cw_event* const> events, Time now);
-  // As look_up, for flows that are open: what is found is remembered for their ends, when entries can be gone.
+  // As look_up, for flows that are open: what is found is remembered for their ends, when entries can be
+  // gone.
   std::vector<NatResult> look_up_open(std::span<const cw_event* const> events, Time now);
   Namespaces& namespaces() { return namespaces_; }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Real translation: a pod and a database in network namespaces of their own, and a node between them that sends
-// a service address to the database and hides the pod behind its own address.
+// Real translation: a pod and a database in network namespaces of their own, and a node between them that
+// sends a service address to the database and hides the pod behind its own address.
 #include "nat.h"
 
 #include <fcntl.h>
@@ -37,17 +37,24 @@ class Translations : public KernelTest {
     KernelTest::SetUp();
     remove_namespaces();
     shell("mkdir -p /run/netns && ip netns add cwpod && ip netns add cwdb");
-    shell("ip link add cwpod0 type veth peer name eth0 netns cwpod && ip addr add 10.8.0.1/24 dev cwpod0 && "
-          "ip link set cwpod0 up && ip link add cwdb0 type veth peer name eth0 netns cwdb && "
-          "ip addr add 10.9.0.1/24 dev cwdb0 && ip link set cwdb0 up");
-    shell("ip -n cwpod link set lo up && ip -n cwpod addr add 10.8.0.2/24 dev eth0 && ip -n cwpod link set eth0 up && "
-          "ip -n cwpod route add default via 10.8.0.1");
-    shell("ip -n cwdb link set lo up && ip -n cwdb addr add 10.9.0.2/24 dev eth0 && ip -n cwdb link set eth0 up && "
-          "ip -n cwdb route add default via 10.9.0.1");
+    shell(
+        "ip link add cwpod0 type veth peer name eth0 netns cwpod && ip addr add 10.8.0.1/24 dev cwpod0 && "
+        "ip link set cwpod0 up && ip link add cwdb0 type veth peer name eth0 netns cwdb && "
+        "ip addr add 10.9.0.1/24 dev cwdb0 && ip link set cwdb0 up");
+    shell(
+        "ip -n cwpod link set lo up && ip -n cwpod addr add 10.8.0.2/24 dev eth0 && ip -n cwpod link set "
+        "eth0 up && "
+        "ip -n cwpod route add default via 10.8.0.1");
+    shell(
+        "ip -n cwdb link set lo up && ip -n cwdb addr add 10.9.0.2/24 dev eth0 && ip -n cwdb link set eth0 "
+        "up && "
+        "ip -n cwdb route add default via 10.9.0.1");
     shell("echo 1 > /proc/sys/net/ipv4/ip_forward");
-    shell("nft 'table ip node { chain pre { type nat hook prerouting priority dstnat; ip daddr 10.96.0.10 tcp dport "
-          "5432 dnat to 10.9.0.2:15432; ip daddr 10.96.0.10 udp dport 53 dnat to 10.9.0.2:1053; }; "
-          "chain post { type nat hook postrouting priority srcnat; oifname cwdb0 masquerade; }; }'");
+    shell(
+        "nft 'table ip node { chain pre { type nat hook prerouting priority dstnat; ip daddr 10.96.0.10 tcp "
+        "dport "
+        "5432 dnat to 10.9.0.2:15432; ip daddr 10.96.0.10 udp dport 53 dnat to 10.9.0.2:1053; }; "
+        "chain post { type nat hook postrouting priority srcnat; oifname cwdb0 masquerade; }; }'");
   }
   void TearDown() override {
     (void)!std::system("nft delete table ip node 2>/dev/null");
@@ -56,16 +63,18 @@ class Translations : public KernelTest {
   }
 
   static void remove_namespaces() {
-    (void)!std::system("ip netns del cwpod 2>/dev/null; ip netns del cwdb 2>/dev/null; ip link del cwpod0 2>/dev/null; "
-                       "ip link del cwdb0 2>/dev/null");
+    (void)!std::system(
+        "ip netns del cwpod 2>/dev/null; ip netns del cwdb 2>/dev/null; ip link del cwpod0 2>/dev/null; "
+        "ip link del cwdb0 2>/dev/null");
   }
 
   Nat nat() {
     auto namespaces = Namespaces::open("/proc/self/ns/net");
     EXPECT_TRUE(namespaces.has_value());
     return Nat(std::move(*namespaces), [this](const cw_event& event) {
-      return NatSite{.cgroup = event.socket_cgroup == cgroup_id(root_ + "/web") ? root_ + "/web" : root_ + "/db",
-                     .addresses = {}};
+      return NatSite{
+          .cgroup = event.socket_cgroup == cgroup_id(root_ + "/web") ? root_ + "/web" : root_ + "/db",
+          .addresses = {}};
     });
   }
 
@@ -91,7 +100,8 @@ class Translations : public KernelTest {
   }
 
   // In a namespace and a cgroup: accepts one connection, then runs.
-  std::thread serve(const std::string& name, const std::string& cgroup, const std::string& address, uint16_t port) {
+  std::thread serve(const std::string& name, const std::string& cgroup, const std::string& address,
+                    uint16_t port) {
     int ready[2];
     EXPECT_EQ(pipe(ready), 0);
     std::thread serving([=] {
@@ -126,10 +136,11 @@ TEST_P(Translations, both_ends_of_a_service_connection_name_each_other) {
   const std::string web = container("web"), db = container("db");
   hold_pod(web, [&] {
     std::thread serving = serve("cwdb", db, "10.9.0.2", kDatabasePort);
-    EXPECT_EQ(run_in(web, [] {
-                enter("cwpod");
-                return tcp_exchange(kService, kServicePort, 10, 20);
-              }),
+    EXPECT_EQ(run_in(web,
+                     [] {
+                       enter("cwpod");
+                       return tcp_exchange(kService, kServicePort, 10, 20);
+                     }),
               0);
     serving.join();
     const auto found = events();
@@ -200,14 +211,16 @@ TEST_P(Translations, what_was_seen_while_a_flow_was_open_is_known_at_its_end) {
 TEST_P(Translations, a_redirect_inside_the_pod_shows_the_proxy_behind_what_was_asked_for) {
   start();
   const std::string web = container("web"), db = container("db");
-  shell("ip netns exec cwpod nft 'table ip mesh { chain out { type nat hook output priority dstnat; ip daddr "
-        "203.0.113.7 tcp dport 80 redirect to :15001; }; }'");
+  shell(
+      "ip netns exec cwpod nft 'table ip mesh { chain out { type nat hook output priority dstnat; ip daddr "
+      "203.0.113.7 tcp dport 80 redirect to :15001; }; }'");
   hold_pod(web, [&] {
     std::thread proxy = serve("cwpod", db, "0.0.0.0", kProxyPort);
-    EXPECT_EQ(run_in(web, [] {
-                enter("cwpod");
-                return tcp_exchange("203.0.113.7", 80, 10, 20);
-              }),
+    EXPECT_EQ(run_in(web,
+                     [] {
+                       enter("cwpod");
+                       return tcp_exchange("203.0.113.7", 80, 10, 20);
+                     }),
               0);
     proxy.join();
     const auto found = events();
@@ -230,13 +243,16 @@ TEST_P(Translations, connections_without_translation_have_none_and_no_mark) {
   start();
   const std::string web = container("web"), db = container("db");
   hold_pod(web, [&] {
-    shell("nft delete table ip node; nft 'table ip node { chain in { type filter hook forward priority 0; ct state new "
-          "counter; }; }'");
+    shell(
+        "nft delete table ip node; nft 'table ip node { chain in { type filter hook forward priority 0; ct "
+        "state new "
+        "counter; }; }'");
     std::thread serving = serve("cwdb", db, "10.9.0.2", kDatabasePort);
-    EXPECT_EQ(run_in(web, [] {
-                enter("cwpod");
-                return tcp_exchange("10.9.0.2", kDatabasePort, 10, 20);
-              }),
+    EXPECT_EQ(run_in(web,
+                     [] {
+                       enter("cwpod");
+                       return tcp_exchange("10.9.0.2", kDatabasePort, 10, 20);
+                     }),
               0);
     serving.join();
     const auto found = events();

@@ -61,9 +61,7 @@ struct Agent {
       : reader(ring.reader()),
         delivery(
             reader, clock,
-            [](auto events) {
-              return std::vector<FlowDetails>(events.size(), {.container = 7, .nat = {}});
-            },
+            [](auto events) { return std::vector<FlowDetails>(events.size(), {.container = 7, .nat = {}}); },
             limits) {}
   Clock clock;
   RingReader reader;
