@@ -4,7 +4,8 @@
 
 #include <bpf/bpf_endian.h>
 
-#include "flow.h"
+#include "failure.h"
+#include "multipath.h"
 
 enum { CW_REFUSE = 0, CW_PERMIT = 1 };
 
@@ -79,6 +80,8 @@ static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw
 
 	before = cw_flow_find(caller.cookie, caller.socket);
 	if (before) {
+		if (before->protocol == IPPROTO_TCP && !before->failure)
+			before->failure = cw_unreported_failure(cw_object(sock, caller.socket));
 		cw_report_flow(before, before->protocol == IPPROTO_TCP ? CW_END_FAILED : CW_END_CLOSED, false);
 		cw_flow_drop(before);
 	}
@@ -87,6 +90,10 @@ static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw
 	if (decision.verdict == CW_DENIED) {
 		cw_report_flow(&flow, CW_END_DENIED, true);
 		return CW_REFUSE;
+	}
+	if (cw_is_forgotten(cw_object(sock, caller.socket))) {
+		cw_report_flow(&flow, CW_END_CLOSED, false);
+		return CW_PERMIT;
 	}
 	slot = cw_slot_take(caller.cookie);
 	if (slot)

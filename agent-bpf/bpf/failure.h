@@ -8,8 +8,9 @@
 #include "flow.h"
 
 enum {
-	CW_ECONNREFUSED = 111,
+	CW_ECONNRESET = 104, /* of tcp_disconnect */
 	CW_ETIMEDOUT = 110,
+	CW_ECONNREFUSED = 111,
 	CW_TCP_CLOSE = 7,
 };
 
@@ -24,20 +25,23 @@ static __always_inline void cw_socket_error(struct sock *sk)
 	if (sk->sk_protocol != IPPROTO_TCP || cw_read(tcp, rcv_nxt))
 		return;
 	flow = cw_flow_find(bpf_get_socket_cookie(sk), sk);
-	if (!flow || flow->failure)
+	if (!flow)
 		return;
-	error = sk->sk_err;
+	error = sk->sk_err ?: sk->sk_err_soft;
 	if (error == CW_ECONNREFUSED)
 		flow->failure = CW_FAILURE_REFUSED;
 	else if (error == CW_ETIMEDOUT)
 		flow->failure = CW_FAILURE_TIMED_OUT;
-	else if (sk->__sk_common.skc_state == CW_TCP_CLOSE)
+	else if (error && error != CW_ECONNRESET)
 		flow->failure = CW_FAILURE_UNREACHABLE;
 }
 
-/* Of a failed connect, of which no error was reported: without a route it ended before anything was sent. */
+/* Of a failed connect, of which no error was reported: what a router said during the system call is only kept beside
+ * (tcp_v4_err), and without a route the connect ended before anything was sent. */
 static __always_inline __u8 cw_unreported_failure(struct sock *sk)
 {
+	if (cw_read(sk, sk_err_soft))
+		return CW_FAILURE_UNREACHABLE;
 	if (cw_read(sk, __sk_common.skc_state) != CW_TCP_CLOSE)
 		return CW_FAILURE_GIVEN_UP;
 	return cw_errors_reported ? CW_FAILURE_UNREACHABLE : 0;

@@ -46,6 +46,10 @@ typedef struct {
 	struct net *net;
 } possible_net_t;
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -56,15 +60,18 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	possible_net_t skc_net;
+	atomic64_t skc_cookie;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	__u8 sk_userlocks : 4;
+	__u8 sk_kern_sock : 1;
 	__u8 sk_shutdown;
 	__u16 sk_type;
 	__u16 sk_protocol;
 	int sk_err;
+	int sk_err_soft;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -85,6 +92,14 @@ struct tcp_sock {
 	__u32 segs_out;
 	__u32 srtt_us; /* eight times the smoothed round trip */
 	__u32 total_retrans;
+	bool is_mptcp; /* since Linux 5.6 (2303f994b3e1) */
+};
+
+/* A multipath connection. Its subflows are tcp_socks of the kernel's own. */
+struct mptcp_sock {
+	struct sock *first;
+	__u64 bytes_sent; /* this and bytes_received: since Linux 6.5 (38967f424b5b) */
+	__u64 bytes_received;
 };
 
 struct socket {
@@ -98,6 +113,7 @@ struct css_set {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int tgid;
 	struct task_struct *group_leader;
 	struct css_set *cgroups;
