@@ -129,6 +129,50 @@ TEST_P(TcpKinds, a_multipath_connection_to_a_plain_server_is_one_flow) {
   EXPECT_EQ(found[1].remote_port, 9);
 }
 
+TEST_P(TcpKinds, a_further_subflow_is_recorded_when_it_connects) {
+  start();
+  if (std::system(
+          "ip mptcp limits set subflows 2 2>/dev/null && ip mptcp endpoint add 10.7.0.2 dev lo subflow") != 0)
+    GTEST_SKIP() << "no multipath TCP, or no 'ip mptcp'";
+  Signal listens, accepted;
+  Child serving(db_, [&] {
+    const Server server(SOCK_STREAM, "10.7.0.1", 7007, kMultipath);
+    listens.give();
+    serve_one(server, 100, 50);
+    return 0;
+  });
+  ASSERT_TRUE(listens.wait());
+  EXPECT_EQ(run_in(web_,
+                   [] {
+                     const int fd = make_socket("10.7.0.1", SOCK_STREAM, kMultipath);
+                     if (tcp_try(fd, "10.7.0.1", 7007)) return 1;
+                     // The kernel adds subflows once both ends have heard of each other.
+                     for (int i = 0; i < 4; i++) {
+                       usleep(50000);
+                       if (send(fd, std::string(25, 'x').data(), 25, 0) != 25) return 2;
+                     }
+                     char text[64];
+                     (void)!recv(fd, text, sizeof(text), 0);
+                     return 0;
+                   }),
+            0);
+  EXPECT_EQ(serving.join(), 0);
+  (void)!std::system("ip mptcp endpoint flush");
+  int ends = 0, further = 0;
+  for (const cw_event& event : events()) {
+    // The server's kernel, which has the same configuration here, adds a subflow of its own.
+    if (event.socket_cgroup != cgroup_id(web_)) continue;
+    EXPECT_EQ(event.direction, CW_EGRESS);
+    EXPECT_EQ(text_of(event.remote), "10.7.0.1");
+    if (event.local_port)
+      ends++;
+    else
+      further++;
+  }
+  EXPECT_EQ(ends, 1);
+  EXPECT_EQ(further, 1);
+}
+
 TEST_P(TcpKinds, multipath_connections_leave_nothing_behind) {
   start([](KernelOptions& options) { options.flow_slots = 1; });
   const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
