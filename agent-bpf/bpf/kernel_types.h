@@ -38,8 +38,13 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct netns_ipv4 {
+	__u8 sysctl_tcp_syn_retries;
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
@@ -57,6 +62,7 @@ struct sock_common {
 	unsigned short skc_family;
 	unsigned char skc_state;
 	unsigned long skc_flags;
+	int skc_incoming_cpu; /* of the last segment, -1: none */
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	possible_net_t skc_net;
@@ -70,13 +76,18 @@ struct sock {
 	__u8 sk_shutdown;
 	__u16 sk_type;
 	__u16 sk_protocol;
-	int sk_err;
 	int sk_err_soft;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
 	__be16 inet_sport;
+};
+
+struct inet_connection_sock {
+	__u8 icsk_retransmits;
+	__u8 icsk_syn_retries; /* 0: as the namespace says */
+	__u32 icsk_user_timeout;
 };
 
 struct tcp_sock {
@@ -87,7 +98,6 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 snd_nxt;
-	__u32 rcv_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us; /* eight times the smoothed round trip */

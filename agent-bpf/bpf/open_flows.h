@@ -85,7 +85,8 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 		cw_read_unseen(&event, sk, event.cookie);
 		cw_read_holder(&event, task);
 	}
-	cw_read_socket(&event, sk);
+	cw_read_socket(&event, sk, flow);
 	event.end = CW_END_OPEN;
+	event.failure = 0;
 	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
 }

@@ -69,7 +69,7 @@ static __always_inline bool cw_tcp_began(struct sock *sk)
 
 /* Counters of an established connection. bytes_acked counts our SYN where we began, write_seq our FIN, bytes_received the
  * peer's FIN (net/ipv4/tcp_input.c: tcp_snd_una_update, tcp_rcv_nxt_update). */
-static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
+static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk, bool heard)
 {
 	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
 	__u64 acked = cw_read(tcp, bytes_acked), received = cw_read(tcp, bytes_received);
@@ -80,14 +80,11 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
 	if (began && !acked) {
 		/* The SYN was never acknowledged. */
 		event->end = CW_END_FAILED;
-		if (!event->failure)
-			event->failure = cw_unreported_failure(sk);
+		event->failure = cw_read_failure(sk, heard);
 		event->sent_bytes = 0;
 		event->received_bytes = 0;
 		return;
 	}
-	/* An error during the connect need not have been the end of it. */
-	event->failure = 0;
 	cw_read_tcp_end(&end, sk);
 	/* Both ends, or a reset after the peer's. */
 	if (end.state == CW_TCP_CLOSE && end.peer_done)
@@ -155,15 +152,17 @@ static __always_inline bool cw_is_unseen_flow(struct sock *sk)
 static __always_inline void cw_read_multipath(struct cw_event *event, struct sock *sk)
 {
 	struct mptcp_sock *multipath = cw_object(mptcp_sock, sk);
+	struct sock *first = cw_read(multipath, first);
 	__u8 state = cw_read(sk, __sk_common.skc_state);
 
 	event->end = CW_END_CLOSED;
-	if (state == CW_TCP_SYN_SENT || (state == CW_TCP_CLOSE && event->failure)) {
-		event->end = CW_END_FAILED;
-		if (!event->failure)
-			event->failure = CW_FAILURE_GIVEN_UP;
-	} else {
-		event->failure = 0;
+	if (event->direction == CW_EGRESS && first && (state == CW_TCP_SYN_SENT || state == CW_TCP_CLOSE)) {
+		struct tcp_sock *tcp = cw_object(tcp_sock, first);
+
+		if (!cw_read(tcp, bytes_acked)) {
+			event->end = CW_END_FAILED;
+			event->failure = cw_read_failure(first, false);
+		}
 	}
 	if (!bpf_core_field_exists(multipath->bytes_sent))
 		return;
@@ -172,14 +171,14 @@ static __always_inline void cw_read_multipath(struct cw_event *event, struct soc
 }
 
 /* All that a socket tells about its flow. */
-static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk)
+static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk, const struct cw_flow *flow)
 {
 	cw_read_local(event, sk);
 	event->net = cw_net(sk);
 	if (event->protocol != IPPROTO_TCP)
 		event->end = event->verdict == CW_DENIED ? CW_END_DENIED : CW_END_CLOSED;
 	else if (!bpf_core_type_exists(struct mptcp_sock) || cw_read(sk, sk_protocol) == IPPROTO_TCP)
-		cw_read_tcp(event, sk);
+		cw_read_tcp(event, sk, flow && flow->heard);
 	else
 		cw_read_multipath(event, sk);
 }
@@ -207,7 +206,7 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 		cw_read_unseen(event, sk, cookie);
 		cw_read_process(event);
 	}
-	cw_read_socket(event, sk);
+	cw_read_socket(event, sk, flow);
 	cw_event_submit(event, false);
 drop:
 	if (flow)
