@@ -53,18 +53,29 @@ struct cw_caller {
 	struct cgroup *cgroup;
 	__u64 own; /* id of the socket's cgroup */
 	__u64 cookie;
+	bool fresh;
 };
 
 /* False: the call has no socket. */
 static __always_inline bool cw_identify(struct bpf_sock_addr *ctx, struct cw_caller *caller)
 {
+	struct sock *sk;
+
 	caller->socket = ctx->sk;
 	if (!caller->socket)
 		return false;
-	caller->cgroup = cw_socket_cgroup(cw_object(sock, caller->socket));
+	sk = cw_object(sock, caller->socket);
+	caller->cgroup = cw_socket_cgroup(sk);
 	caller->own = cw_cgroup_id(caller->cgroup);
+	caller->fresh = cw_is_fresh(sk);
 	caller->cookie = bpf_get_socket_cookie(ctx);
 	return true;
+}
+
+/* The flow that the caller's socket has so far. */
+static __always_inline struct cw_flow *cw_caller_flow(const struct cw_caller *caller)
+{
+	return caller->fresh ? NULL : cw_flow_find(caller->cookie, caller->socket);
 }
 
 /* What the socket did before: a connect that failed, or a conversation with another peer. */
@@ -74,6 +85,11 @@ static __always_inline void cw_connect_again(struct cw_flow *before, struct sock
 
 	if (event) {
 		cw_event_from_flow(event, before);
+		if (before->connected) {
+			cw_local_address(event->local, sk);
+			event->local_port = cw_local_port(sk);
+			event->net = cw_net(sk);
+		}
 		event->end = CW_END_CLOSED;
 		if (before->protocol == IPPROTO_TCP) {
 			event->end = CW_END_FAILED;
@@ -84,35 +100,50 @@ static __always_inline void cw_connect_again(struct cw_flow *before, struct sock
 	cw_flow_drop(before);
 }
 
+/* A connect without a slot: refused, of a socket whose release nobody sees, or where the slot is taken. */
+static __always_inline void cw_connect_aside(const struct cw_caller *caller, const struct cw_target *target,
+					     const struct cw_decision *decision, bool heard, bool forgotten)
+{
+	struct cw_flow flow = {.cookie = caller->cookie, .connected = 1};
+
+	cw_flow_begin(&flow, caller->own, target, decision);
+	flow.heard = heard;
+	if (decision->verdict == CW_DENIED)
+		cw_report_flow(&flow, CW_END_DENIED, true);
+	else if (forgotten)
+		cw_report_flow(&flow, CW_END_CLOSED, false);
+	else if (!cw_flow_store_beside(&flow, caller->socket))
+		cw_count(CW_COUNT_STATE_FULL);
+}
+
 /* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
 static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct cw_flow flow, *before, *slot;
+	bool heard = false, forgotten;
+	struct cw_flow *before, *slot = NULL;
 	struct cw_decision decision;
 	struct cw_caller caller;
+	struct sock *sk;
 
 	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
 	cw_decide(caller.cgroup, caller.own, target, &decision);
-
-	before = cw_flow_find(caller.cookie, caller.socket);
-	if (before)
-		cw_connect_again(before, cw_object(sock, caller.socket));
-	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
-	flow.heard = before && cw_has_heard(cw_object(sock, caller.socket));
-	flow.connected = 1;
-	if (decision.verdict == CW_DENIED) {
-		cw_report_flow(&flow, CW_END_DENIED, true);
-		return CW_REFUSE;
+	sk = cw_object(sock, caller.socket);
+	before = cw_caller_flow(&caller);
+	if (before) {
+		cw_connect_again(before, sk);
+		heard = cw_has_heard(sk);
 	}
-	if (cw_is_forgotten(cw_object(sock, caller.socket))) {
-		cw_report_flow(&flow, CW_END_CLOSED, false);
-		return CW_PERMIT;
+	forgotten = cw_is_forgotten(sk);
+	if (decision.verdict != CW_DENIED && !forgotten)
+		slot = cw_slot_take(caller.cookie);
+	if (!slot) {
+		cw_connect_aside(&caller, target, &decision, heard, forgotten);
+		return decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
 	}
-	slot = cw_slot_take(caller.cookie);
-	if (slot)
-		cw_slot_fill(slot, &flow);
-	else if (!cw_flow_store_beside(&flow, caller.socket))
-		cw_count(CW_COUNT_STATE_FULL);
+	cw_flow_begin(slot, caller.own, target, &decision);
+	slot->heard = heard;
+	slot->connected = 1;
+	cw_slot_publish(slot, caller.cookie);
 	return CW_PERMIT;
 }

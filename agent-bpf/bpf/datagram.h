@@ -75,11 +75,13 @@ static __always_inline void cw_peer_store(const struct cw_peer *key, const struc
 		cw_count(CW_COUNT_PEERS_FULL);
 }
 
-/* The socket may be open for long after the conversation, so it is not asked at the end. */
+/* What unconnected UDP has beyond other flows. The socket may be open for long after the conversation, so it is not asked
+ * at the end. */
 static __always_inline void cw_conversation_local(struct cw_flow *flow, void *socket)
 {
 	struct sock *sk = cw_object(sock, socket);
 
+	flow->last_ns = flow->start_ns;
 	cw_local_address(flow->local, sk);
 	flow->local_port = cw_local_port(sk);
 	flow->net = cw_net(sk);
@@ -102,7 +104,7 @@ static __always_inline void cw_further_peer(const struct cw_peer *key, struct cw
 
 static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
-	struct cw_flow flow, *first, *further = NULL, *known, *slot;
+	struct cw_flow flow = {}, *first, *further = NULL, *known, *slot;
 	struct cw_decision decision;
 	struct cw_caller caller;
 	struct cw_peer key;
@@ -110,7 +112,7 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 
 	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
-	first = cw_flow_find(caller.cookie, caller.socket);
+	first = cw_caller_flow(&caller);
 	known = first && cw_same_peer(first, target) ? first : NULL;
 	if (!known) {
 		cw_peer_key(&key, caller.cookie, target);
@@ -127,7 +129,8 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 		cw_conversation_go_on(known);
 		return permitted;
 	}
-	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
+	flow.cookie = caller.cookie;
+	cw_flow_begin(&flow, caller.own, target, &decision);
 	cw_conversation_local(&flow, caller.socket);
 	if (further || (first && !known)) {
 		cw_further_peer(&key, further, &flow);
@@ -153,13 +156,13 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct cw_target *peer)
 {
 	const struct cw_decision unjudged = {.rule = CW_RULE_NO_POLICY, .verdict = CW_ALLOWED};
-	struct cw_flow flow, *first, *known, *slot = NULL;
+	struct cw_flow flow = {}, *first, *known, *slot = NULL;
 	struct cw_caller caller;
 	struct cw_peer key;
 
 	if (!cw_identify(ctx, &caller))
 		return;
-	first = cw_flow_find(caller.cookie, caller.socket);
+	first = cw_caller_flow(&caller);
 	if (first && first->connected)
 		return;
 	known = first && cw_same_peer(first, peer) ? first : NULL;
@@ -172,7 +175,8 @@ static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct c
 		known->last_ns = bpf_ktime_get_boot_ns();
 		return;
 	}
-	cw_flow_begin(&flow, caller.cookie, caller.own, peer, &unjudged);
+	flow.cookie = caller.cookie;
+	cw_flow_begin(&flow, caller.own, peer, &unjudged);
 	cw_conversation_local(&flow, caller.socket);
 	flow.direction = CW_INGRESS;
 	flow.received = 1;

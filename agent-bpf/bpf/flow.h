@@ -132,19 +132,26 @@ static __always_inline struct task_struct *cw_current(void)
 static __always_inline void cw_read_name(char comm[CW_COMM_BYTES], struct task_struct *task)
 {
 	struct task_struct *leader = cw_read(task, group_leader);
+	__u64 name[2];
 
-	bpf_core_read(comm, CW_COMM_BYTES, &leader->comm);
+	if (cw_plain_loads) {
+		const __u64 *words = (const __u64 *)&leader->comm;
+
+		name[0] = words[0];
+		name[1] = words[1];
+	} else {
+		bpf_core_read(name, sizeof(name), &leader->comm);
+	}
+	__builtin_memcpy(comm, name, sizeof(name));
 }
 
-static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __u64 own, const struct cw_target *target,
+/* Fills in what all flows have, but for the cookie: a slot gets that last. */
+static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 own, const struct cw_target *target,
 					  const struct cw_decision *decision)
 {
 	struct task_struct *task = cw_current();
 
-	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->cookie = cookie;
 	flow->start_ns = bpf_ktime_get_boot_ns();
-	flow->last_ns = flow->start_ns;
 	flow->socket_cgroup = own;
 	flow->container = decision->container;
 	flow->generation = decision->generation;
@@ -155,6 +162,8 @@ static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 cookie, __
 	flow->protocol = target->protocol;
 	flow->direction = CW_EGRESS;
 	flow->verdict = decision->verdict;
+	flow->heard = 0;
+	flow->captured = 0;
 	cw_read_name(flow->comm, task);
 }
 
@@ -163,6 +172,13 @@ static __always_inline struct cw_flow *cw_slot(__u64 cookie)
 	__u32 index = cookie & cw_slot_mask;
 
 	return bpf_map_lookup_elem(&cw_slots, &index);
+}
+
+/* Nobody has asked for the cookie of this socket yet, so no program of ours has seen it. Accepted sockets are like that
+ * until their end, and most others until they connect. Ask before bpf_get_socket_cookie. */
+static __always_inline bool cw_is_fresh(struct sock *sk)
+{
+	return !cw_read(sk, __sk_common.skc_cookie.counter);
 }
 
 /* The socket's own flow: in its slot, or beside the socket. */
@@ -182,7 +198,7 @@ static __always_inline void cw_flow_copy(struct cw_flow *to, const struct cw_flo
 			 sizeof(*from) - sizeof(from->cookie));
 }
 
-/* Takes the slot of a cookie; NULL: it is taken. Until cw_slot_fill it belongs to nobody else, and to no flow. */
+/* Takes the slot of a cookie; NULL: it is taken. Until cw_slot_publish it belongs to nobody else, and to no flow. */
 static __always_inline struct cw_flow *cw_slot_take(__u64 cookie)
 {
 	struct cw_flow *slot = cw_slot(cookie);
@@ -190,11 +206,16 @@ static __always_inline struct cw_flow *cw_slot_take(__u64 cookie)
 	return slot && __sync_val_compare_and_swap(&slot->cookie, 0, CW_SLOT_BUSY) == 0 ? slot : NULL;
 }
 
+static __always_inline void cw_slot_publish(struct cw_flow *slot, __u64 cookie)
+{
+	/* A full barrier: who sees the cookie sees the rest. */
+	__sync_lock_test_and_set(&slot->cookie, cookie);
+}
+
 static __always_inline void cw_slot_fill(struct cw_flow *slot, const struct cw_flow *flow)
 {
 	cw_flow_copy(slot, flow);
-	/* A full barrier: who sees the cookie sees the rest. */
-	__sync_lock_test_and_set(&slot->cookie, flow->cookie);
+	cw_slot_publish(slot, flow->cookie);
 }
 
 /* False: no memory. */

@@ -31,27 +31,29 @@ enum {
 struct cw_flow {
 	__u64 cookie; /* 0: free, CW_SLOT_BUSY: being filled */
 	__u64 start_ns;
-	__u64 last_ns; /* of unconnected UDP */
 	__u64 socket_cgroup;
 	__u64 container;
 	__u64 generation;
 	__u8 remote[16];
+	char comm[CW_COMM_BYTES];
 	__u32 rule;
 	__u32 pid;
-	__u32 packets; /* datagrams of unconnected UDP which are not in a record yet */
 	__u16 remote_port;
 	__u8 protocol;
 	__u8 verdict;
 	__u8 connected;
 	__u8 direction;
-	__u16 local_port; /* this, net and local: of unconnected UDP */
-	__u32 received; /* datagrams, as packets */
+	__u8 heard; /* 1: the TCP socket received something at an attempt before */
+	__u8 pad;
 	__u32 captured; /* 1: the first payload was captured, if that is asked for */
 	__u32 net;
-	char comm[CW_COMM_BYTES];
+	/* This and what follows, and net: of unconnected UDP only. Else it is what an earlier flow left in the slot. */
+	__u64 last_ns;
+	__u32 packets; /* datagrams which are not in a record yet */
+	__u32 received;
 	__u8 local[16];
-	__u8 heard; /* 1: the TCP socket received something at an attempt before */
-	__u8 pad[7];
+	__u16 local_port;
+	__u8 pad2[6];
 };
 
 struct cw_peer {

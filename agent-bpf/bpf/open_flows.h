@@ -79,13 +79,9 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 		return;
 	if (!flow && !cw_is_unseen_flow(sk))
 		return;
-	if (flow) {
-		cw_event_from_flow(&event, flow);
-	} else {
-		cw_read_unseen(&event, sk, event.cookie);
+	cw_describe(&event, sk, event.cookie, flow);
+	if (!flow)
 		cw_read_holder(&event, task);
-	}
-	cw_read_socket(&event, sk, flow);
 	event.end = CW_END_OPEN;
 	event.failure = 0;
 	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));

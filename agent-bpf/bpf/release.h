@@ -34,50 +34,55 @@ static __always_inline void cw_read_remote(struct cw_event *event, struct sock *
 	event->remote_port = bpf_ntohs(cw_read(sk, __sk_common.skc_dport));
 }
 
-struct cw_tcp_end {
+/* Read once: each load of a kernel object is checked by the kernel, and costs. */
+struct cw_tcp_state {
+	__u64 acked;
+	__u32 written; /* these are sequence numbers */
+	__u32 next;
+	__u32 unacked;
 	bool peer_done; /* the peer's FIN was received */
 	bool fin_sent;
 	__u8 state;
 };
 
-static __always_inline void cw_read_tcp_end(struct cw_tcp_end *end, struct sock *sk)
+static __always_inline void cw_read_tcp_state(struct cw_tcp_state *now, struct sock *sk)
 {
+	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
 	__u8 state = cw_read(sk, __sk_common.skc_state);
 
-	end->state = state;
-	end->peer_done = cw_read(sk, __sk_common.skc_flags) & (1UL << CW_SOCK_DONE);
-	end->fin_sent = state == CW_TCP_FIN_WAIT1 || state == CW_TCP_FIN_WAIT2 || state == CW_TCP_CLOSING ||
-			state == CW_TCP_LAST_ACK || (state == CW_TCP_CLOSE && end->peer_done);
+	now->acked = cw_read(tcp, bytes_acked);
+	now->written = cw_read(tcp, write_seq);
+	now->next = cw_read(tcp, snd_nxt);
+	now->unacked = cw_read(tcp, snd_una);
+	now->state = state;
+	now->peer_done = cw_read(sk, __sk_common.skc_flags) & (1UL << CW_SOCK_DONE);
+	now->fin_sent = state == CW_TCP_FIN_WAIT1 || state == CW_TCP_FIN_WAIT2 || state == CW_TCP_CLOSING ||
+			state == CW_TCP_LAST_ACK || (state == CW_TCP_CLOSE && now->peer_done);
 }
 
 /* Sequence numbers that were sent and are not payload: SYN and FIN. */
-static __always_inline __u64 cw_tcp_signals(struct tcp_sock *tcp)
+static __always_inline __u64 cw_tcp_signals(const struct cw_tcp_state *now, struct sock *sk)
 {
-	__u64 used = cw_read(tcp, bytes_acked) + (__u32)(cw_read(tcp, snd_nxt) - cw_read(tcp, snd_una));
+	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
+	__u64 used = now->acked + (__u32)(now->next - now->unacked);
 
 	return used - (cw_read(tcp, bytes_sent) - cw_read(tcp, bytes_retrans));
 }
 
 /* Did this end send the SYN? */
-static __always_inline bool cw_tcp_began(struct sock *sk)
+static __always_inline bool cw_tcp_began(const struct cw_tcp_state *now, struct sock *sk)
 {
-	struct cw_tcp_end end;
-
-	cw_read_tcp_end(&end, sk);
-	return cw_tcp_signals(cw_object(tcp_sock, sk)) - end.fin_sent == 1;
+	return cw_tcp_signals(now, sk) - now->fin_sent == 1;
 }
 
 /* Counters of an established connection. bytes_acked counts our SYN where we began, write_seq our FIN, bytes_received the
  * peer's FIN (net/ipv4/tcp_input.c: tcp_snd_una_update, tcp_rcv_nxt_update). */
-static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk, bool heard)
+static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk, struct cw_tcp_state *now, bool heard)
 {
 	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
-	__u64 acked = cw_read(tcp, bytes_acked), received = cw_read(tcp, bytes_received);
-	__u32 written = cw_read(tcp, write_seq), unacked = written - cw_read(tcp, snd_una);
 	bool began = event->direction == CW_EGRESS;
-	struct cw_tcp_end end;
 
-	if (began && !acked) {
+	if (began && !now->acked) {
 		/* The SYN was never acknowledged. */
 		event->end = CW_END_FAILED;
 		event->failure = cw_read_failure(sk, heard);
@@ -85,14 +90,13 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk,
 		event->received_bytes = 0;
 		return;
 	}
-	cw_read_tcp_end(&end, sk);
 	/* Both ends, or a reset after the peer's. */
-	if (end.state == CW_TCP_CLOSE && end.peer_done)
-		end.fin_sent = cw_tcp_signals(tcp) - began == 1;
-	event->end = end.state == CW_TCP_CLOSE && !(end.peer_done && end.fin_sent) ? CW_END_RESET : CW_END_CLOSED;
-	event->sent_bytes = acked + unacked - began - end.fin_sent;
-	event->received_bytes = received - end.peer_done;
-	event->unsent = written != cw_read(tcp, snd_nxt);
+	if (now->state == CW_TCP_CLOSE && now->peer_done)
+		now->fin_sent = cw_tcp_signals(now, sk) - began == 1;
+	event->end = now->state == CW_TCP_CLOSE && !(now->peer_done && now->fin_sent) ? CW_END_RESET : CW_END_CLOSED;
+	event->sent_bytes = now->acked + (__u32)(now->written - now->unacked) - began - now->fin_sent;
+	event->received_bytes = cw_read(tcp, bytes_received) - now->peer_done;
+	event->unsent = now->written != now->next;
 	event->sent_packets = cw_read(tcp, segs_out);
 	event->received_packets = cw_read(tcp, segs_in);
 	event->rtt_us = cw_read(tcp, srtt_us) >> 3;
@@ -111,22 +115,22 @@ static __always_inline void cw_read_process(struct cw_event *event)
 	cw_read_name(event->comm, task);
 }
 
-/* Sockets of which nothing was stored when they began: accepted ones, raw ones, and those older than the programs. */
-static __always_inline void cw_read_unseen(struct cw_event *event, struct sock *sk, __u64 cookie)
+static __always_inline bool cw_multipath_began(struct sock *sk)
 {
-	__u16 protocol = cw_read(sk, sk_protocol);
-	struct sock *tcp = sk;
-	bool began = true;
+	struct sock *first = cw_first_subflow(sk);
+	struct cw_tcp_state now;
 
-	if (protocol == CW_IPPROTO_MPTCP) {
-		tcp = cw_first_subflow(sk);
-		protocol = IPPROTO_TCP;
-	}
-	if (protocol == IPPROTO_TCP)
-		began = tcp && cw_tcp_began(tcp);
+	if (!first)
+		return false;
+	cw_read_tcp_state(&now, first);
+	return cw_tcp_began(&now, first);
+}
+
+/* Sockets of which nothing was stored when they began: accepted ones, raw ones, and those older than the programs. */
+static __always_inline void cw_read_unseen(struct cw_event *event, struct sock *sk, __u64 cookie, bool began)
+{
 	event->socket_cgroup = cw_cgroup_id(cw_socket_cgroup(sk));
 	event->cookie = cookie;
-	event->protocol = protocol;
 	event->direction = began ? CW_EGRESS : CW_INGRESS;
 	event->verdict = CW_ALLOWED;
 	cw_read_remote(event, sk);
@@ -170,24 +174,41 @@ static __always_inline void cw_read_multipath(struct cw_event *event, struct soc
 	event->received_bytes = cw_read(multipath, bytes_received);
 }
 
-/* All that a socket tells about its flow. */
-static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk, const struct cw_flow *flow)
+/* All that is known of a flow from its state, if there is one, and from its socket. */
+static __always_inline void cw_describe(struct cw_event *event, struct sock *sk, __u64 cookie, const struct cw_flow *flow)
 {
+	__u16 protocol = cw_read(sk, sk_protocol);
+	struct cw_tcp_state now;
+	bool began = true;
+
+	if (protocol == IPPROTO_TCP)
+		cw_read_tcp_state(&now, sk);
+	if (flow) {
+		cw_event_from_flow(event, flow);
+	} else {
+		if (protocol == IPPROTO_TCP)
+			began = cw_tcp_began(&now, sk);
+		else if (protocol == CW_IPPROTO_MPTCP)
+			began = cw_multipath_began(sk);
+		event->protocol = protocol == CW_IPPROTO_MPTCP ? IPPROTO_TCP : protocol;
+		cw_read_unseen(event, sk, cookie, began);
+	}
 	cw_read_local(event, sk);
 	event->net = cw_net(sk);
-	if (event->protocol != IPPROTO_TCP)
-		event->end = event->verdict == CW_DENIED ? CW_END_DENIED : CW_END_CLOSED;
-	else if (!bpf_core_type_exists(struct mptcp_sock) || cw_read(sk, sk_protocol) == IPPROTO_TCP)
-		cw_read_tcp(event, sk, flow && flow->heard);
-	else
+	if (protocol == IPPROTO_TCP)
+		cw_read_tcp(event, sk, &now, flow && flow->heard);
+	else if (bpf_core_type_exists(struct mptcp_sock) && protocol == CW_IPPROTO_MPTCP)
 		cw_read_multipath(event, sk);
+	else
+		event->end = event->verdict == CW_DENIED ? CW_END_DENIED : CW_END_CLOSED;
 }
 
 static __always_inline void cw_release(struct bpf_sock *ctx)
 {
 	struct sock *sk = cw_object(sock, ctx);
+	bool fresh = cw_is_fresh(sk);
 	__u64 cookie = bpf_get_socket_cookie(ctx);
-	struct cw_flow *flow = cw_flow_find(cookie, ctx);
+	struct cw_flow *flow = fresh ? NULL : cw_flow_find(cookie, ctx);
 	struct cw_event *event;
 
 	if (!flow)
@@ -200,13 +221,9 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 	event = cw_event_reserve();
 	if (!event)
 		goto drop;
-	if (flow) {
-		cw_event_from_flow(event, flow);
-	} else {
-		cw_read_unseen(event, sk, cookie);
+	cw_describe(event, sk, cookie, flow);
+	if (!flow)
 		cw_read_process(event);
-	}
-	cw_read_socket(event, sk, flow);
 	cw_event_submit(event, false);
 drop:
 	if (flow)
