@@ -6,15 +6,23 @@ import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
 import { containersCommand } from './commands/containers.js';
 import { flowsCommand } from './commands/flows.js';
+import { listenersCommand } from './commands/listeners.js';
+import { lookupsCommand } from './commands/lookups.js';
+import { mapCommand } from './commands/map.js';
 import { nodesCommand } from './commands/nodes.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
 import { policyCommand } from './commands/policy.js';
 import { serverCommand } from './commands/server.js';
 import { statusCommand } from './commands/status.js';
+import { whoCommand } from './commands/who.js';
 import { EXIT_CODES } from './shared.js';
 
 const COMMANDS = [
   flowsCommand,
+  whoCommand,
+  mapCommand,
+  lookupsCommand,
+  listenersCommand,
   containersCommand,
   nodesCommand,
   denyCommand,

@@ -87,7 +87,7 @@ describe('/v1/flows', () => {
     ['container=nginx', 2],
     ['container=cgroup:9', 1],
     ['node=elsewhere', 0],
-    ['from=1h', 4],
+    ['since=1h', 4],
     ['to=1h', 0],
     ['end=failed', 1],
   ])('with %s finds %i', async (query, count) => {
@@ -131,12 +131,12 @@ describe('/v1/flows', () => {
   it.each([
     'verdict=maybe',
     'peer=10.0.0.1/8',
-    'from=yesterday',
+    'since=yesterday',
     'limit=0',
     'limit=1001',
     'cursor=x',
     'contaner=web',
-    'from=1h&to=2h',
+    'since=1h&until=2h',
   ])('refuses %s with one error', async (query) => {
     const { status, body } = await (await testServer()).ask(`/v1/flows?${query}`);
     expect(status).toBe(400);
@@ -269,10 +269,15 @@ describe('the server', () => {
       '/v1/containers',
       '/v1/flows',
       '/v1/flows/stream',
+      '/v1/flows/{id}',
+      '/v1/listeners',
+      '/v1/lookups',
+      '/v1/map',
       '/v1/nodes',
       '/v1/policies',
       '/v1/policies/{namespace}/{name}',
       '/v1/status',
+      '/v1/who',
     ]);
   });
 
