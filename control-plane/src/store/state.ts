@@ -31,6 +31,8 @@ export interface ContainerFacts {
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly string[];
+  /** 0: unknown. */
+  readonly createdUs: number;
 }
 
 const FIRST_RULE = 16;
@@ -181,7 +183,7 @@ export class State {
     }
     const update = this.#database.prepare(
       `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
-        addresses = ?, last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
+        addresses = ?, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
     );
     for (const it of facts) {
       const id = this.containerId(node, epoch, it.cgroupId, nowUs);
@@ -195,6 +197,7 @@ export class State {
         it.path,
         JSON.stringify(it.labels),
         JSON.stringify(it.addresses),
+        it.createdUs || nowUs,
         nowUs,
         id,
       );
@@ -207,7 +210,7 @@ export class State {
   containers(node: string, epoch: string): ContainerFacts[] {
     const rows = this.#database
       .prepare(
-        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses
+        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses, c.first_us AS createdUs
          FROM containers c JOIN nodes n ON n.id = c.node WHERE n.name = ? AND c.boot = ? AND c.gone_us IS NULL AND c.listed = 1`,
       )
       .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & {

@@ -13,6 +13,8 @@ import { Who } from '../store/who.js';
 import { batchOf, columnsOf, type SampleFlow } from './batches.js';
 import { temporaryFolder } from './folder.js';
 
+const DAY_US = 86_400e6;
+
 export class TestStore {
   readonly storage: Storage;
   readonly connections: Connections;
@@ -49,6 +51,7 @@ export class TestStore {
       pod: '',
       labels: {},
       addresses: [],
+      createdUs: this.#nowUs - DAY_US,
       ...it,
     }));
     this.storage.state.transaction(() =>
