@@ -14,6 +14,7 @@ import type { Context } from './context.js';
 import { containers } from './routes/containers.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
+import { hints } from './routes/hints.js';
 import { metrics } from './routes/metrics.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
@@ -24,7 +25,7 @@ const LARGEST_BODY = 1 << 20;
 const REQUEST_MS = 30_000;
 /** More are closed at once. */
 const MOST_CONNECTIONS = 512;
-const ROUTES = [flows, flowStream, containers, nodes, policies, statusRoutes, metrics];
+const ROUTES = [flows, flowStream, containers, nodes, policies, hints, statusRoutes, metrics];
 
 const sameToken = (given: string, wanted: string): boolean => {
   const hash = (text: string) => createHash('sha256').update(text).digest();
