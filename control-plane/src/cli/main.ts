@@ -7,6 +7,7 @@ import { CommandError } from './client.js';
 import { containersCommand } from './commands/containers.js';
 import { flowsCommand } from './commands/flows.js';
 import { nodesCommand } from './commands/nodes.js';
+import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
 import { policyCommand } from './commands/policy.js';
 import { serverCommand } from './commands/server.js';
@@ -19,6 +20,7 @@ const COMMANDS = [
   nodesCommand,
   denyCommand,
   allowCommand,
+  observeCommand,
   policyCommand,
   statusCommand,
   serverCommand,
