@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
+import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { flowsCommand } from './commands/flows.js';
 import { nodesCommand } from './commands/nodes.js';
@@ -24,6 +25,7 @@ const COMMANDS = [
   policyCommand,
   statusCommand,
   serverCommand,
+  completionCommand,
 ];
 
 function program(): Command {
@@ -34,6 +36,7 @@ function program(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'cellwall: ')) })
     .showHelpAfterError("('cellwall --help' and 'cellwall COMMAND --help' list what there is)");
   for (const make of COMMANDS) main.addCommand(make());
+  main.addCommand(completeCommand(), { hidden: true });
   const each = (command: Command): void => {
     command
       .exitOverride()

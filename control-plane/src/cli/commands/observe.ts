@@ -2,9 +2,7 @@
 //
 // One line that writes an observation, or takes it back.
 import { Command } from 'commander';
-import { stringify } from 'yaml';
 import { EXIT } from '../../errors.js';
-import { observationKey } from '../../policy/index.js';
 import { CommandError } from '../client.js';
 import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
 import {
@@ -76,6 +74,9 @@ async function takeBack(key: string, options: Options): Promise<void> {
 }
 
 async function run(options: Options): Promise<void> {
+  // Loaded here: completion starts every command and should not wait for them.
+  const { observationKey } = await import('../../policy/index.js');
+  const { stringify } = await import('yaml');
   const observation = makeObservation(options);
   const { name, namespace = '' } = observation.metadata;
   const key = observationKey({ namespace, name });

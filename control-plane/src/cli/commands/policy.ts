@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander';
-import { stringify } from 'yaml';
 import { EXIT } from '../../errors.js';
 import type { Kind } from '../../policy/index.js';
 import { type Client, CommandError, readInput } from '../client.js';
@@ -81,14 +80,19 @@ const rulesOf = (it: Policy): number | null => (isPolicy(it) ? (it.document.spec
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 
+async function printYaml(found: readonly Policy[]): Promise<void> {
+  // Loaded here: completion starts every command and should not wait for it.
+  const { stringify } = await import('yaml');
+  print(found.map((policy) => stringify(policy.document)).join('---\n'));
+}
+
 async function get(key: string | undefined, options: ConnectionOptions & { output: Output | 'yaml' }): Promise<void> {
   const client = connect(options);
   const found =
     key === undefined
       ? (await client.json<{ policies: Policy[] }>('GET', '/v1/policies')).policies
       : [await getOne(client, key)];
-  if (options.output === 'yaml' || (key !== undefined && options.output === 'table'))
-    return print(found.map((policy) => stringify(policy.document)).join('---\n'));
+  if (options.output === 'yaml' || (key !== undefined && options.output === 'table')) return printYaml(found);
   const now = new Date();
   printListing(
     {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { parseDocuments } from '../../policy/index.js';
-import { makePolicy } from './one_line.js';
+import { parseDocuments } from '../policy/index.js';
+import { makePolicy } from './one_line_policy.js';
 
 const options = { server: 'http://127.0.0.1:1', podLabel: [], protocol: 'tcp' as const };
 
