@@ -19,6 +19,8 @@ export class CommandError extends Error {
 export interface Connection {
   readonly server: string;
   readonly token: string | undefined;
+  /** For the whole answer. */
+  readonly timeoutMs?: number;
 }
 
 /** A list is sent as one parameter for each entry. */
@@ -44,9 +46,11 @@ export class Client {
     const headers: Record<string, string> = {};
     if (this.#connection.token) headers.authorization = `Bearer ${this.#connection.token}`;
     if (body !== undefined) headers['content-type'] = 'application/yaml';
+    const { timeoutMs } = this.#connection;
+    const signal = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
     let response: Response;
     try {
-      response = await fetch(url, { method, headers, ...(body !== undefined && { body }) });
+      response = await fetch(url, { method, headers, signal, ...(body !== undefined && { body }) });
     } catch (error) {
       const cause = (error as { cause?: { code?: string; message?: string } }).cause;
       const why = cause?.message || cause?.code || (error as Error).message;

@@ -24,10 +24,13 @@ export interface MapInput {
     readonly cgroupId: string;
     readonly labels: string;
   };
+  /** False: it is there so that nothing is told twice. */
+  readonly wanted: boolean;
   readonly kind: number;
   readonly address: string;
   readonly port: number;
   readonly backend: Endpoint | null;
+  readonly outside: string | null;
   readonly name: string | null;
   readonly peer: (Peer & { readonly labels?: string }) | null;
   readonly rulePolicy: string | null;
@@ -89,14 +92,35 @@ function ruleOf(edge: MapInput): string | null {
     : ruleDisplay(edge.rule, edge.rulePolicy, edge.ruleName);
 }
 
+/** Flows that callers told of, by how the server sees them: from which address, at which pod and port. */
+function toldByCallers(edges: readonly MapInput[]): Map<string, number> {
+  const told = new Map<string, number>();
+  for (const { outside, backend, peer, flows } of edges) {
+    if (outside === null || backend === null || peer === null) continue;
+    const key = seenKey(outside, peer, backend.port);
+    told.set(key, (told.get(key) ?? 0) + flows);
+  }
+  return told;
+}
+
+const seenKey = (from: string, at: { namespace: string; pod: string }, port: number): string =>
+  `${from} ${at.namespace} ${at.pod} ${port}`;
+
 /**
- * Calls are told by who began. What a container accepted is told only of callers that are no known container: these tell it
- * themselves, and would be counted twice.
+ * Calls are told by who began. What a container accepted is told only as far as no caller told of it: known containers tell
+ * themselves, also those that are hidden behind their node's address.
  */
 export function mapOf(edges: readonly MapInput[]): Call[] {
-  const told = edges.filter(
-    (edge) => unpackKind(edge.kind).direction === EGRESS || edge.peer === null || edge.peer.pod === '',
-  );
+  const behindNodes = toldByCallers(edges);
+  const told = edges.flatMap((edge) => {
+    if (!edge.wanted) return [];
+    if (unpackKind(edge.kind).direction === EGRESS) return [edge];
+    if (edge.peer !== null && edge.peer.pod !== '') return [];
+    const key = seenKey(edge.address, edge.container, edge.port);
+    const known = Math.min(behindNodes.get(key) ?? 0, edge.flows);
+    behindNodes.set(key, (behindNodes.get(key) ?? 0) - known);
+    return known === edge.flows ? [] : [{ ...edge, flows: edge.flows - known }];
+  });
   const groups = grouped(
     told.map((edge) => {
       const { protocol, verdict, direction } = unpackKind(edge.kind);

@@ -80,6 +80,10 @@ export interface Endpoint {
   readonly port: number;
 }
 
+/** "10.0.0.1:80", "[fd00::1]:80". */
+export const endpointText = (address: string, port: number): string =>
+  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+
 /** Egress: what the far side sees, and the backend. Ingress: the caller's own address, and what it asked for. */
 export interface Translation {
   readonly source: Endpoint;

@@ -49,6 +49,12 @@ spec:
   subject: {containers: [malware]}
   egress: [{name: no-db, action: Deny, to: [{networks: [${network}]}]}]
 `;
+const observation = (name: string, what = 'names: true') => `
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerObservation
+metadata: {name: ${name}, namespace: shop}
+spec: {subject: {containers: [nginx]}, ${what}}
+`;
 const put = (body: string, query = '') => [`/v1/policies${query}`, { method: 'PUT', body }] as const;
 
 describe('/v1/flows', () => {
@@ -212,6 +218,33 @@ describe('/v1/policies', () => {
     expect(body).toMatchObject({ warnings: ['shop/a selects no container that runs now'] });
   });
 
+  it('takes policies and observations in one body, and tells them apart by kind', async () => {
+    const server = await serverWith([]);
+    expect((await server.ask(...put(`${policy('a')}---${observation('a')}`))).body).toEqual({
+      applied: [
+        { key: 'shop/a', change: 'created' },
+        { key: 'observation:shop/a', change: 'created' },
+      ],
+      generation: 1,
+      warnings: [],
+    });
+    expect((await server.ask('/v1/policies')).body).toMatchObject({
+      policies: [
+        { key: 'observation:shop/a', kind: 'ContainerObservation', namespace: 'shop', name: 'a', mode: null },
+        { key: 'shop/a', kind: 'ContainerPolicy', namespace: 'shop', name: 'a', mode: 'Enforce' },
+      ],
+    });
+    expect((await server.ask('/v1/policies/shop/a?kind=ContainerObservation')).body).toMatchObject({
+      key: 'observation:shop/a',
+      document: { spec: { names: true } },
+    });
+    expect((await server.ask('/v1/policies/shop/a?kind=Pod')).status).toBe(400);
+    const remove = () => server.ask('/v1/policies/shop/a?kind=ContainerObservation', { method: 'DELETE' });
+    expect((await remove()).body).toEqual({ generation: 2 });
+    expect((await remove()).status).toBe(404);
+    expect((await server.ask('/v1/policies/shop/a')).status).toBe(200);
+  });
+
   it('refuses a body above 1 MiB', async () => {
     const { status, body } = await (await testServer()).ask(...put('#'.repeat((1 << 20) + 1)));
     expect(status).toBe(413);
@@ -241,6 +274,20 @@ describe('/v1/containers and /v1/nodes', () => {
     });
   });
 
+  it('shows what is observed of each container, which makes it no container under policy', async () => {
+    const server = await serverWith([]);
+    const seen = async () => {
+      const { body } = await server.ask('/v1/containers');
+      const { containers } = body as { containers: { container: string; policies: string[]; observed: object }[] };
+      return Object.fromEntries(containers.map((it) => [it.container, [it.policies, it.observed]]));
+    };
+    await server.ask(...put(`${observation('a')}---${observation('b', 'payload: true')}`));
+    const nothing = { names: false, payload: false };
+    expect(await seen()).toEqual({ nginx: [[], { names: true, payload: true }], malware: [[], nothing] });
+    await server.ask('/v1/policies/shop/a?kind=ContainerObservation', { method: 'DELETE' });
+    expect(await seen()).toEqual({ nginx: [[], { names: false, payload: true }], malware: [[], nothing] });
+  });
+
   it('keeps the flows of a container that was named after them', async () => {
     const server = await testServer();
     const agent = server.agent();
@@ -258,208 +305,33 @@ describe('/v1/containers and /v1/nodes', () => {
   });
 });
 
-/** nginx and malware of `web` talk to a database, to a name over TLS, and in clear. */
-const STORY: readonly SampleFlow[] = [
-  {
-    cgroup: 7,
-    endUs: NOW - 5e6,
-    durationUs: 1e6,
-    remote: [10, 96, 0, 10],
-    remotePort: 5432,
-    localPort: 41001,
-    source: [[192, 168, 0, 1], 61001],
-    destination: [[10, 0, 0, 9], 15432],
-    payload: 6,
-  },
-  {
-    cgroup: 7,
-    endUs: NOW - 4e6,
-    durationUs: 1e6,
-    remote: [203, 0, 113, 7],
-    name: 'api.stripe.com',
-    payload: 2,
-    tlsVersion: 0x0304,
-    serverName: 'api.stripe.com',
-  },
-  { cgroup: 8, endUs: NOW - 3e6, remote: [203, 0, 113, 8], remotePort: 80, payload: 3 },
-  { cgroup: 8, endUs: NOW - 2e6, remote: [203, 0, 113, 9], end: 3, failure: 2, flags: 4 },
-  {
-    cgroup: 9,
-    endUs: NOW - 1e6,
-    direction: 2,
-    local: [10, 0, 0, 9],
-    localPort: 15432,
-    remote: [192, 168, 0, 1],
-    remotePort: 61001,
-  },
-  { cgroup: 8, endUs: NOW - 1e6, remote: [10, 0, 0, 9], remotePort: 15432, ...DENIED },
-];
-
-async function storyServer(more: object = {}): Promise<TestServer> {
-  const server = await testServer();
-  const agent = server.agent();
-  await agent.hello('n');
-  const createdUs = NOW - 3600e6;
-  const web = { namespace: 'shop', pod: 'web', addresses: ['10.0.0.1'], createdUs };
-  agent.send({
-    containers: {
-      complete: true,
-      upserted: [
-        { cgroupId: 7, ...web, name: 'nginx' },
-        { cgroupId: 8, ...web, name: 'malware' },
-        { cgroupId: 9, namespace: 'shop', pod: 'db', name: 'postgres', addresses: ['10.0.0.9'], createdUs },
-      ],
-    },
-  });
-  agent.sendBatch(batchOf(1, 1, STORY, more));
-  await agent.acknowledged(1);
-  return server;
-}
-
-const LISTENER = {
-  cgroup: 9,
-  protocol: 6,
-  address: new Uint8Array(4),
-  port: 15432,
-  processId: 5,
-  processName: 'postgres',
-};
-const LOOKUPS = [
-  {
-    cgroup: 7,
-    windowUs: NOW - (NOW % 60e6),
-    name: 'api.stripe.com',
-    type: 1,
-    result: 1,
-    count: 3,
-    addresses: [Uint8Array.of(203, 0, 113, 7)],
-  },
-  { cgroup: 7, windowUs: NOW - (NOW % 60e6), name: 'nowhere.example', type: 28, result: 3, count: 2, addresses: [] },
-];
-
-describe('a complete record', () => {
-  it('has both sides of translation, the name, what is carried, and who is at the other end', async () => {
-    const server = await storyServer();
-    const { flows } = await page(server, 'container=nginx');
-    expect(flows).toMatchObject([
-      {
-        name: 'api.stripe.com',
-        payload: 'tls',
-        plaintext: false,
-        tls: { version: '1.3', serverName: 'api.stripe.com' },
-        translated: null,
-        peer: null,
-      },
-      {
-        destination: { address: '10.96.0.10', port: 5432 },
-        translated: {
-          source: { address: '192.168.0.1', port: 61001 },
-          destination: { address: '10.0.0.9', port: 15432 },
-        },
-        payload: 'postgres',
-        plaintext: true,
-        peer: { name: 'shop/db/postgres', how: 'conversation' },
-      },
-    ]);
-    expect((await page(server, 'failure=timed-out')).flows).toMatchObject([
-      { failure: 'timed-out', endReason: 'failed', untracked: true },
-    ]);
-  });
-
+describe('/v1/hints', () => {
   it.each([
-    ['plaintext=true', 2],
-    ['payload=tls', 1],
-    ['name=*.stripe.com', 1],
-    ['name=stripe.com', 0],
-    ['service=10.96.0.10:5432', 1],
-    ['port=15432', 2],
-    ['peer=10.0.0.9:15432', 2],
-    ['failure=refused', 0],
-    ['from=shop/web/nginx', 2],
-    ['from=shop/web/*&verdict=denied', 1],
-    ['to=shop/db/postgres', 3],
-    ['from=shop/web/nginx&to=shop/db/postgres', 1],
-    ['from=192.168.0.1', 2],
-    ['to=203.0.113.0/24', 3],
-    ['to=203.0.113.0/24&not=container=malware', 1],
-    ['not=verdict=denied&not=direction=ingress', 4],
-    ['not=from=shop/web/nginx', 4],
-    ['container=shop/*/nginx', 2],
-  ])('answers %s with %i flows', async (query, count) => {
-    const server = await storyServer();
-    expect((await page(server, query)).flows).toHaveLength(count);
+    ['field=container', ['shop/web/malware', 'shop/web/nginx']],
+    ['field=container&prefix=shop/web/n', ['shop/web/nginx']],
+    ['field=namespace', ['shop']],
+    ['field=pod&prefix=w', ['web']],
+    ['field=pod&prefix=x', []],
+    ['field=node', ['n']],
+    ['field=policy', ['observation:shop/seen', 'shop/a']],
+    ['field=policy&prefix=observation:', ['observation:shop/seen']],
+  ])('with %s gives %j', async (query, values) => {
+    const server = await serverWith([]);
+    await server.ask(...put(`${policy('a')}---${observation('seen')}`));
+    expect((await server.ask(`/v1/hints?${query}`)).body).toEqual({ values });
   });
 
-  it.each([
-    ['not=verdict', /FILTER=VALUE/],
-    ['not=colour=red', /FILTER=VALUE/],
-    ['port=70000', /1 to 65535/],
-    ['payload=morse', /it is one of unknown, tls/],
-    ['plaintext=yes', /it is true or left out/],
-    ['service=:443', /ADDRESS or ADDRESS:PORT/],
-    ['from=a/b/c/d', /from "a\/b\/c\/d"/],
-  ])('refuses %s', async (query, message) => {
-    const { status, body } = await (await testServer()).ask(`/v1/flows?${query}`);
-    expect(status).toBe(400);
-    expect((body as { error: { message: string } }).error.message).toMatch(message);
-  });
-
-  it('is shown alone with the record at its other end', async () => {
-    const server = await storyServer();
-    const id = (await page(server, 'service=10.96.0.10')).flows[0]?.id;
-    const { body } = await server.ask(`/v1/flows/${id}`);
-    expect(body).toMatchObject({
-      flow: { id, container: { name: 'shop/web/nginx' } },
-      otherEnd: { direction: 'ingress', container: { name: 'shop/db/postgres' } },
-    });
-    expect((await server.ask('/v1/flows/2026-01-01-1')).status).toBe(404);
-    expect((await server.ask('/v1/flows/first')).status).toBe(400);
-  });
-
-  it('answers who was behind an address that was seen outside', async () => {
-    const server = await storyServer();
-    const at = new Date((NOW - 5.5e6) / 1000).toISOString();
-    const { body } = await server.ask(`/v1/who?address=192.168.0.1:61001&at=${at}&slack=0`);
-    expect(body).toMatchObject({ callers: [{ container: { name: 'shop/web/nginx' } }], called: [] });
-    expect((await server.ask('/v1/who?address=192.168.0.1')).status).toBe(400);
-    expect((await server.ask('/v1/who?address=10.0.0.0/8:1')).status).toBe(400);
-  });
-
-  it('has listeners, until they stop', async () => {
-    const server = await storyServer({ open: { timeUs: NOW, flows: { rows: 0 }, listeners: [LISTENER] } });
-    const { body } = await server.ask('/v1/listeners?namespace=shop');
-    expect(body).toMatchObject({
-      listeners: [
-        { container: { name: 'shop/db/postgres' }, protocol: 'tcp', address: '0.0.0.0', port: 15432, until: null },
-      ],
-    });
-    expect((await server.ask('/v1/listeners?port=1')).body).toEqual({ listeners: [] });
-  });
-
-  it('has look-ups, failed ones too', async () => {
-    const server = await storyServer({ lookups: LOOKUPS });
-    const all = (await server.ask('/v1/lookups?container=nginx')).body as { lookups: unknown[] };
-    expect(all.lookups).toMatchObject([
-      { name: 'api.stripe.com', type: 'A', result: 'answered', count: 3, addresses: ['203.0.113.7'] },
-      { name: 'nowhere.example', type: 'AAAA', result: 'not-found', count: 2 },
-    ]);
-    expect((await server.ask('/v1/lookups?failed=true')).body).toMatchObject({
-      lookups: [{ name: 'nowhere.example' }],
-    });
-    expect((await server.ask('/v1/lookups?container=malware')).body).toEqual({ lookups: [] });
-  });
-
-  it('is summed up to who calls whom', async () => {
-    const server = await storyServer();
-    const { body } = await server.ask('/v1/map?namespace=shop&since=1h');
-    const calls = (body as { calls: { caller: { name: string }; called: { name: string }; port: number }[] }).calls;
-    expect(calls.map((it) => `${it.caller.name} ${it.called.name} ${it.port}`).sort()).toEqual([
-      'shop/web/malware 203.0.113.8 80',
-      'shop/web/malware 203.0.113.9 443',
-      'shop/web/malware shop/db/postgres 15432',
-      'shop/web/nginx api.stripe.com 443',
-      'shop/web/nginx shop/db/postgres 5432',
-    ]);
+  it('gives the first fifty, and knows its fields', async () => {
+    const server = await testServer();
+    const agent = server.agent();
+    await agent.hello('n');
+    const upserted = Array.from({ length: 60 }, (_, i) => ({ cgroupId: 100 + i, name: `c${100 + i}` }));
+    agent.send({ containers: { complete: true, upserted } });
+    agent.send({ heartbeat: { number: 1 } });
+    await agent.next('heartbeat');
+    const { values } = (await server.ask('/v1/hints?field=container&prefix=c')).body as { values: string[] };
+    expect(values).toEqual(upserted.slice(0, 50).map(({ name }) => name));
+    expect((await server.ask('/v1/hints?field=colour')).status).toBe(400);
   });
 });
 
@@ -475,6 +347,7 @@ describe('the server', () => {
       '/v1/flows',
       '/v1/flows/stream',
       '/v1/flows/{id}',
+      '/v1/hints',
       '/v1/listeners',
       '/v1/lookups',
       '/v1/map',

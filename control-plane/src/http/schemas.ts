@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from '@hono/zod-openapi';
 import { ERRORS } from '../errors.js';
+import { KINDS } from '../policy/index.js';
 
 const word = z.string().max(500).optional();
 
@@ -119,9 +120,10 @@ export const errorSchema = z
 export const policySchema = z
   .object({
     key: z.string(),
+    kind: z.enum(KINDS),
     namespace: z.string(),
     name: z.string(),
-    mode: z.string(),
+    mode: z.string().nullable().openapi({ description: 'null: an observation' }),
     generation: z.number(),
     createdAt: z.string(),
     updatedAt: z.string(),
@@ -170,6 +172,7 @@ export const containerSchema = z
     lastSeen: z.string(),
     gone: z.string().nullable(),
     policies: z.array(z.string()),
+    observed: z.object({ names: z.boolean(), payload: z.boolean() }),
   })
   .openapi('Container');
 

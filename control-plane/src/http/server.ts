@@ -15,6 +15,7 @@ import { containers } from './routes/containers.js';
 import { flow } from './routes/flow.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
+import { hints } from './routes/hints.js';
 import { listeners } from './routes/listeners.js';
 import { lookups } from './routes/lookups.js';
 import { map } from './routes/map.js';
@@ -40,6 +41,7 @@ const ROUTES = [
   containers,
   nodes,
   policies,
+  hints,
   statusRoutes,
   metrics,
 ];

@@ -14,7 +14,10 @@ export const EDGE_KEYS = `f.end_us / ${HOUR_US} AS hour, f.container, f.kind & $
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN f.remote_port ELSE f.local_port END AS port,
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_high, 0) ELSE 0 END AS backend_high,
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_low, 0) ELSE 0 END AS backend_low,
-  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_port, 0) ELSE 0 END AS backend_port, f.rule, f.name`;
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_port, 0) ELSE 0 END AS backend_port,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.source_high, 0) ELSE 0 END AS outside_high,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.source_low, 0) ELSE 0 END AS outside_low, f.rule, f.name`;
+export const EDGE_GROUP = 'GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13';
 /** `sent` and `received` of rows are plus one, 0 for unknown. */
 export const EDGE_SUMS = `count(*) AS flows, sum(max(f.sent - 1, 0)) AS sent, sum(max(f.received - 1, 0)) AS received,
   min(f.end_us) AS first_us, max(f.end_us) AS last_us`;
@@ -42,7 +45,7 @@ export class Digest {
     this.#addPorts = database.prepare('INSERT INTO caller_ports (port_group, segment, entries) VALUES (?, ?, ?)');
     this.#addEdges = database.prepare(
       `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
-       WHERE f.id BETWEEN ? AND ? GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+       WHERE f.id BETWEEN ? AND ? ${EDGE_GROUP}
        ON CONFLICT DO UPDATE SET flows = flows + excluded.flows, sent = sent + excluded.sent, received = received + excluded.received,
          first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)`,
     );

@@ -6,9 +6,9 @@ import { type Translation, unpackKind } from '../flows/record.js';
 import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import type { Connections } from './connections.js';
-import { EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
 import type { Directory, LabelledPeer } from './directory.js';
-import { type Conditions, where } from './flow_query.js';
+import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
 import { dayOf } from './storage.js';
 
@@ -26,12 +26,16 @@ export interface Edge {
     /** JSON. */
     readonly labels: string;
   };
+  /** The conditions on the container hold. */
+  readonly wanted: boolean;
   readonly kind: number;
   /** Egress: what was asked for. Ingress: the caller. */
   readonly address: string;
   /** Of the server. */
   readonly port: number;
   readonly backend: Translation['destination'] | null;
+  /** Egress, translated: the address that the far side sees. */
+  readonly outside: string | null;
   readonly name: string | null;
   readonly peer: LabelledPeer | null;
   readonly rulePolicy: string | null;
@@ -60,6 +64,8 @@ type EdgeRow = Record<
   | 'backend_high'
   | 'backend_low'
   | 'backend_port'
+  | 'outside_high'
+  | 'outside_low'
   | 'rule'
   | 'name'
   | 'flows'
@@ -75,7 +81,21 @@ interface Times {
   readonly untilUs: number;
 }
 
-const KEYS = 'container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, rule, name';
+const KEY_COLUMNS = [
+  'container',
+  'kind',
+  'peer_high',
+  'peer_low',
+  'port',
+  'backend_high',
+  'backend_low',
+  'backend_port',
+  'outside_high',
+  'outside_low',
+  'rule',
+  'name',
+] as const;
+const KEYS = KEY_COLUMNS.join(', ');
 
 export class EdgeReading {
   readonly #connections: Connections;
@@ -110,22 +130,23 @@ export class EdgeReading {
       (
         state
           .prepare(
-            `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.labels
-             FROM containers c JOIN nodes n ON n.id = c.node ${where(conditions.sql)}`,
+            `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.labels,
+              ${conditions.sql.join(' AND ') || '1'} AS wanted
+             FROM containers c JOIN nodes n ON n.id = c.node`,
           )
-          .all(...conditions.values) as (Edge['container'] & { id: number })[]
-      ).map(({ id, ...it }) => [BigInt(id), it]),
+          .all(...conditions.values) as (Edge['container'] & { id: number; wanted: number })[]
+      ).map(({ id, wanted, ...container }) => [BigInt(id), { container, wanted: wanted === 1 }]),
     );
     const text = state.prepare('SELECT text FROM strings WHERE id = ?').pluck();
     const rule = state.prepare('SELECT policy, rule FROM rules WHERE id = ?');
     return rows.flatMap((row) => {
-      const container = containers.get(row.container);
-      if (!container) return [];
+      const known = containers.get(row.container);
+      if (!known) return [];
       const { policy, rule: ruleName } = (rule.get(row.rule) ?? { policy: null, rule: null }) as {
         policy: string | null;
         rule: string | null;
       };
-      const edge = toEdge(row, container, (text.get(row.name) as string | undefined) ?? null);
+      const edge = toEdge(row, known, (text.get(row.name) as string | undefined) ?? null);
       return [{ ...edge, rulePolicy: policy, ruleName, peer: this.#peerOf(edge) }];
     });
   }
@@ -193,7 +214,7 @@ function remainder(database: Database, plan: Plan): EdgeRow[] {
     .prepare(
       `SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
        WHERE f.id BETWEEN ? AND ? AND f.end_us BETWEEN ? AND ? AND (f.id > ? OR NOT f.end_us / ${HOUR_US} BETWEEN ? AND ?)
-       GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11`,
+       ${EDGE_GROUP}`,
     )
     .safeIntegers();
   return loose(database, plan).flatMap(
@@ -203,18 +224,7 @@ function remainder(database: Database, plan: Plan): EdgeRow[] {
 }
 
 function addTo(sums: Map<string, EdgeRow>, row: EdgeRow): void {
-  const key = [
-    row.container,
-    row.kind,
-    row.peer_high,
-    row.peer_low,
-    row.port,
-    row.backend_high,
-    row.backend_low,
-    row.backend_port,
-    row.rule,
-    row.name,
-  ].join(' ');
+  const key = KEY_COLUMNS.map((column) => row[column]).join(' ');
   const known = sums.get(key);
   if (!known) {
     sums.set(key, row);
@@ -229,11 +239,12 @@ function addTo(sums: Map<string, EdgeRow>, row: EdgeRow): void {
 
 function toEdge(
   row: EdgeRow,
-  container: Edge['container'],
+  { container, wanted }: Pick<Edge, 'container' | 'wanted'>,
   name: string | null,
 ): Omit<Edge, 'peer' | 'rulePolicy' | 'ruleName'> {
   return {
     container,
+    wanted,
     kind: Number(row.kind),
     address: addressText(toBits(row.peer_high, row.peer_low)),
     port: Number(row.port),
@@ -241,6 +252,7 @@ function toEdge(
       row.backend_port === 0n
         ? null
         : { address: addressText(toBits(row.backend_high, row.backend_low)), port: Number(row.backend_port) },
+    outside: row.backend_port === 0n ? null : addressText(toBits(row.outside_high, row.outside_low)),
     name,
     rule: Number(row.rule),
     flows: Number(row.flows),

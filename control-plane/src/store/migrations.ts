@@ -83,9 +83,10 @@ export const DAY_MIGRATIONS: readonly string[] = [
   CREATE TABLE edges (
     hour INTEGER NOT NULL, container INTEGER NOT NULL, kind INTEGER NOT NULL, peer_high INTEGER NOT NULL, peer_low INTEGER NOT NULL,
     port INTEGER NOT NULL, backend_high INTEGER NOT NULL, backend_low INTEGER NOT NULL, backend_port INTEGER NOT NULL,
-    rule INTEGER NOT NULL, name INTEGER NOT NULL, flows INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+    outside_high INTEGER NOT NULL, outside_low INTEGER NOT NULL, rule INTEGER NOT NULL, name INTEGER NOT NULL, flows INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
     first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
-    PRIMARY KEY (hour, container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, rule, name)
+    PRIMARY KEY (hour, container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, outside_high, outside_low,
+      rule, name)
   ) WITHOUT ROWID;
   -- event: the last one that is committed; flows: rows of the node in this file.
   CREATE TABLE progress (

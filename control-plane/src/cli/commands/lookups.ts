@@ -73,7 +73,7 @@ export function lookupsCommand(): Command {
     .option('--node <name>', 'node')
     .option('--since <time>', '2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago')
     .option('--until <time>', 'not after')
-    .option('--name <name>', 'name; * stands for any text')
+    .option('--name <dns-name>', 'name; * stands for any text')
     .option('--failed', 'only what got no answer')
     .option('--limit <count>', 'how many, at most 1000', '100');
   return addOutput(addConnection(command)).action(run);
