@@ -75,6 +75,8 @@ export interface AgentOptions {
   readonly criSocket: string;
   readonly state: string;
   readonly node: string;
+  /** Of the node. */
+  readonly networkNamespace?: string;
   readonly log: string;
   readonly extra?: readonly string[];
 }
@@ -93,6 +95,7 @@ export function startAgent(options: AgentOptions): Background {
     options.state,
     '--node',
     options.node,
+    ...(options.networkNamespace ? ['--network-namespace', options.networkNamespace] : []),
     ...(options.extra ?? []),
   ];
   return new Background(AGENT, args, options.log);

@@ -105,6 +105,7 @@ export class Lab {
       criSocket: this.#containerd ? `unix://${this.#containerd.socket}` : '',
       state: join(this.folder, 'state'),
       node: 'node-1',
+      networkNamespace: this.namespace.path,
       log: join(this.folder, 'agent.log'),
       extra,
     };
