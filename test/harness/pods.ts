@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto';
 import type { Containerd } from './containerd.js';
+import { until } from './run.js';
 
 export interface ContainerSpec {
   readonly name: string;
@@ -27,6 +28,7 @@ export class Pod {
   readonly addresses: readonly string[];
   readonly #containerd: Containerd;
   readonly #containers: ReadonlyMap<string, string>;
+  readonly #config: object;
   #removed = false;
 
   private constructor(
@@ -35,7 +37,9 @@ export class Pod {
     id: string,
     addresses: readonly string[],
     containers: ReadonlyMap<string, string>,
+    config: object,
   ) {
+    this.#config = config;
     this.#containerd = containerd;
     this.spec = spec;
     this.id = id;
@@ -75,6 +79,7 @@ export class Pod {
       id,
       [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)],
       containers,
+      config,
     );
   }
 
@@ -94,6 +99,28 @@ export class Pod {
       request,
     );
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
+  }
+
+  /** A container that runs to its end and is removed at once, with no trace left in the runtime. */
+  async runToEnd(spec: ContainerSpec): Promise<void> {
+    const EXITED = 2;
+    const { cri } = this.#containerd;
+    const { container_id } = await cri.call<{ container_id: string }>('CreateContainer', {
+      pod_sandbox_id: this.id,
+      config: { metadata: { name: spec.name, attempt: 0 }, image: { image: spec.image }, command: spec.command },
+      sandbox_config: this.#config,
+    });
+    await cri.call('StartContainer', { container_id });
+    await until(
+      `${spec.name} ends`,
+      async () => {
+        const { containers } = await cri.call<{ containers: { id: string; state: unknown }[] }>('ListContainers', {});
+        return containers.find((it) => it.id === container_id)?.state === EXITED;
+      },
+      60_000,
+      10,
+    );
+    await cri.call('RemoveContainer', { container_id });
   }
 
   async remove(): Promise<void> {
