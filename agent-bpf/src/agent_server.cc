@@ -9,7 +9,7 @@ namespace cellwall {
 
 void Agent::handle_server() {
   eventfd_t ignored;
-  (void)eventfd_read(server_event_.get(), &ignored);
+  (void)eventfd_read(told_event_.get(), &ignored);
   for (const FromServer& message : stream_->take()) {
     std::visit([this](const auto& what) { handle(what); }, message);
   }

@@ -30,10 +30,10 @@ uint64_t Describer::container_of(const cw_event& event) const {
 }
 
 NatSite Describer::site_of(const cw_event& event) const {
-  const auto known = containers_.all().find(container_of(event));
-  if (known == containers_.all().end()) return {};
-  NatSite site = {.cgroup = tree_.directory(known->second.cgroup_path()), .addresses = {}};
-  for (const std::string& text : known->second.addresses()) {
+  const v1::Container* known = containers_.find(container_of(event));
+  if (!known) return {};
+  NatSite site = {.cgroup = tree_.directory(known->cgroup_path()), .addresses = {}};
+  for (const std::string& text : known->addresses()) {
     if (const auto address = parse_address(text)) site.addresses.push_back(*address);
   }
   return site;

@@ -73,6 +73,8 @@ export interface AgentOptions {
   readonly pins: string;
   readonly server: string;
   readonly criSocket: string;
+  readonly dockerSocket?: string;
+  readonly podmanSocket?: string;
   readonly state: string;
   readonly node: string;
   /** Of the node. */
@@ -91,6 +93,11 @@ export function startAgent(options: AgentOptions): Background {
     options.server,
     '--cri-socket',
     options.criSocket,
+    // Never the ones of this machine.
+    '--docker-socket',
+    options.dockerSocket ?? '',
+    '--podman-socket',
+    options.podmanSocket ?? '',
     '--state-directory',
     options.state,
     '--node',
