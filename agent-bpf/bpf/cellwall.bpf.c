@@ -17,6 +17,7 @@
 #include "capture.h"
 #include "connect.h"
 #include "datagram.h"
+#include "failure.h"
 #include "lifecycle.h"
 #include "open_flows.h"
 #include "release.h"
@@ -83,6 +84,13 @@ int cw_sock_release(struct bpf_sock *ctx)
 {
 	cw_release(ctx);
 	return 1;
+}
+
+SEC("tp_btf/inet_sk_error_report")
+int BPF_PROG(cw_error_report, struct sock *sk)
+{
+	cw_socket_error(sk);
+	return 0;
 }
 
 SEC("tp_btf/cgroup_mkdir")

@@ -75,6 +75,16 @@ static __always_inline void cw_peer_store(const struct cw_peer *key, const struc
 		cw_count(CW_COUNT_PEERS_FULL);
 }
 
+/* The socket may be open for long after the conversation, so it is not asked at the end. */
+static __always_inline void cw_conversation_local(struct cw_flow *flow, void *socket)
+{
+	struct sock *sk = cw_object(sock, socket);
+
+	cw_local_address(flow->local, sk);
+	flow->local_port = cw_local_port(sk);
+	flow->net = cw_net(sk);
+}
+
 /* One more datagram to a further peer, or the first one. */
 static __always_inline void cw_further_peer(const struct cw_peer *key, struct cw_flow *known, struct cw_flow *flow)
 {
@@ -118,6 +128,7 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 		return permitted;
 	}
 	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
+	cw_conversation_local(&flow, caller.socket);
 	if (further || (first && !known)) {
 		cw_further_peer(&key, further, &flow);
 		return permitted;
@@ -162,6 +173,7 @@ static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct c
 		return;
 	}
 	cw_flow_begin(&flow, caller.cookie, caller.own, peer, &unjudged);
+	cw_conversation_local(&flow, caller.socket);
 	flow.direction = CW_INGRESS;
 	flow.received = 1;
 	if (!first)

@@ -2,6 +2,8 @@
 /* The state of flows which sockets began, and the events that leave the kernel. */
 #pragma once
 
+#include <bpf/bpf_endian.h>
+
 #include "compat.h"
 #include "maps.h"
 #include "policy.h"
@@ -50,6 +52,41 @@ static __always_inline void cw_event_submit(struct cw_event *event, bool urgent)
 	bpf_ringbuf_submit(event, cw_wake_flag(event->cookie, urgent));
 }
 
+static __always_inline void cw_v4_mapped(__u8 address[16], __be32 v4)
+{
+	__builtin_memset(address, 0, 10);
+	address[10] = 0xff;
+	address[11] = 0xff;
+	__builtin_memcpy(address + 12, &v4, sizeof(v4));
+}
+
+static __always_inline void cw_local_address(__u8 address[16], struct sock *sk)
+{
+	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {
+		struct in6_addr local = cw_read(sk, __sk_common.skc_v6_rcv_saddr);
+
+		__builtin_memcpy(address, &local, sizeof(local));
+	} else {
+		cw_v4_mapped(address, cw_read(sk, __sk_common.skc_rcv_saddr));
+	}
+}
+
+/* Not skc_num, which is 0 once a reset has unhashed the socket. */
+static __always_inline __u16 cw_local_port(struct sock *sk)
+{
+	struct inet_sock *inet = cw_object(inet_sock, sk);
+
+	return bpf_ntohs(cw_read(inet, inet_sport));
+}
+
+/* The number of the network namespace. */
+static __always_inline __u32 cw_net(struct sock *sk)
+{
+	struct net *net = cw_read(sk, __sk_common.skc_net.net);
+
+	return cw_read(net, ns.inum);
+}
+
 static __always_inline void cw_event_from_flow(struct cw_event *event, const struct cw_flow *flow)
 {
 	event->start_ns = flow->start_ns;
@@ -64,10 +101,14 @@ static __always_inline void cw_event_from_flow(struct cw_event *event, const str
 	event->protocol = flow->protocol;
 	event->direction = flow->direction;
 	event->verdict = flow->verdict;
+	event->failure = flow->failure;
 	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
 	if (!flow->connected) {
 		event->sent_packets = flow->packets;
 		event->received_packets = flow->received;
+		event->local_port = flow->local_port;
+		event->net = flow->net;
+		__builtin_memcpy(event->local, flow->local, sizeof(event->local));
 	}
 }
 

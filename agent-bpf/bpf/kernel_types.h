@@ -34,7 +34,6 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup; /* always the v2 one since Linux 5.15 (8520e224f547) */
 };
 
-
 struct ns_common {
 	unsigned int inum;
 };
@@ -65,7 +64,7 @@ struct sock {
 	__u8 sk_shutdown;
 	__u16 sk_type;
 	__u16 sk_protocol;
-	int sk_err_soft;
+	int sk_err;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
@@ -81,6 +80,7 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 snd_nxt;
+	__u32 rcv_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us; /* eight times the smoothed round trip */

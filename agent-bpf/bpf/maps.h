@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <bpf/bpf_helpers.h>
 
 #include "cellwall/events.h"
@@ -13,6 +14,8 @@ const volatile __s32 cw_attach_level = 0;
 /* Slots are indexed by the low bits of the socket cookie. */
 const volatile __u32 cw_slot_mask = 1023;
 const volatile __u64 cw_udp_idle_ns = 30000000000ULL;
+/* Is cw_error_report attached? */
+const volatile bool cw_errors_reported = false;
 /* The reader is woken early when this much waits for it. */
 const volatile __u64 cw_wake_bytes = 256 * 1024;
 
@@ -44,11 +47,14 @@ struct cw_flow {
 	__u8 verdict;
 	__u8 connected;
 	__u8 direction;
-	__u8 pad[2];
+	__u16 local_port; /* this, net and local: of unconnected UDP */
 	__u32 received; /* datagrams, as packets */
 	__u32 captured; /* 1: the first payload was captured, if that is asked for */
-	__u32 pad2;
+	__u32 net;
 	char comm[CW_COMM_BYTES];
+	__u8 local[16];
+	__u8 failure; /* enum cw_failure, of TCP */
+	__u8 pad[7];
 };
 
 struct cw_peer {

@@ -38,7 +38,7 @@ static __always_inline void cw_read_listener(struct cw_event *event, struct sock
 	event->verdict = CW_ALLOWED;
 	event->end = CW_END_LISTENING;
 	cw_read_local(event, sk);
-	cw_read_net(event, sk);
+	event->net = cw_net(sk);
 }
 
 static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)

@@ -3,41 +3,23 @@
 #pragma once
 
 #include "datagram.h"
+#include "failure.h"
 
 enum {
 	CW_SOCK_RAW = 3,
 	CW_IPPROTO_MPTCP = 262,
-	CW_TCP_SYN_SENT = 2,
 	CW_TCP_FIN_WAIT1 = 4,
 	CW_TCP_FIN_WAIT2 = 5,
-	CW_TCP_CLOSE = 7,
 	CW_TCP_LAST_ACK = 9,
 	CW_TCP_LISTEN = 10,
 	CW_TCP_CLOSING = 11,
 	CW_SOCK_DONE = 1, /* bit of skc_flags: the peer's FIN was received (include/net/sock.h, enum sock_flags) */
 };
 
-static __always_inline void cw_v4_mapped(__u8 address[16], __be32 v4)
-{
-	__builtin_memset(address, 0, 10);
-	address[10] = 0xff;
-	address[11] = 0xff;
-	__builtin_memcpy(address + 12, &v4, sizeof(v4));
-}
-
 static __always_inline void cw_read_local(struct cw_event *event, struct sock *sk)
 {
-	struct inet_sock *inet = cw_object(inet_sock, sk);
-
-	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {
-		struct in6_addr local = cw_read(sk, __sk_common.skc_v6_rcv_saddr);
-
-		__builtin_memcpy(event->local, &local, sizeof(event->local));
-	} else {
-		cw_v4_mapped(event->local, cw_read(sk, __sk_common.skc_rcv_saddr));
-	}
-	/* Not skc_num, which is 0 once a reset has unhashed the socket. */
-	event->local_port = bpf_ntohs(cw_read(inet, inet_sport));
+	cw_local_address(event->local, sk);
+	event->local_port = cw_local_port(sk);
 }
 
 static __always_inline void cw_read_remote(struct cw_event *event, struct sock *sk)
@@ -50,19 +32,6 @@ static __always_inline void cw_read_remote(struct cw_event *event, struct sock *
 		cw_v4_mapped(event->remote, cw_read(sk, __sk_common.skc_daddr));
 	}
 	event->remote_port = bpf_ntohs(cw_read(sk, __sk_common.skc_dport));
-}
-
-/* Why a connect came to nothing. The error itself was handed to the caller and is not kept (sock_error). */
-static __always_inline __u8 cw_read_failure(struct sock *sk, struct tcp_sock *tcp)
-{
-	if (cw_read(sk, __sk_common.skc_state) != CW_TCP_CLOSE)
-		return CW_FAILURE_GIVEN_UP;
-	if (cw_read(tcp, segs_in))
-		return CW_FAILURE_REFUSED;
-	/* Without a route nothing was sent, and what a router says ends the connect at once or is kept beside (tcp_v4_err). */
-	if (cw_read(sk, sk_err_soft) || !cw_read(tcp, total_retrans))
-		return CW_FAILURE_UNREACHABLE;
-	return CW_FAILURE_TIMED_OUT;
 }
 
 struct cw_tcp_end {
@@ -100,14 +69,15 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
 {
 	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
 	__u64 acked = cw_read(tcp, bytes_acked), received = cw_read(tcp, bytes_received);
-	__u32 unacked = cw_read(tcp, write_seq) - cw_read(tcp, snd_una);
+	__u32 written = cw_read(tcp, write_seq), unacked = written - cw_read(tcp, snd_una);
 	bool began = event->direction == CW_EGRESS;
 	struct cw_tcp_end end;
 
 	if (began && !acked) {
 		/* The SYN was never acknowledged. */
 		event->end = CW_END_FAILED;
-		event->failure = cw_read_failure(sk, tcp);
+		if (!event->failure)
+			event->failure = cw_unreported_failure(sk);
 		event->sent_bytes = 0;
 		event->received_bytes = 0;
 		return;
@@ -116,6 +86,7 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
 	event->end = end.state == CW_TCP_CLOSE && !end.peer_done ? CW_END_RESET : CW_END_CLOSED;
 	event->sent_bytes = acked + unacked - began - end.fin_sent;
 	event->received_bytes = received - end.peer_done;
+	event->unsent = written != cw_read(tcp, snd_nxt);
 	event->sent_packets = cw_read(tcp, segs_out);
 	event->received_packets = cw_read(tcp, segs_in);
 	event->rtt_us = cw_read(tcp, srtt_us) >> 3;
@@ -164,18 +135,11 @@ static __always_inline bool cw_is_unseen_flow(struct sock *sk)
 	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
 
-static __always_inline void cw_read_net(struct cw_event *event, struct sock *sk)
-{
-	struct net *net = cw_read(sk, __sk_common.skc_net.net);
-
-	event->net = cw_read(net, ns.inum);
-}
-
 /* All that a socket tells about its flow. */
 static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk)
 {
 	cw_read_local(event, sk);
-	cw_read_net(event, sk);
+	event->net = cw_net(sk);
 	/* The socket of a multipath connection is no tcp_sock; its subflows are. */
 	if (event->protocol == IPPROTO_TCP && cw_read(sk, sk_protocol) == IPPROTO_TCP)
 		cw_read_tcp(event, sk);

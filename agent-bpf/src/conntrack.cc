@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <string_view>
 
 namespace cellwall {
 namespace {
@@ -102,6 +104,17 @@ Tuple read_tuple(const nlattr* nest) {
   return tuple;
 }
 
+uint8_t read_tcp_state(const nlattr* protocol) {
+  uint8_t state = 0;
+  each_nested(protocol, [&](const nlattr* tcp) {
+    if (mnl_attr_get_type(tcp) != CTA_PROTOINFO_TCP) return;
+    each_nested(tcp, [&](const nlattr* leaf) {
+      if (mnl_attr_get_type(leaf) == CTA_PROTOINFO_TCP_STATE) state = mnl_attr_get_u8(leaf);
+    });
+  });
+  return state;
+}
+
 std::optional<TrackedConnection> read_connection(const nlmsghdr* header) {
   TrackedConnection connection;
   bool original = false, reply = false;
@@ -112,23 +125,44 @@ std::optional<TrackedConnection> read_connection(const nlmsghdr* header) {
     } else if (mnl_attr_get_type(attribute) == CTA_TUPLE_REPLY) {
       connection.reply = read_tuple(attribute);
       reply = true;
+    } else if (mnl_attr_get_type(attribute) == CTA_PROTOINFO) {
+      connection.tcp_state = read_tcp_state(attribute);
     }
   });
   return original && reply ? std::optional(connection) : std::nullopt;
 }
 
+// Room for the answers to a batch, each of which is a datagram of some 400 bytes.
+struct Answers {
+  static constexpr size_t kBytes = 1024;
+  alignas(NLMSG_ALIGNTO) std::array<std::array<char, kBytes>, kBatch> buffers;
+  std::array<iovec, kBatch> parts;
+  std::array<mmsghdr, kBatch> messages = {};
+
+  Answers() {
+    for (size_t i = 0; i < kBatch; i++) {
+      parts[i] = {.iov_base = buffers[i].data(), .iov_len = kBytes};
+      messages[i].msg_hdr.msg_iov = &parts[i];
+      messages[i].msg_hdr.msg_iovlen = 1;
+    }
+  }
+};
+
 // Calls each for all messages that wait in the socket: the kernel answers within the system call that asks.
 template <typename Each>
 void drain(int socket, const Each& each) {
-  std::array<char, 8192> buffer;
+  Answers answers;
   for (;;) {
-    const ssize_t size = recv(socket, buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return;
-    int left = static_cast<int>(size);
-    for (const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(header, left);
-         header = mnl_nlmsg_next(header, &left))
-      each(header);
+    const int count = recvmmsg(socket, answers.messages.data(), kBatch, MSG_DONTWAIT, nullptr);
+    if (count < 0 && errno == EINTR) continue;
+    for (int i = 0; i < count; i++) {
+      int left = static_cast<int>(answers.messages[static_cast<size_t>(i)].msg_len);
+      for (const auto* header =
+               reinterpret_cast<const nlmsghdr*>(answers.buffers[static_cast<size_t>(i)].data());
+           mnl_nlmsg_ok(header, left); header = mnl_nlmsg_next(header, &left))
+        each(header);
+    }
+    if (count < static_cast<int>(kBatch)) return;
   }
 }
 
@@ -146,6 +180,19 @@ bool is_loopback(const std::array<uint8_t, 16>& address) {
 bool is_unspecified(const std::array<uint8_t, 16>& address) {
   const auto begin = address.begin() + (is_v4(address) ? kV4Mapped.size() : 0);
   return std::all_of(begin, address.end(), [](uint8_t b) { return b == 0; });
+}
+
+size_t TupleHash::operator()(const Tuple& tuple) const {
+  size_t hash = tuple.protocol;
+  const auto mix = [&](const auto& part) {
+    const std::string_view bytes(reinterpret_cast<const char*>(&part), sizeof(part));
+    hash = hash * 31 + std::hash<std::string_view>()(bytes);
+  };
+  for (const Endpoint* end : {&tuple.source, &tuple.destination}) {
+    mix(end->address);
+    mix(end->port);
+  }
+  return hash;
 }
 
 Result<Conntrack> Conntrack::open() {

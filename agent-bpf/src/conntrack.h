@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,18 +22,23 @@ namespace cellwall {
 struct Endpoint {
   std::array<uint8_t, 16> address = {};  // IPv4 as ::ffff:a.b.c.d
   uint16_t port = 0;                     // host byte order
-  bool operator==(const Endpoint&) const = default;
+  auto operator<=>(const Endpoint&) const = default;
 };
 
 struct Tuple {
   uint8_t protocol = 0;  // TCP, UDP
   Endpoint source, destination;
-  bool operator==(const Tuple&) const = default;
+  auto operator<=>(const Tuple&) const = default;
+};
+
+struct TupleHash {
+  size_t operator()(const Tuple& tuple) const;
 };
 
 // One tracked connection: what its first packet asked for, and what answers look like.
 struct TrackedConnection {
   Tuple original, reply;
+  uint8_t tcp_state = 0;  // enum tcp_conntrack
 };
 
 bool is_v4(const std::array<uint8_t, 16>& address);

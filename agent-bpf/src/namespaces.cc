@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 
+#include <filesystem>
 #include <fstream>
 
 namespace cellwall {
@@ -15,8 +16,9 @@ using namespace std::chrono_literals;
 constexpr auto kIdle = 30s;
 constexpr auto kTryAgain = 1s;
 // Full: pods beyond it are looked up in the node's namespace alone until others are idle.
-constexpr size_t kMostOpen = 1024;
+constexpr size_t kMostOpen = 512;
 constexpr int kMostProcesses = 8;  // of a container that are looked at
+constexpr int kMostSiblings = 32;  // containers of the same pod
 
 Fd open_namespace(const std::string& path) {
   return Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -32,16 +34,35 @@ Fd namespace_of_process(uint32_t pid, uint32_t number) {
   return number_of(fd) == number ? std::move(fd) : Fd();
 }
 
+Fd namespace_of_cgroup(const std::string& cgroup, uint32_t number) {
+  std::ifstream processes(cgroup + "/cgroup.procs");
+  uint32_t pid = 0;
+  for (int i = 0; i < kMostProcesses && processes >> pid; i++) {
+    if (Fd fd = namespace_of_process(pid, number)) return fd;
+  }
+  return Fd();
+}
+
+// A container that has ended leaves the pod's namespace to the containers beside it.
+Fd namespace_of_siblings(const std::string& cgroup, uint32_t number) {
+  std::error_code ignored;
+  int looked_at = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(cgroup).parent_path(), ignored)) {
+    if (!entry.is_directory(ignored)) continue;
+    if (Fd fd = namespace_of_cgroup(entry.path(), number)) return fd;
+    if (++looked_at == kMostSiblings) break;
+  }
+  return Fd();
+}
+
 Fd find_namespace(uint32_t number, uint32_t pid, const std::string& cgroup) {
   if (pid) {
     if (Fd fd = namespace_of_process(pid, number)) return fd;
   }
-  std::ifstream processes(cgroup + "/cgroup.procs");
-  uint32_t other = 0;
-  for (int i = 0; i < kMostProcesses && processes >> other; i++) {
-    if (Fd fd = namespace_of_process(other, number)) return fd;
-  }
-  return Fd();
+  if (cgroup.empty()) return Fd();
+  if (Fd fd = namespace_of_cgroup(cgroup, number)) return fd;
+  return namespace_of_siblings(cgroup, number);
 }
 
 }  // namespace
@@ -79,11 +100,12 @@ std::optional<Conntrack> Namespaces::enter(const Fd& target) {
   return std::move(*conntrack);
 }
 
-Conntrack* Namespaces::pod(uint32_t number, uint32_t pid, const std::string& cgroup, Time now) {
+Conntrack* Namespaces::pod(uint32_t number, uint32_t pid, const std::function<std::string()>& cgroup,
+                           Time now) {
   auto known = pods_.find(number);
   if (known == pods_.end() || (!known->second.conntrack && now - known->second.used > kTryAgain)) {
     if (known == pods_.end() && pods_.size() >= kMostOpen) return nullptr;
-    const Fd target = find_namespace(number, pid, cgroup);
+    const Fd target = find_namespace(number, pid, cgroup());
     known = pods_.insert_or_assign(number, Entry{target ? enter(target) : std::nullopt, now}).first;
   }
   Entry& entry = known->second;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -26,9 +27,9 @@ class Namespaces {
 
   uint32_t node_number() const { return node_number_; }  // inode number, as in cw_event.net
   Conntrack* node() { return node_ ? &*node_ : nullptr; }
-  // Of a pod: entered through one of its processes, the given one or any of the cgroup (a directory). Null:
-  // the pod is gone, or we may not enter it.
-  Conntrack* pod(uint32_t number, uint32_t pid, const std::string& cgroup, Time now);
+  // Of a pod: entered through one of its processes, the given one or any of the cgroup (a directory, asked
+  // for only when it is needed). Null: the pod is gone, or we may not enter it.
+  Conntrack* pod(uint32_t number, uint32_t pid, const std::function<std::string()>& cgroup, Time now);
   // Closes what was not used for a while: an open socket keeps a dead pod's namespace alive.
   void close_idle(Time now);
   // Why the namespaces of pods cannot be entered; empty: they can, or nobody tried.

@@ -25,7 +25,9 @@ struct Translation {
 
 struct NatResult {
   std::optional<Translation> translation;
-  bool untracked = false;  // connections are tracked where the flow passed, but its entry is gone
+  // Connections are tracked where the flow passed, but no entry is certainly its own: it may have been
+  // translated.
+  bool untracked = false;
 };
 
 // What has to be known about the container of an event.
@@ -48,16 +50,23 @@ class Nat {
   // gone.
   std::vector<NatResult> look_up_open(std::span<const cw_event* const> events, Time now);
   Namespaces& namespaces() { return namespaces_; }
+  uint64_t look_ups() const { return look_ups_; }  // since the start, one for each namespace that was asked
 
  private:
   struct Query;
+  Query query_of(const cw_event& event) const;
+  static void mark_superseded(std::vector<Query>& queries);
+  using Known = std::unordered_map<Tuple, TrackedConnection, TupleHash>;  // by what answers look like
   void look_up_in(Conntrack& conntrack, std::span<Query*> queries);
+  void ask(Conntrack& conntrack, std::span<Query* const> queries, Known* known);
   void look_up_in_pods(std::vector<Query>& queries, Time now);
+  void look_up_in_node(std::vector<Query>& queries);
   NatResult result_of(const Query& query) const;
 
   Namespaces namespaces_;
   SiteOf site_of_;
   std::unordered_map<uint64_t, Translation> open_;  // by cookie
+  uint64_t look_ups_ = 0;
 };
 
 }  // namespace cellwall

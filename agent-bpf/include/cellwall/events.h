@@ -89,7 +89,8 @@ struct cw_event {
 	__u8 end;             /* enum cw_end */
 	__u8 flags;           /* enum cw_flag */
 	__u8 failure;         /* enum cw_failure, 0: did not fail, or the reason is not known */
-	__u8 pad[2];
+	__u8 unsent;          /* 1: the socket went while payload waited to be sent, so the connection outlived it */
+	__u8 pad;
 	__u32 net;            /* network namespace: its inode number, 0: unknown */
 	char comm[CW_COMM_BYTES];
 };

@@ -4,18 +4,13 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <new>
-#include <thread>
 
 namespace cellwall::test {
 namespace {
@@ -68,45 +63,6 @@ void enter_own_namespaces() {
   remove_leftovers();
 }
 
-int run_in(const std::string& cgroup, const std::function<int()>& work) {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::ofstream procs(cgroup + "/cgroup.procs");
-    procs << getpid() << std::flush;
-    if (!procs) _exit(254);
-    procs.close();
-    _exit(work());
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
-}
-
-int fails_while(const std::string& cgroup, const std::function<bool()>& attempt,
-                const std::function<void()>& work, int* attempts) {
-  struct Shared {
-    std::atomic<bool> done = false;
-    std::atomic<int> attempts = 0;
-    std::atomic<int> failed = 0;
-  };
-  void* memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  auto* shared = new (memory) Shared;
-  std::thread child([&] {
-    run_in(cgroup, [&] {
-      for (; !shared->done; shared->attempts++) shared->failed += !attempt();
-      return 0;
-    });
-  });
-  while (shared->attempts == 0) usleep(100);
-  work();
-  shared->done = true;
-  child.join();
-  *attempts = shared->attempts;
-  const int failed = shared->failed;
-  munmap(memory, sizeof(Shared));
-  return failed;
-}
-
 uint64_t cgroup_id(const std::string& directory) {
   struct stat info = {};
   stat(directory.c_str(), &info);
@@ -149,7 +105,7 @@ void KernelTest::start(const std::function<void(KernelOptions&)>& change) {
   options.cgroup = root_;
   options.pin_directory = pins_;
   options.ring_bytes = 1 << 20;
-  options.force_fallback = GetParam();
+  options.force_fallback = forced_fallback();
   change(options);
   auto kernel = Kernel::open(options);
   ASSERT_TRUE(kernel.has_value()) << kernel.error().message;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernel.h"
+#include "processes.h"
 
 namespace cellwall::test {
 
@@ -19,12 +20,6 @@ void enter_own_namespaces();
 
 std::string cgroup2_mount();
 
-// Runs work in a child process that is in the cgroup; returns its exit code (0 to 255; 254: could not join).
-int run_in(const std::string& cgroup, const std::function<int()>& work);
-// Runs attempt again and again in a child of the cgroup, until work in this process has returned. Returns how
-// many attempts gave false; *attempts says how many there were.
-int fails_while(const std::string& cgroup, const std::function<bool()>& attempt,
-                const std::function<void()>& work, int* attempts);
 uint64_t cgroup_id(const std::string& directory);
 std::array<uint8_t, 16> address(const std::string& text);  // IPv4 becomes v4-mapped
 std::string text_of(const uint8_t address[16]);
@@ -34,6 +29,7 @@ class KernelTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override;
   void TearDown() override;
+  virtual bool forced_fallback() const { return GetParam(); }
 
   void start(const std::function<void(KernelOptions&)>& change = [](KernelOptions&) {});
   void stop() { kernel_.reset(); }  // as when the agent ends: pins stay

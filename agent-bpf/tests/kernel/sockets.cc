@@ -55,11 +55,8 @@ void receive_all(int fd, size_t bytes) {
 }  // namespace
 
 Server::Server(int type, const std::string& address, uint16_t port)
-    : fd_(make_socket(address, type)), port_(0) {
+    : fd_(bound_socket(address, port, type)), port_(0) {
   Address local = make_address(address, port);
-  const int one = 1;
-  setsockopt(fd_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-  bind(fd_, local.get(), local.size);
   if (type == SOCK_STREAM) listen(fd_, 4096);
   getsockname(fd_, local.get(), &local.size);
   port_ = ntohs(reinterpret_cast<sockaddr_in*>(local.get())->sin_port);  // same place in sockaddr_in6
@@ -71,6 +68,14 @@ Server::~Server() {
 
 int make_socket(const std::string& address, int type) {
   return socket(address.find(':') == std::string::npos ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+}
+
+int bound_socket(const std::string& address, uint16_t port, int type) {
+  const int fd = make_socket(address, type), one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+  Address local = make_address(address, port);
+  bind(fd, local.get(), local.size);
+  return fd;
 }
 
 int tcp_try(int fd, const std::string& address, uint16_t port) {
@@ -89,10 +94,38 @@ int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes, s
   return error;
 }
 
+int tcp_abort(const std::string& address, uint16_t port) {
+  const int fd = make_socket(address, SOCK_STREAM);
+  const int error = tcp_try(fd, address, port);
+  const linger abort = {.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
+  close(fd);
+  return error;
+}
+
+int tcp_give_up(const std::string& address, uint16_t port) {
+  const int fd = make_socket(address, SOCK_STREAM | SOCK_NONBLOCK);
+  const int error = tcp_try(fd, address, port);
+  usleep(20000);
+  close(fd);
+  return error;
+}
+
 int udp_connect(const std::string& address, uint16_t port) {
   const int fd = make_socket(address, SOCK_DGRAM);
   int error = tcp_try(fd, address, port);
   if (error == 0 && send(fd, "x", 1, 0) != 1) error = errno;
+  close(fd);
+  return error;
+}
+
+int udp_exchange(const std::string& address, uint16_t port) {
+  const int fd = make_socket(address, SOCK_DGRAM);
+  const timeval patience = {.tv_sec = 2, .tv_usec = 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  int error = tcp_try(fd, address, port);
+  char byte;
+  if (error == 0 && (send(fd, "x", 1, 0) != 1 || recv(fd, &byte, 1, 0) != 1)) error = ETIMEDOUT;
   close(fd);
   return error;
 }
@@ -109,6 +142,14 @@ void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes) {
   char end;
   (void)!recv(fd, &end, 1, 0);
   close(fd);
+}
+
+void udp_serve_one(const Server& server) {
+  Address peer;
+  peer.size = sizeof(peer.storage);
+  char byte;
+  if (recvfrom(server.fd(), &byte, 1, 0, peer.get(), &peer.size) != 1) return;
+  (void)!sendto(server.fd(), &byte, 1, 0, peer.get(), peer.size);
 }
 
 }  // namespace cellwall::test

@@ -27,12 +27,21 @@ class Server {
 
 // Connects, sends and receives that many bytes, closes.
 int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes = 0, size_t receive_bytes = 0);
+// Connects and resets, so that the port is free at once.
+int tcp_abort(const std::string& address, uint16_t port);
+// Begins to connect, and closes before anybody can have answered.
+int tcp_give_up(const std::string& address, uint16_t port);
 int udp_connect(const std::string& address, uint16_t port);
+// A connected socket: one datagram there and one back. ETIMEDOUT: none came back.
+int udp_exchange(const std::string& address, uint16_t port);
 int udp_send(int fd, const std::string& address, uint16_t port);
 int tcp_try(int fd, const std::string& address, uint16_t port);
 int make_socket(const std::string& address, int type);
+int bound_socket(const std::string& address, uint16_t port, int type);
 
 // Accepts one connection, receives and sends that many bytes, waits for the peer's end, closes.
 void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes);
+// Answers one datagram.
+void udp_serve_one(const Server& server);
 
 }  // namespace cellwall::test
