@@ -77,7 +77,8 @@ Result<void> Agent::open_all() {
   ask_runtime(now);
   restore_policy();
   started_ = true;
-  describer_.emplace(*kernel_, *tree_, containers_);
+  captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
+  describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
     log(LogLevel::kWarning, "flows are recorded without their translated addresses: " + ok.error().message);
   delivery_.emplace(
@@ -104,7 +105,8 @@ Result<void> Agent::make_waiter() {
   signals_ = Fd(signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   server_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
-  for (int fd : {signals_.get(), server_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd()}) {
+  for (int fd : {signals_.get(), server_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd(),
+                 kernel_->captures_fd()}) {
     if (fd < 0) continue;  // no tracepoints of cgroups in this kernel
     // The ring stays readable until its events are acknowledged, so only a new wake-up may count.
     epoll_event event = {.events = EPOLLIN | (fd == kernel_->ring_fd() ? EPOLLET : 0U), .data = {.fd = fd}};
@@ -139,6 +141,7 @@ void Agent::run() {
     const Time now = steady_clock::now();
     handle_lifecycle();
     handle_server();
+    describer_->read_captures(now);
     each_tick(now);
     delivery_->step(now);
     send_ready();
@@ -213,6 +216,8 @@ void Agent::container_born(const ContainerCgroup& cgroup) {
 
 void Agent::container_died(uint64_t cgroup) {
   containers_.died(cgroup);
+  kernel_->stop_observing(cgroup);
+  if (captured_) captured_->container_died(cgroup, steady_clock::now());
   if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
 }
@@ -243,7 +248,16 @@ void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
     if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
       log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
+    if (!undecided) observe(container);
   }
+}
+
+void Agent::observe(const v1::Container& container) {
+  const std::string directory = tree_->directory(container.cgroup_path());
+  const auto ok = kernel_->observe(container.cgroup_id(), directory, policy_->observation(container));
+  if (!ok)
+    log(LogLevel::kWarning, "names and protocols of a container are not recorded: " + ok.error().message,
+        {{"cgroup", container.cgroup_id()}});
 }
 
 // The file begins with the boot id: cgroup ids are given anew at each boot.
@@ -302,6 +316,9 @@ Result<void> Agent::apply_policy(const std::string& payload) {
     partially_covered_ += parsed->match(container).partial;
   policy_ = std::move(*parsed);
   digest_ = digest_of(payload);
+  // What has no name yet goes on as it was.
+  for (const auto& [id, container] : containers_.all())
+    if (!container.name().empty()) observe(container);
   return {};
 }
 
@@ -335,6 +352,12 @@ void Agent::report_statistics() {
   values["resident_bytes"] = resident_bytes();
   values["containers"] = containers_.count();
   values["containers_partially_covered"] = partially_covered_;
+  values["names"] = captured_->names().size();
+  values["names_dropped"] = captured_->names().dropped();
+  values["lookups"] = captured_->lookups().size();
+  values["lookups_dropped"] = captured_->lookups().dropped();
+  values["payloads"] = captured_->payloads().size();
+  values["payloads_dropped"] = captured_->payloads().dropped();
   stream_->send(std::move(request));
   if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
     lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
@@ -342,7 +365,13 @@ void Agent::report_statistics() {
   }
   auto losses = std::make_unique<v1::StreamRequest>();
   add_losses(losses.get());
-  if (config_.open_interval == 0s) delivery_->offer(std::move(losses));
+  if (config_.open_interval == 0s) offer_status(std::move(losses));
+}
+
+// Look-ups ride on each status until one of them was acknowledged.
+void Agent::offer_status(std::unique_ptr<v1::StreamRequest> request) {
+  const uint64_t mark = captured_->lookups().fill(request->mutable_flows());
+  delivery_->offer(std::move(request), mark);
 }
 
 v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
@@ -373,7 +402,7 @@ void Agent::report_open_flows() {
   for (size_t i = 0; i < flows.size(); i++) encoder.add(*flows[i], details[i]);
   for (const cw_event& socket : sockets->listeners)
     *open->add_listeners() = encode_listener(socket, describer_->container_of(socket));
-  delivery_->offer(std::move(request));
+  offer_status(std::move(request));
 }
 
 }  // namespace cellwall
