@@ -81,7 +81,8 @@ Result<void> Agent::open_all() {
   say_what_is_missing();
   restore_policy();
   started_ = true;
-  describer_.emplace(*kernel_, *tree_, containers_);
+  captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
+  describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
     log(LogLevel::kWarning, "flows are recorded without their translated addresses: " + ok.error().message);
   delivery_.emplace(
@@ -112,7 +113,8 @@ Result<void> Agent::make_waiter() {
   signals_ = Fd(signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
   told_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
-  for (int fd : {signals_.get(), told_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd()}) {
+  for (int fd : {signals_.get(), told_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd(),
+                 kernel_->captures_fd()}) {
     if (fd < 0) continue;  // no tracepoints of cgroups in this kernel
     // The ring stays readable until its events are acknowledged, so only a new wake-up may count.
     epoll_event event = {.events = EPOLLIN | (fd == kernel_->ring_fd() ? EPOLLET : 0U), .data = {.fd = fd}};
@@ -155,6 +157,7 @@ void Agent::run() {
     handle_lifecycle();
     handle_server();
     handle_runtimes();
+    describer_->read_captures(now);
     each_tick(now);
     delivery_->step(now);
     send_ready();
@@ -235,6 +238,8 @@ void Agent::container_born(const ContainerCgroup& cgroup, Time now) {
 
 void Agent::container_died(uint64_t cgroup, Time now) {
   containers_.died(cgroup, now);
+  kernel_->stop_observing(cgroup);
+  if (captured_) captured_->container_died(cgroup, now);
   if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
 }
@@ -249,7 +254,16 @@ void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
     if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
       log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
+    if (!undecided) observe(container);
   }
+}
+
+void Agent::observe(const v1::Container& container) {
+  const std::string directory = tree_->directory(container.cgroup_path());
+  const auto ok = kernel_->observe(container.cgroup_id(), directory, policy_->observation(container));
+  if (!ok)
+    log(LogLevel::kWarning, "names and protocols of a container are not recorded: " + ok.error().message,
+        {{"cgroup", container.cgroup_id()}});
 }
 
 void Agent::restore_policy() {
@@ -290,6 +304,9 @@ Result<void> Agent::apply_policy(const std::string& payload) {
     partially_covered_ += parsed->match(container).partial;
   policy_ = std::move(*parsed);
   digest_ = digest_of(payload);
+  // What has no name yet goes on as it was.
+  for (const auto& [id, container] : containers_.all())
+    if (!container.name().empty()) observe(container);
   return {};
 }
 
@@ -326,6 +343,12 @@ void Agent::report_statistics() {
   values["containers_partially_covered"] = partially_covered_;
   values["containers_without_cgroup_v2"] = cgroup_versions_.containers_without_v2;
   values["containers_forgotten"] = containers_.forgotten();
+  values["names"] = captured_->names().size();
+  values["names_dropped"] = captured_->names().dropped();
+  values["lookups"] = captured_->lookups().size();
+  values["lookups_dropped"] = captured_->lookups().dropped();
+  values["payloads"] = captured_->payloads().size();
+  values["payloads_dropped"] = captured_->payloads().dropped();
   stream_->send(std::move(request));
   if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
     lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
@@ -333,7 +356,13 @@ void Agent::report_statistics() {
   }
   auto losses = std::make_unique<v1::StreamRequest>();
   add_losses(losses.get());
-  if (config_.open_interval == 0s) delivery_->offer(std::move(losses));
+  if (config_.open_interval == 0s) offer_status(std::move(losses));
+}
+
+// Look-ups ride on each status until one of them was acknowledged.
+void Agent::offer_status(std::unique_ptr<v1::StreamRequest> request) {
+  const uint64_t mark = captured_->lookups().fill(request->mutable_flows());
+  delivery_->offer(std::move(request), mark);
 }
 
 v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
@@ -364,7 +393,7 @@ void Agent::report_open_flows() {
   for (size_t i = 0; i < flows.size(); i++) encoder.add(*flows[i], details[i]);
   for (const cw_event& socket : sockets->listeners)
     *open->add_listeners() = encode_listener(socket, describer_->container_of(socket));
-  delivery_->offer(std::move(request));
+  offer_status(std::move(request));
 }
 
 }  // namespace cellwall

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "captured.h"
 #include "cgroup_tree.h"
 #include "cgroup_versions.h"
 #include "clock.h"
@@ -60,6 +61,7 @@ class Agent {
   void take_listing(const Listing& listing, Time now);
   void tell_state(const Listing& listing);
   void select_rule_sets(const std::vector<uint64_t>& containers);
+  void observe(const v1::Container& container);
   void recall_containers();
   void remember_containers();
   void restore_policy();
@@ -68,6 +70,7 @@ class Agent {
   void report_open_flows();
   void report_statistics();
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
+  void offer_status(std::unique_ptr<v1::StreamRequest> request);
 
   const Config config_;
   Clock clock_;
@@ -84,6 +87,7 @@ class Agent {
   std::optional<Policy> policy_;
   std::string digest_;  // of the payload that is in force
   uint64_t partially_covered_ = 0;
+  std::optional<Captured> captured_;
   std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;
   std::unique_ptr<ServerStream> stream_;

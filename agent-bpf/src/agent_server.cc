@@ -33,6 +33,7 @@ void Agent::handle(const v1::Welcome& welcome) {
 
 void Agent::handle(const v1::Acknowledge& acknowledge) {
   delivery_->acknowledged(acknowledge.sequence());
+  captured_->lookups().acknowledged(delivery_->acknowledged_mark());
 }
 
 void Agent::handle(const v1::RuleSetUpdate& update) {

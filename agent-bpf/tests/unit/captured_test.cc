@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "captured.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+
+#include "flow_encoder.h"
+#include "messages.h"
+
+namespace cellwall::test {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr uint64_t kSecond = 1'000'000'000;
+
+Address v4(uint8_t last) {
+  return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last};
+}
+
+DnsAnswer answer(std::string name, std::vector<Address> addresses, uint32_t ttl = 60) {
+  return {.code = 0,
+          .truncated = false,
+          .type = kDnsA,
+          .name = std::move(name),
+          .answered = !addresses.empty(),
+          .addresses = std::move(addresses),
+          .aliases = {},
+          .ttl = ttl};
+}
+
+TEST(NameCache, names_a_flow_that_began_after_the_answer) {
+  NameCache cache;
+  cache.add(1, answer("db.shop", {v4(1), v4(2)}), 100 * kSecond);
+  EXPECT_EQ(cache.find(1, v4(2), 101 * kSecond), "db.shop");
+  EXPECT_EQ(cache.find(1, v4(2), 99 * kSecond), "") << "began before";
+  EXPECT_EQ(cache.find(1, v4(2), 0), "") << "the start is unknown";
+  EXPECT_EQ(cache.find(1, v4(3), 101 * kSecond), "");
+  EXPECT_EQ(cache.find(2, v4(2), 101 * kSecond), "") << "another container asked";
+}
+
+TEST(NameCache, an_address_has_the_name_of_the_newest_answer_before_the_flow) {
+  NameCache cache;
+  cache.add(1, answer("a.cdn", {v4(1)}), 100 * kSecond);
+  cache.add(1, answer("b.cdn", {v4(1)}), 110 * kSecond);
+  cache.add(1, answer("a.cdn", {v4(1)}), 120 * kSecond);
+  EXPECT_EQ(cache.find(1, v4(1), 105 * kSecond), "a.cdn");
+  EXPECT_EQ(cache.find(1, v4(1), 115 * kSecond), "b.cdn");
+  EXPECT_EQ(cache.find(1, v4(1), 125 * kSecond), "a.cdn");
+}
+
+TEST(NameCache, answers_last_for_their_time_to_live_and_the_grace) {
+  const struct {
+    uint32_t ttl, lasts;
+  } cases[] = {{0, NameCache::kMinTtl}, {600, 600}, {86400, NameCache::kMaxTtl}};
+  for (const auto& [ttl, lasts] : cases) {
+    NameCache cache;
+    cache.add(1, answer("db.shop", {v4(1)}, ttl), kSecond);
+    const uint64_t end = (1 + lasts + NameCache::kGrace) * kSecond;
+    EXPECT_EQ(cache.find(1, v4(1), end), "db.shop") << ttl;
+    EXPECT_EQ(cache.find(1, v4(1), end + 1), "") << ttl;
+  }
+}
+
+TEST(NameCache, a_container_that_asks_for_much_drops_its_own_oldest) {
+  NameCache cache({.per_container = 3, .total = 5});
+  cache.add(2, answer("quiet", {v4(200)}), kSecond);
+  for (uint8_t i = 1; i <= 10; i++) cache.add(1, answer("n" + std::to_string(i), {v4(i)}), i * kSecond);
+  EXPECT_EQ(cache.size(), 4U);
+  EXPECT_EQ(cache.dropped(), 7U);
+  EXPECT_EQ(cache.find(1, v4(10), 20 * kSecond), "n10");
+  EXPECT_EQ(cache.find(1, v4(7), 20 * kSecond), "");
+  EXPECT_EQ(cache.find(2, v4(200), 20 * kSecond), "quiet") << "not its neighbours'";
+  for (uint8_t i = 1; i <= 3; i++) cache.add(3, answer("m", {v4(i)}), i * kSecond);
+  EXPECT_EQ(cache.size(), 5U);
+  EXPECT_EQ(cache.find(2, v4(200), 20 * kSecond), "quiet");
+  cache.forget(1);
+  cache.forget(3);
+  EXPECT_EQ(cache.size(), 1U);
+}
+
+TEST(NameCache, an_answer_that_comes_again_takes_no_more_room) {
+  NameCache cache;
+  for (uint64_t i = 1; i <= 100; i++) cache.add(1, answer("db.shop", {v4(1)}), i * 10 * kSecond);
+  EXPECT_EQ(cache.size(), 1U);
+  EXPECT_EQ(cache.find(1, v4(1), 10 * kSecond), "db.shop") << "a flow that has lasted long";
+  EXPECT_EQ(cache.find(1, v4(1), 1000 * kSecond), "db.shop");
+  for (uint64_t i = 1; i <= 100; i++)
+    cache.add(1, answer("n" + std::to_string(i), {v4(1)}), (1000 + i) * kSecond);
+  EXPECT_EQ(cache.size(), NameCache::kNamesPerAddress);
+}
+
+constexpr uint64_t kMinute = Lookups::kWindowUs;
+
+v1::FlowBatch filled(const Lookups& lookups, uint64_t* mark = nullptr) {
+  v1::FlowBatch batch;
+  const uint64_t last = lookups.fill(&batch);
+  if (mark) *mark = last;
+  return batch;
+}
+
+TEST(Lookups, counts_by_minute_name_type_and_result) {
+  Lookups lookups;
+  lookups.add(7, answer("db.shop", {v4(1)}), 5 * kMinute + 1);
+  lookups.add(7, answer("db.shop", {v4(2)}), 5 * kMinute + 2);
+  lookups.add(7, answer("db.shop", {}), 5 * kMinute + 3);
+  lookups.add(7, answer("db.shop", {v4(1)}), 6 * kMinute);
+  lookups.add(8, answer("db.shop", {v4(1)}), 5 * kMinute);
+  const auto batch = filled(lookups);
+  ASSERT_EQ(batch.lookups_size(), 4);
+  const v1::Lookup& first = batch.lookups(0);
+  EXPECT_EQ(first.cgroup(), 7U);
+  EXPECT_EQ(first.window_us(), 5 * kMinute);
+  EXPECT_EQ(first.name(), "db.shop");
+  EXPECT_EQ(first.type(), 1U);
+  EXPECT_EQ(first.result(), v1::LOOKUP_RESULT_ANSWERED);
+  EXPECT_EQ(first.count(), 2U);
+  ASSERT_EQ(first.addresses_size(), 1) << "of the last answer";
+  EXPECT_EQ(first.addresses(0), std::string("\x0a\x00\x00\x02", 4));
+  EXPECT_EQ(batch.lookups(1).result(), v1::LOOKUP_RESULT_EMPTY);
+}
+
+TEST(Lookups, tell_how_they_were_answered) {
+  DnsAnswer one = answer("a", {});
+  EXPECT_EQ(lookup_result(one), v1::LOOKUP_RESULT_EMPTY);
+  one.code = 3;
+  EXPECT_EQ(lookup_result(one), v1::LOOKUP_RESULT_NOT_FOUND);
+  one.code = 5;
+  EXPECT_EQ(lookup_result(one), v1::LOOKUP_RESULT_FAILED);
+  one.truncated = true;
+  EXPECT_EQ(lookup_result(one), v1::LOOKUP_RESULT_TRUNCATED);
+  EXPECT_EQ(lookup_result(answer("a", {v4(1)})), v1::LOOKUP_RESULT_ANSWERED);
+}
+
+TEST(Lookups, are_sent_again_until_acknowledged_and_with_all_of_their_count) {
+  Lookups lookups;
+  uint64_t mark = 0;
+  lookups.add(7, answer("a", {}), kMinute);
+  EXPECT_EQ(filled(lookups).lookups_size(), 1);
+  EXPECT_EQ(filled(lookups, &mark).lookups_size(), 1) << "the batch before may be lost";
+  lookups.add(7, answer("b", {}), kMinute);
+  lookups.acknowledged(mark);
+  lookups.tick(kMinute + 1);
+  EXPECT_EQ(filled(lookups).lookups_size(), 1) << "b alone";
+  lookups.add(7, answer("a", {}), kMinute);
+  const auto batch = filled(lookups, &mark);
+  ASSERT_EQ(batch.lookups_size(), 2);
+  EXPECT_EQ(batch.lookups(1).count(), 2U) << "replaces what was sent before";
+  lookups.acknowledged(mark);
+  EXPECT_EQ(filled(lookups, &mark).lookups_size(), 0);
+  EXPECT_EQ(mark, 0U);
+  EXPECT_EQ(lookups.size(), 2U) << "the minute is not over";
+  lookups.tick(2 * kMinute);
+  EXPECT_EQ(lookups.size(), 0U);
+}
+
+TEST(Lookups, of_a_minute_that_is_over_stay_until_acknowledged) {
+  Lookups lookups({.per_container = 10, .total = 10, .per_batch = 2});
+  for (int i = 0; i < 5; i++) lookups.add(7, answer("n" + std::to_string(i), {}), kMinute);
+  lookups.tick(9 * kMinute);
+  size_t sent = 0;
+  for (int round = 0; round < 3; round++) {
+    uint64_t mark = 0;
+    sent += static_cast<size_t>(filled(lookups, &mark).lookups_size());
+    lookups.acknowledged(mark);
+    lookups.tick(9 * kMinute);
+  }
+  EXPECT_EQ(sent, 5U);
+  EXPECT_EQ(lookups.size(), 0U);
+  EXPECT_EQ(lookups.dropped(), 0U);
+}
+
+TEST(Lookups, are_bounded_and_what_is_dropped_is_counted) {
+  Lookups lookups({.per_container = 3, .total = 5, .per_batch = 100});
+  for (int i = 0; i < 10; i++) lookups.add(1, answer("n" + std::to_string(i), {}), kMinute);
+  EXPECT_EQ(lookups.size(), 3U);
+  EXPECT_EQ(lookups.dropped(), 7U);
+  lookups.add(1, answer("n0", {}), kMinute);
+  EXPECT_EQ(lookups.dropped(), 7U) << "what is counted already goes on";
+  for (int i = 0; i < 4; i++) lookups.add(2, answer("m" + std::to_string(i), {}), 2 * kMinute);
+  EXPECT_EQ(lookups.size(), 5U);
+  EXPECT_EQ(lookups.dropped(), 8U + 1) << "m3 is over the quota, the oldest minute gave way to m2";
+}
+
+cw_capture capture(uint8_t kind, uint8_t protocol, uint64_t cookie, bool outgoing, bool began) {
+  cw_capture made = {};
+  made.time_ns = 50 * kSecond;
+  made.cookie = cookie;
+  made.socket_cgroup = 400;
+  std::copy_n(v4(9).begin(), 16, made.peer);
+  made.peer_port = 443;
+  made.local_port = 50000;
+  made.kind = kind;
+  made.protocol = protocol;
+  made.outgoing = outgoing;
+  made.began = began;
+  return made;
+}
+
+cw_event event(uint8_t protocol, uint64_t cookie, uint8_t direction) {
+  cw_event made = {};
+  made.start_ns = 60 * kSecond;
+  made.end_ns = 70 * kSecond;
+  made.cookie = cookie;
+  made.socket_cgroup = 400;
+  std::copy_n(v4(9).begin(), 16, made.remote);
+  made.remote_port = 443;
+  made.local_port = 50000;
+  made.protocol = protocol;
+  made.direction = direction;
+  return made;
+}
+
+struct Fixture {
+  void add(cw_capture head, const Message& bytes) {
+    head.length = static_cast<uint32_t>(bytes.size());
+    head.bytes = static_cast<uint16_t>(bytes.size());
+    captured.add(head, bytes, now);
+  }
+  FlowDetails ended(const cw_event& event) {
+    FlowDetails details = {.container = 40, .nat = {}};
+    captured.describe_ended(event, &details);
+    return details;
+  }
+  Captured::Time now = Captured::Time() + 100h;
+  Clock clock;
+  Captured captured{clock, [](uint64_t cgroup) { return cgroup == 400 ? uint64_t{40} : uint64_t{0}; }};
+};
+
+TEST(Captured, a_flow_has_the_name_that_its_container_looked_up) {
+  Fixture it;
+  it.add(capture(CW_CAPTURE_NAMES, IPPROTO_UDP, 3, false, true), dns_answer("shop.example", {10, 0, 0, 9}));
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_EGRESS)).name, "shop.example");
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_INGRESS)).name, "") << "nobody looked a caller up";
+  v1::FlowBatch batch;
+  it.captured.lookups().fill(&batch);
+  ASSERT_EQ(batch.lookups_size(), 1);
+  EXPECT_EQ(batch.lookups(0).cgroup(), 40U);
+}
+
+TEST(Captured, answers_over_tcp_count_and_unreadable_ones_too) {
+  Fixture it;
+  it.add(capture(CW_CAPTURE_NAMES, IPPROTO_TCP, 3, false, true),
+         framed(dns_answer("shop.example", {10, 0, 0, 9})));
+  it.add(capture(CW_CAPTURE_NAMES, IPPROTO_UDP, 3, false, true), {1, 2, 3});
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_EGRESS)).name, "shop.example");
+  v1::FlowBatch batch;
+  it.captured.lookups().fill(&batch);
+  ASSERT_EQ(batch.lookups_size(), 2);
+  EXPECT_EQ(batch.lookups(1).result(), v1::LOOKUP_RESULT_UNREADABLE);
+  EXPECT_EQ(batch.lookups(1).name(), "");
+}
+
+TEST(Captured, both_payloads_of_a_flow_are_one_result_which_is_given_once) {
+  Fixture it;
+  it.add(capture(CW_CAPTURE_PAYLOAD, IPPROTO_TCP, 5, true, true), tls13_client_hello());
+  it.add(capture(CW_CAPTURE_PAYLOAD, IPPROTO_TCP, 5, false, true), tls12_server_hello());
+  FlowDetails open = {.container = 40, .nat = {}};
+  it.captured.describe_open(event(IPPROTO_TCP, 5, CW_EGRESS), &open, it.now);
+  EXPECT_EQ(open.payload.payload, v1::PAYLOAD_TLS);
+  const FlowDetails ended = it.ended(event(IPPROTO_TCP, 5, CW_EGRESS));
+  EXPECT_EQ(ended.payload.tls_version, 0x0303);
+  EXPECT_EQ(ended.payload.server_name, "shop.example.org");
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_EGRESS)).payload.payload, v1::PAYLOAD_UNSPECIFIED);
+  EXPECT_EQ(it.captured.payloads().size(), 0U);
+}
+
+TEST(Captured, what_came_before_the_connection_was_accepted_belongs_to_it) {
+  Fixture it;
+  cw_capture early = capture(CW_CAPTURE_PAYLOAD, IPPROTO_TCP, 0, false, false);
+  it.add(early, from_text("GET / HTTP/1.1\r\n"));
+  early.peer_port = 444;
+  it.add(early, from_text("SSH-2.0-x\r\n"));
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_INGRESS)).payload.payload, v1::PAYLOAD_HTTP1);
+  EXPECT_EQ(it.captured.payloads().size(), 1U);
+}
+
+TEST(Captured, each_peer_of_a_udp_socket_has_its_own_payload) {
+  Fixture it;
+  it.add(capture(CW_CAPTURE_PAYLOAD, IPPROTO_UDP, 5, true, true), quic_initial("00000001", 0xc0));
+  cw_event other = event(IPPROTO_UDP, 5, CW_EGRESS);
+  other.remote_port = 444;
+  EXPECT_EQ(it.ended(other).payload.payload, v1::PAYLOAD_UNSPECIFIED);
+  EXPECT_EQ(it.ended(event(IPPROTO_UDP, 5, CW_EGRESS)).payload.payload, v1::PAYLOAD_QUIC);
+}
+
+TEST(PayloadTable, is_bounded_and_forgets_sockets_whose_event_never_comes) {
+  PayloadTable table(2);
+  const Message text = from_text("SSH-2.0-x\r\n");
+  PayloadTable::Time now = PayloadTable::Time() + 100h;
+  for (uint64_t cookie : {1, 2, 3})
+    table.add(capture(CW_CAPTURE_PAYLOAD, IPPROTO_TCP, cookie, true, true), text, now);
+  EXPECT_EQ(table.size(), 2U);
+  EXPECT_EQ(table.dropped(), 1U);
+  EXPECT_EQ(table.take(event(IPPROTO_TCP, 1, CW_EGRESS)).payload, v1::PAYLOAD_UNSPECIFIED);
+  now += 20h;
+  EXPECT_EQ(table.find(event(IPPROTO_TCP, 2, CW_EGRESS), now).payload, v1::PAYLOAD_SSH);
+  now += 20h;
+  table.tick(now);
+  EXPECT_EQ(table.size(), 1U) << "reported as open in between";
+  EXPECT_EQ(table.take(event(IPPROTO_TCP, 2, CW_EGRESS)).payload, v1::PAYLOAD_SSH);
+}
+
+TEST(Captured, names_of_a_dead_container_stay_for_its_last_events) {
+  Fixture it;
+  it.add(capture(CW_CAPTURE_NAMES, IPPROTO_UDP, 3, false, true), dns_answer("shop.example", {10, 0, 0, 9}));
+  it.captured.container_died(40, it.now);
+  it.captured.tick(it.now + 1min);
+  EXPECT_EQ(it.ended(event(IPPROTO_TCP, 5, CW_EGRESS)).name, "shop.example");
+  it.captured.tick(it.now + 1h);
+  EXPECT_EQ(it.captured.names().size(), 0U);
+}
+
+TEST(FlowEncoder, writes_names_and_payloads_of_the_rows_that_have_them) {
+  const Clock clock;
+  v1::FlowColumns columns;
+  FlowEncoder encoder(&columns, clock);
+  encoder.add(event(IPPROTO_TCP, 1, CW_EGRESS), {.container = 40, .nat = {}});
+  encoder.add(
+      event(IPPROTO_TCP, 2, CW_EGRESS),
+      {.container = 40,
+       .nat = {},
+       .name = "shop.example",
+       .payload = {.payload = v1::PAYLOAD_TLS, .tls_version = 0x0304, .server_name = "shop.example"}});
+  encoder.add(event(IPPROTO_TCP, 3, CW_EGRESS),
+              {.container = 40, .nat = {}, .payload = {.payload = v1::PAYLOAD_UNKNOWN}});
+  ASSERT_EQ(columns.names().row_size(), 1);
+  EXPECT_EQ(columns.names().row(0), 1U);
+  EXPECT_EQ(columns.strings(static_cast<int>(columns.names().name(0))), "shop.example");
+  ASSERT_EQ(columns.payloads().row_size(), 2);
+  EXPECT_EQ(columns.payloads().row(0), 1U);
+  EXPECT_EQ(columns.payloads().payload(0), v1::PAYLOAD_TLS);
+  EXPECT_EQ(columns.payloads().tls_version(0), 0x0304U);
+  EXPECT_EQ(columns.strings(static_cast<int>(columns.payloads().server_name(0)) - 1), "shop.example");
+  EXPECT_EQ(columns.payloads().row(1), 2U);
+  EXPECT_EQ(columns.payloads().payload(1), v1::PAYLOAD_UNKNOWN);
+  EXPECT_EQ(columns.payloads().server_name(1), 0U);
+}
+
+}  // namespace
+}  // namespace cellwall::test
