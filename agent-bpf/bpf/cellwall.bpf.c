@@ -86,13 +86,6 @@ int cw_sock_release(struct bpf_sock *ctx)
 	return 1;
 }
 
-SEC("tp_btf/inet_sk_error_report")
-int BPF_PROG(cw_error_report, struct sock *sk)
-{
-	cw_socket_error(sk);
-	return 0;
-}
-
 SEC("tp_btf/cgroup_mkdir")
 int BPF_PROG(cw_cgroup_mkdir, struct cgroup *cgroup, const char *path)
 {

@@ -41,6 +41,9 @@ static __always_inline void *cw_address(void *pointer)
 		value_;                                                                                                        \
 	})
 
+#define cw_read_bits(object, field)                                                                                            \
+	(cw_plain_loads ? BPF_CORE_READ_BITFIELD(object, field) : BPF_CORE_READ_BITFIELD_PROBED(object, field))
+
 /* Id of the ancestor at a level, 0: none. Read with the helper also where plain loads exist: the verifier refuses a variable
  * index into a flexible array. */
 static __always_inline __u64 cw_ancestor_id(struct cgroup *cgroup, int level)

@@ -4,7 +4,8 @@
 
 #include <bpf/bpf_endian.h>
 
-#include "flow.h"
+#include "failure.h"
+#include "multipath.h"
 
 enum { CW_REFUSE = 0, CW_PERMIT = 1 };
 
@@ -66,6 +67,23 @@ static __always_inline bool cw_identify(struct bpf_sock_addr *ctx, struct cw_cal
 	return true;
 }
 
+/* What the socket did before: a connect that failed, or a conversation with another peer. */
+static __always_inline void cw_connect_again(struct cw_flow *before, struct sock *sk)
+{
+	struct cw_event *event = cw_event_reserve();
+
+	if (event) {
+		cw_event_from_flow(event, before);
+		event->end = CW_END_CLOSED;
+		if (before->protocol == IPPROTO_TCP) {
+			event->end = CW_END_FAILED;
+			event->failure = cw_read_failure(sk, before->heard);
+		}
+		cw_event_submit(event, false);
+	}
+	cw_flow_drop(before);
+}
+
 /* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
 static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
 {
@@ -78,15 +96,18 @@ static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw
 	cw_decide(caller.cgroup, caller.own, target, &decision);
 
 	before = cw_flow_find(caller.cookie, caller.socket);
-	if (before) {
-		cw_report_flow(before, before->protocol == IPPROTO_TCP ? CW_END_FAILED : CW_END_CLOSED, false);
-		cw_flow_drop(before);
-	}
+	if (before)
+		cw_connect_again(before, cw_object(sock, caller.socket));
 	cw_flow_begin(&flow, caller.cookie, caller.own, target, &decision);
+	flow.heard = before && cw_has_heard(cw_object(sock, caller.socket));
 	flow.connected = 1;
 	if (decision.verdict == CW_DENIED) {
 		cw_report_flow(&flow, CW_END_DENIED, true);
 		return CW_REFUSE;
+	}
+	if (cw_is_forgotten(cw_object(sock, caller.socket))) {
+		cw_report_flow(&flow, CW_END_CLOSED, false);
+		return CW_PERMIT;
 	}
 	slot = cw_slot_take(caller.cookie);
 	if (slot)

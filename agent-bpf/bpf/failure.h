@@ -1,44 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Why a connect came to nothing. A blocking connect() takes the error with it and clears all of the socket's counters
- * (inet_stream_connect, tcp_disconnect), so the error is noted at the moment when the kernel reports it to the socket.
+ * Why a connect came to nothing. A connect() that waits hands the error to its caller and then clears the socket's error and
+ * most counters (inet_stream_connect, tcp_disconnect). What stays is looked at here: on which CPU a segment was received
+ * last, and how often the SYN was sent again.
  */
 #pragma once
 
 #include "flow.h"
 
 enum {
-	CW_ECONNREFUSED = 111,
-	CW_ETIMEDOUT = 110,
 	CW_TCP_CLOSE = 7,
 };
 
-/* Runs for the errors of all sockets of the node, mostly resets of established connections: those must cost next to nothing. */
-static __always_inline void cw_socket_error(struct sock *sk)
+static __always_inline bool cw_has_heard(struct sock *sk)
 {
-	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
-	struct cw_flow *flow;
-	int error;
-
-	/* rcv_nxt is 0 until a SYN was received. */
-	if (sk->sk_protocol != IPPROTO_TCP || cw_read(tcp, rcv_nxt))
-		return;
-	flow = cw_flow_find(bpf_get_socket_cookie(sk), sk);
-	if (!flow || flow->failure)
-		return;
-	error = sk->sk_err;
-	if (error == CW_ECONNREFUSED)
-		flow->failure = CW_FAILURE_REFUSED;
-	else if (error == CW_ETIMEDOUT)
-		flow->failure = CW_FAILURE_TIMED_OUT;
-	else if (sk->__sk_common.skc_state == CW_TCP_CLOSE)
-		flow->failure = CW_FAILURE_UNREACHABLE;
+	return cw_read(sk, __sk_common.skc_incoming_cpu) >= 0;
 }
 
-/* Of a failed connect, of which no error was reported: without a route it ended before anything was sent. */
-static __always_inline __u8 cw_unreported_failure(struct sock *sk)
+/* Was the SYN sent again as often as the kernel does? Else a router's word ended the connect. */
+static __always_inline bool cw_has_timed_out(struct sock *sk)
+{
+	struct inet_connection_sock *connection = cw_object(inet_connection_sock, sk);
+	struct net *net = cw_read(sk, __sk_common.skc_net.net);
+	__u8 sent_again = cw_read(connection, icsk_retransmits), most = cw_read(connection, icsk_syn_retries);
+
+	if (!most)
+		most = cw_read(net, ipv4.sysctl_tcp_syn_retries);
+	return sent_again && (sent_again >= most || cw_read(connection, icsk_user_timeout));
+}
+
+/* heard: something was received at an earlier attempt of the same socket. 0: not known. */
+static __always_inline __u8 cw_read_failure(struct sock *sk, bool heard)
 {
 	if (cw_read(sk, __sk_common.skc_state) != CW_TCP_CLOSE)
-		return CW_FAILURE_GIVEN_UP;
-	return cw_errors_reported ? CW_FAILURE_UNREACHABLE : 0;
+		return cw_read(sk, sk_err_soft) ? CW_FAILURE_UNREACHABLE : CW_FAILURE_GIVEN_UP;
+	if (!heard && cw_has_heard(sk))
+		return CW_FAILURE_REFUSED;
+	if (cw_has_timed_out(sk))
+		return CW_FAILURE_TIMED_OUT;
+	return heard ? 0 : CW_FAILURE_UNREACHABLE;
 }

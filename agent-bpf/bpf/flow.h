@@ -101,7 +101,6 @@ static __always_inline void cw_event_from_flow(struct cw_event *event, const str
 	event->protocol = flow->protocol;
 	event->direction = flow->direction;
 	event->verdict = flow->verdict;
-	event->failure = flow->failure;
 	__builtin_memcpy(event->comm, flow->comm, sizeof(event->comm));
 	if (!flow->connected) {
 		event->sent_packets = flow->packets;

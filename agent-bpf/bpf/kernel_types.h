@@ -38,13 +38,22 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct netns_ipv4 {
+	__u8 sysctl_tcp_syn_retries;
+};
+
 struct net {
 	struct ns_common ns;
+	struct netns_ipv4 ipv4;
 };
 
 typedef struct {
 	struct net *net;
 } possible_net_t;
+
+typedef struct {
+	__s64 counter;
+} atomic64_t;
 
 struct sock_common {
 	__be32 skc_daddr;
@@ -53,23 +62,32 @@ struct sock_common {
 	unsigned short skc_family;
 	unsigned char skc_state;
 	unsigned long skc_flags;
+	int skc_incoming_cpu; /* of the last segment, -1: none */
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 	possible_net_t skc_net;
+	atomic64_t skc_cookie;
 };
 
 struct sock {
 	struct sock_common __sk_common;
 	__u8 sk_userlocks : 4;
+	__u8 sk_kern_sock : 1;
 	__u8 sk_shutdown;
 	__u16 sk_type;
 	__u16 sk_protocol;
-	int sk_err;
+	int sk_err_soft;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
 struct inet_sock {
 	__be16 inet_sport;
+};
+
+struct inet_connection_sock {
+	__u8 icsk_retransmits;
+	__u8 icsk_syn_retries; /* 0: as the namespace says */
+	__u32 icsk_user_timeout;
 };
 
 struct tcp_sock {
@@ -80,11 +98,18 @@ struct tcp_sock {
 	__u32 write_seq;
 	__u32 snd_una;
 	__u32 snd_nxt;
-	__u32 rcv_nxt;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us; /* eight times the smoothed round trip */
 	__u32 total_retrans;
+	bool is_mptcp; /* since Linux 5.6 (2303f994b3e1) */
+};
+
+/* A multipath connection. Its subflows are tcp_socks of the kernel's own. */
+struct mptcp_sock {
+	struct sock *first;
+	__u64 bytes_sent; /* this and bytes_received: since Linux 6.5 (38967f424b5b) */
+	__u64 bytes_received;
 };
 
 struct socket {
@@ -98,6 +123,7 @@ struct css_set {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int tgid;
 	struct task_struct *group_leader;
 	struct css_set *cgroups;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <linux/bpf.h>
-#include <stdbool.h>
 #include <bpf/bpf_helpers.h>
 
 #include "cellwall/events.h"
@@ -14,8 +13,6 @@ const volatile __s32 cw_attach_level = 0;
 /* Slots are indexed by the low bits of the socket cookie. */
 const volatile __u32 cw_slot_mask = 1023;
 const volatile __u64 cw_udp_idle_ns = 30000000000ULL;
-/* Is cw_error_report attached? */
-const volatile bool cw_errors_reported = false;
 /* The reader is woken early when this much waits for it. */
 const volatile __u64 cw_wake_bytes = 256 * 1024;
 
@@ -53,7 +50,7 @@ struct cw_flow {
 	__u32 net;
 	char comm[CW_COMM_BYTES];
 	__u8 local[16];
-	__u8 failure; /* enum cw_failure, of TCP */
+	__u8 heard; /* 1: the TCP socket received something at an attempt before */
 	__u8 pad[7];
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Connections that are open now, and sockets that wait for some, found through the files of all tasks: the tcp iterator sees one network namespace only,
- * this one sees all. A socket that several tasks hold is written several times; the reader drops doubles by cookie.
+ * Connections that are open now, and sockets that wait for some, found through the files of all tasks: the tcp iterator
+ * sees one network namespace only, this one sees all. A socket that several tasks hold is written several times; the reader drops doubles by cookie.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ static __always_inline bool cw_is_listener(struct sock *sk)
 	if (protocol == IPPROTO_TCP || protocol == CW_IPPROTO_MPTCP)
 		return cw_read(sk, __sk_common.skc_state) == CW_TCP_LISTEN;
 	return protocol == IPPROTO_UDP && !cw_read(sk, __sk_common.skc_dport) &&
-	       (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & CW_SOCK_BINDPORT_LOCK);
+	       (cw_read_bits(sk, sk_userlocks) & CW_SOCK_BINDPORT_LOCK);
 }
 
 static __always_inline void cw_read_holder(struct cw_event *event, struct task_struct *task)
@@ -73,6 +73,8 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 		/* It can be in conversation, too. */
 	}
 	flow = cw_flow_find(event.cookie, sk);
+	if (!flow)
+		flow = cw_multipath_flow(sk);
 	if (flow && flow->verdict == CW_DENIED)
 		return;
 	if (!flow && !cw_is_unseen_flow(sk))
@@ -83,7 +85,8 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 		cw_read_unseen(&event, sk, event.cookie);
 		cw_read_holder(&event, task);
 	}
-	cw_read_socket(&event, sk);
+	cw_read_socket(&event, sk, flow);
 	event.end = CW_END_OPEN;
+	event.failure = 0;
 	bpf_seq_write(ctx->meta->seq, &event, sizeof(event));
 }

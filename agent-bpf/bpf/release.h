@@ -3,11 +3,11 @@
 #pragma once
 
 #include "datagram.h"
-#include "failure.h"
+#include "multipath.h"
 
 enum {
 	CW_SOCK_RAW = 3,
-	CW_IPPROTO_MPTCP = 262,
+	CW_TCP_SYN_SENT = 2,
 	CW_TCP_FIN_WAIT1 = 4,
 	CW_TCP_FIN_WAIT2 = 5,
 	CW_TCP_LAST_ACK = 9,
@@ -50,22 +50,26 @@ static __always_inline void cw_read_tcp_end(struct cw_tcp_end *end, struct sock 
 			state == CW_TCP_LAST_ACK || (state == CW_TCP_CLOSE && end->peer_done);
 }
 
-/* Did this end send the SYN? The sequence numbers that were used, less those of payload and FIN, are one then, else none. */
+/* Sequence numbers that were sent and are not payload: SYN and FIN. */
+static __always_inline __u64 cw_tcp_signals(struct tcp_sock *tcp)
+{
+	__u64 used = cw_read(tcp, bytes_acked) + (__u32)(cw_read(tcp, snd_nxt) - cw_read(tcp, snd_una));
+
+	return used - (cw_read(tcp, bytes_sent) - cw_read(tcp, bytes_retrans));
+}
+
+/* Did this end send the SYN? */
 static __always_inline bool cw_tcp_began(struct sock *sk)
 {
-	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
 	struct cw_tcp_end end;
-	__u64 used, payload;
 
 	cw_read_tcp_end(&end, sk);
-	used = cw_read(tcp, bytes_acked) + (__u32)(cw_read(tcp, snd_nxt) - cw_read(tcp, snd_una));
-	payload = cw_read(tcp, bytes_sent) - cw_read(tcp, bytes_retrans);
-	return used - payload - end.fin_sent == 1;
+	return cw_tcp_signals(cw_object(tcp_sock, sk)) - end.fin_sent == 1;
 }
 
 /* Counters of an established connection. bytes_acked counts our SYN where we began, write_seq our FIN, bytes_received the
  * peer's FIN (net/ipv4/tcp_input.c: tcp_snd_una_update, tcp_rcv_nxt_update). */
-static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
+static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk, bool heard)
 {
 	struct tcp_sock *tcp = cw_object(tcp_sock, sk);
 	__u64 acked = cw_read(tcp, bytes_acked), received = cw_read(tcp, bytes_received);
@@ -76,14 +80,16 @@ static __always_inline void cw_read_tcp(struct cw_event *event, struct sock *sk)
 	if (began && !acked) {
 		/* The SYN was never acknowledged. */
 		event->end = CW_END_FAILED;
-		if (!event->failure)
-			event->failure = cw_unreported_failure(sk);
+		event->failure = cw_read_failure(sk, heard);
 		event->sent_bytes = 0;
 		event->received_bytes = 0;
 		return;
 	}
 	cw_read_tcp_end(&end, sk);
-	event->end = end.state == CW_TCP_CLOSE && !end.peer_done ? CW_END_RESET : CW_END_CLOSED;
+	/* Both ends, or a reset after the peer's. */
+	if (end.state == CW_TCP_CLOSE && end.peer_done)
+		end.fin_sent = cw_tcp_signals(tcp) - began == 1;
+	event->end = end.state == CW_TCP_CLOSE && !(end.peer_done && end.fin_sent) ? CW_END_RESET : CW_END_CLOSED;
 	event->sent_bytes = acked + unacked - began - end.fin_sent;
 	event->received_bytes = received - end.peer_done;
 	event->unsent = written != cw_read(tcp, snd_nxt);
@@ -109,16 +115,24 @@ static __always_inline void cw_read_process(struct cw_event *event)
 static __always_inline void cw_read_unseen(struct cw_event *event, struct sock *sk, __u64 cookie)
 {
 	__u16 protocol = cw_read(sk, sk_protocol);
-	bool began = protocol != IPPROTO_TCP || cw_tcp_began(sk);
+	struct sock *tcp = sk;
+	bool began = true;
 
+	if (protocol == CW_IPPROTO_MPTCP) {
+		tcp = cw_first_subflow(sk);
+		protocol = IPPROTO_TCP;
+	}
+	if (protocol == IPPROTO_TCP)
+		began = tcp && cw_tcp_began(tcp);
 	event->socket_cgroup = cw_cgroup_id(cw_socket_cgroup(sk));
 	event->cookie = cookie;
 	event->protocol = protocol;
 	event->direction = began ? CW_EGRESS : CW_INGRESS;
 	event->verdict = CW_ALLOWED;
-	if (began && cw_read(sk, sk_type) != CW_SOCK_RAW)
-		event->flags = CW_FLAG_OLDER;
 	cw_read_remote(event, sk);
+	/* Where connects are not seen anyway, there is no peer. */
+	if (began && event->remote_port && cw_read(sk, sk_type) != CW_SOCK_RAW)
+		event->flags = CW_FLAG_OLDER;
 }
 
 /* Is a socket, of which nothing was stored, a flow? A raw one is, also without a peer: that it is there is worth knowing. */
@@ -128,23 +142,45 @@ static __always_inline bool cw_is_unseen_flow(struct sock *sk)
 
 	if (cw_read(sk, sk_type) == CW_SOCK_RAW)
 		return true;
-	if (protocol == IPPROTO_TCP)
+	if (protocol == IPPROTO_TCP || protocol == CW_IPPROTO_MPTCP)
 		return cw_read(sk, __sk_common.skc_dport) && cw_read(sk, __sk_common.skc_state) != CW_TCP_LISTEN;
 	if (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE)
 		return cw_read(sk, __sk_common.skc_dport);
 	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
 }
 
+static __always_inline void cw_read_multipath(struct cw_event *event, struct sock *sk)
+{
+	struct mptcp_sock *multipath = cw_object(mptcp_sock, sk);
+	struct sock *first = cw_read(multipath, first);
+	__u8 state = cw_read(sk, __sk_common.skc_state);
+
+	event->end = CW_END_CLOSED;
+	if (event->direction == CW_EGRESS && first && (state == CW_TCP_SYN_SENT || state == CW_TCP_CLOSE)) {
+		struct tcp_sock *tcp = cw_object(tcp_sock, first);
+
+		if (!cw_read(tcp, bytes_acked)) {
+			event->end = CW_END_FAILED;
+			event->failure = cw_read_failure(first, false);
+		}
+	}
+	if (!bpf_core_field_exists(multipath->bytes_sent))
+		return;
+	event->sent_bytes = cw_read(multipath, bytes_sent);
+	event->received_bytes = cw_read(multipath, bytes_received);
+}
+
 /* All that a socket tells about its flow. */
-static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk)
+static __always_inline void cw_read_socket(struct cw_event *event, struct sock *sk, const struct cw_flow *flow)
 {
 	cw_read_local(event, sk);
 	event->net = cw_net(sk);
-	/* The socket of a multipath connection is no tcp_sock; its subflows are. */
-	if (event->protocol == IPPROTO_TCP && cw_read(sk, sk_protocol) == IPPROTO_TCP)
-		cw_read_tcp(event, sk);
-	else
+	if (event->protocol != IPPROTO_TCP)
 		event->end = event->verdict == CW_DENIED ? CW_END_DENIED : CW_END_CLOSED;
+	else if (!bpf_core_type_exists(struct mptcp_sock) || cw_read(sk, sk_protocol) == IPPROTO_TCP)
+		cw_read_tcp(event, sk, flow && flow->heard);
+	else
+		cw_read_multipath(event, sk);
 }
 
 static __always_inline void cw_release(struct bpf_sock *ctx)
@@ -154,6 +190,8 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 	struct cw_flow *flow = cw_flow_find(cookie, ctx);
 	struct cw_event *event;
 
+	if (!flow)
+		flow = cw_multipath_flow(sk);
 	if (!flow && !cw_is_unseen_flow(sk))
 		return;
 	/* All of a refused conversation may be on record already. */
@@ -168,7 +206,7 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 		cw_read_unseen(event, sk, cookie);
 		cw_read_process(event);
 	}
-	cw_read_socket(event, sk);
+	cw_read_socket(event, sk, flow);
 	cw_event_submit(event, false);
 drop:
 	if (flow)

@@ -94,7 +94,6 @@ class LoadedKernel : public Kernel {
  private:
   void configure(const AttachPoint& point);
   Result<void> adopt_maps();
-  Result<void> attach_error_report();
   Result<void> pin_maps();
   std::vector<bpf_map*> pinned_maps() const;
   std::vector<bpf_program*> cgroup_programs() const;
@@ -160,8 +159,6 @@ void LoadedKernel::configure(const AttachPoint& point) {
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_rmdir, false);
   }
-  if (!features.error_tracepoint) bpf_program__set_autoload(skeleton_->progs.cw_error_report, false);
-  skeleton_->rodata->cw_errors_reported = features.error_tracepoint;
 }
 
 Result<void> LoadedKernel::load(const AttachPoint& point) {
@@ -198,17 +195,9 @@ Result<void> LoadedKernel::attach(const AttachPoint& point) {
   for (bpf_program* program : cgroup_programs()) {
     if (done) done = pins_.attach(program, cgroup.get(), point.id);
   }
-  if (done && bpf_program__autoload(skeleton_->progs.cw_error_report)) done = attach_error_report();
   // Half an installation enforces half a policy: leave none where there was none.
   if (!done && fresh) (void)remove_pins(options_.pin_directory);
   return done;
-}
-
-// Pinned as the programs of the cgroup are, but links of tracepoints cannot be updated: a new one takes over.
-Result<void> LoadedKernel::attach_error_report() {
-  const std::unique_ptr<bpf_link, LinkDeleter> link(bpf_program__attach(skeleton_->progs.cw_error_report));
-  if (!link) return fail_errno("attach to the tracepoint of socket errors");
-  return pins_.pin_fd(bpf_link__fd(link.get()), "link_cw_error_report");
 }
 
 Result<void> LoadedKernel::start_reading() {

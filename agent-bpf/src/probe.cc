@@ -66,7 +66,6 @@ KernelFeatures probe_features() {
   };
   return {.plain_loads = has("bpf_rdonly_cast", BTF_KIND_FUNC),
           .cgroup_tracepoints = has("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF),
-          .error_tracepoint = has("btf_trace_inet_sk_error_report", BTF_KIND_TYPEDEF),
           .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC)};
 }
 
@@ -92,8 +91,6 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
            "open connections cannot be listed; use Linux 5.15 or newer");
   list.add("cgroup births and deaths", features.cgroup_tracepoints, false,
            "new containers are found by reading the cgroup tree each 30 s, so their policy starts late");
-  list.add("errors of sockets", features.error_tracepoint, false,
-           "flows whose connect failed do not say whether it was refused, timed out or found no way");
   list.add("plain loads from sockets", features.plain_loads, false,
            "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain "
            "loads)");

@@ -6,7 +6,6 @@ namespace cellwall {
 struct KernelFeatures {
   bool plain_loads = false;         // bpf_rdonly_cast
   bool cgroup_tracepoints = false;  // typed tracepoints of cgroup births and deaths
-  bool error_tracepoint = false;    // inet_sk_error_report, Linux 5.14 (e6a3e4434000)
   bool task_file_iterator = false;
 };
 

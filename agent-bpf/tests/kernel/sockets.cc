@@ -2,10 +2,14 @@
 #include "sockets.h"
 
 #include <arpa/inet.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <vector>
 
 namespace cellwall::test {
@@ -54,8 +58,8 @@ void receive_all(int fd, size_t bytes) {
 
 }  // namespace
 
-Server::Server(int type, const std::string& address, uint16_t port)
-    : fd_(bound_socket(address, port, type)), port_(0) {
+Server::Server(int type, const std::string& address, uint16_t port, int protocol)
+    : fd_(bound_socket(address, port, type, protocol)), port_(0) {
   Address local = make_address(address, port);
   if (type == SOCK_STREAM) listen(fd_, 4096);
   getsockname(fd_, local.get(), &local.size);
@@ -66,12 +70,12 @@ Server::~Server() {
   close(fd_);
 }
 
-int make_socket(const std::string& address, int type) {
-  return socket(address.find(':') == std::string::npos ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, 0);
+int make_socket(const std::string& address, int type, int protocol) {
+  return socket(address.find(':') == std::string::npos ? AF_INET : AF_INET6, type | SOCK_CLOEXEC, protocol);
 }
 
-int bound_socket(const std::string& address, uint16_t port, int type) {
-  const int fd = make_socket(address, type), one = 1;
+int bound_socket(const std::string& address, uint16_t port, int type, int protocol) {
+  const int fd = make_socket(address, type, protocol), one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
   Address local = make_address(address, port);
   bind(fd, local.get(), local.size);
@@ -83,8 +87,9 @@ int tcp_try(int fd, const std::string& address, uint16_t port) {
   return connect(fd, remote.get(), remote.size) == 0 ? 0 : errno;
 }
 
-int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes, size_t receive_bytes) {
-  const int fd = make_socket(address, SOCK_STREAM);
+int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes, size_t receive_bytes,
+                 int protocol) {
+  const int fd = make_socket(address, SOCK_STREAM, protocol);
   const int error = tcp_try(fd, address, port);
   if (error == 0) {
     send_all(fd, send_bytes);
@@ -92,6 +97,18 @@ int tcp_exchange(const std::string& address, uint16_t port, size_t send_bytes, s
   }
   close(fd);
   return error;
+}
+
+int tcp_fast_open(const std::string& address, uint16_t port, size_t send_bytes, size_t receive_bytes) {
+  const int fd = make_socket(address, SOCK_STREAM);
+  const std::vector<char> data(send_bytes, 'x');
+  Address remote = make_address(address, port);
+  if (sendto(fd, data.data(), send_bytes, MSG_FASTOPEN, remote.get(), remote.size) !=
+      static_cast<ssize_t>(send_bytes))
+    return errno;
+  receive_all(fd, receive_bytes);
+  close(fd);
+  return 0;
 }
 
 int tcp_abort(const std::string& address, uint16_t port) {
@@ -135,6 +152,37 @@ int udp_send(int fd, const std::string& address, uint16_t port) {
   return sendto(fd, "x", 1, 0, remote.get(), remote.size) == 1 ? 0 : errno;
 }
 
+ssize_t udp_receive(int fd, char* byte) {
+  Address peer;
+  peer.size = sizeof(peer.storage);
+  return recvfrom(fd, byte, 1, 0, peer.get(), &peer.size);
+}
+
+int ping(const std::string& address, bool connected) {
+  const bool v6 = address.find(':') != std::string::npos;
+  const int protocol = v6 ? int{IPPROTO_ICMPV6} : int{IPPROTO_ICMP};
+  const int fd = make_socket(address, SOCK_DGRAM, protocol);
+  Address remote = make_address(address, 0);
+  const timeval patience = {.tv_sec = 2, .tv_usec = 0};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  icmphdr echo = {};  // the header of ICMPv6 has the same shape
+  echo.type = v6 ? ICMP6_ECHO_REQUEST : ICMP_ECHO;
+  if (connected && connect(fd, remote.get(), remote.size) != 0) return errno;
+  const ssize_t sent = connected ? send(fd, &echo, sizeof(echo), 0)
+                                 : sendto(fd, &echo, sizeof(echo), 0, remote.get(), remote.size);
+  if (sent != sizeof(echo) || recv(fd, &echo, sizeof(echo), 0) != sizeof(echo)) return errno;
+  close(fd);
+  return 0;
+}
+
+void share_port(int fd, const std::string& address, uint16_t port) {
+  const int one = 1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+  Address local = make_address(address, port);
+  bind(fd, local.get(), local.size);
+  listen(fd, 4096);
+}
+
 void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes) {
   const int fd = accept4(server.fd(), nullptr, nullptr, SOCK_CLOEXEC);
   receive_all(fd, receive_bytes);
@@ -142,6 +190,38 @@ void serve_one(const Server& server, size_t receive_bytes, size_t send_bytes) {
   char end;
   (void)!recv(fd, &end, 1, 0);
   close(fd);
+}
+
+int pass_descriptor(int channel, int fd) {
+  char byte = 'x';
+  iovec part = {.iov_base = &byte, .iov_len = 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(fd));
+  std::memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+  return sendmsg(channel, &message, 0) == 1 ? 0 : errno;
+}
+
+int receive_descriptor(int channel) {
+  char byte;
+  iovec part = {.iov_base = &byte, .iov_len = 1};
+  int fd = -1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fd))] = {};
+  msghdr message = {};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  if (recvmsg(channel, &message, 0) == 1 && CMSG_FIRSTHDR(&message))
+    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fd));
+  return fd;
 }
 
 void udp_serve_one(const Server& server) {
