@@ -10,7 +10,7 @@ packages=(
   # better-sqlite3 compiles
   python3
   # real containers, a real web server, a real database
-  containerd runc containernetworking-plugins iproute2 nftables conntrack tcpdump busybox-static nginx-light postgresql
+  containerd runc containernetworking-plugins iproute2 nftables conntrack tcpdump dnsmasq-base busybox-static nginx-light postgresql
   curl openssl util-linux procps
 )
 # Ubuntu has bpftool in the package of the kernel's tools.

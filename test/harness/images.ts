@@ -61,12 +61,12 @@ export function pauseImage(): ImageRecipe {
   };
 }
 
-/** nginx, clients of the web and of a database, and the test programs. */
+/** nginx, a name server, clients of the web and of a database, and the test programs. */
 export function webImage(): ImageRecipe {
   const version = postgresFolder();
   return {
     name: 'localhost/web:1',
-    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx', '/usr/bin/curl'],
+    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx', '/usr/bin/curl', '/usr/sbin/dnsmasq'],
     tools: TEST_TOOLS,
     files: [CERTIFICATE, KEY],
     texts: { '/etc/nginx/nginx.conf': NGINX_CONF, '/var/log/nginx/.keep': '', '/var/lib/nginx/.keep': '' },
