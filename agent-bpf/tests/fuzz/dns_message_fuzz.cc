@@ -99,6 +99,7 @@ std::set<Address> plain_addresses(Bytes message, uint16_t type) {
   for (const auto& record : records) {
     if (!names.contains(record.owner) || (record.type != type && type != kDnsAny)) continue;
     if (record.type != kDnsA && record.type != kDnsAaaa) continue;
+    if (record.data.size() != (record.type == kDnsA ? 4U : 16U)) continue;
     Address address = {};
     if (record.data.size() == 4) address[10] = address[11] = 0xff;
     std::copy(record.data.begin(), record.data.end(), address.end() - static_cast<long>(record.data.size()));
