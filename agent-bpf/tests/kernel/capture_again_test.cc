@@ -6,14 +6,7 @@
 namespace cellwall::test {
 namespace {
 
-class CaptureAgain : public CaptureTest {
- protected:
-  void SetUp() override {
-    CaptureTest::SetUp();
-    if (std::system("nft list tables >/dev/null 2>&1") != 0)
-      GTEST_SKIP() << "nftables, with which the tests lose packets, is not here";
-  }
-};
+class CaptureAgain : public CaptureTest {};
 INSTANTIATE_TEST_SUITE_P(, CaptureAgain, ::testing::Values(false, true),
                          [](const auto& info) { return info.param ? "helper_reads" : "plain_loads"; });
 
@@ -39,6 +32,10 @@ class Loss {
   bool made_ = false, ended_ = false;
 };
 
+#define NEED_NFTABLES()                                    \
+  if (std::system("nft list tables >/dev/null 2>&1") != 0) \
+  GTEST_SKIP() << "nftables, with which this test loses packets, is not here"
+
 int retransmits(int fd) {
   tcp_info info = {};
   socklen_t size = sizeof(info);
@@ -47,6 +44,7 @@ int retransmits(int fd) {
 }
 
 TEST_P(CaptureAgain, takes_a_payload_that_is_sent_again_once) {
+  NEED_NFTABLES();
   start();
   const std::string web = container("web");
   observe(web, kPayload);
@@ -72,6 +70,7 @@ TEST_P(CaptureAgain, takes_a_payload_that_is_sent_again_once) {
 }
 
 TEST_P(CaptureAgain, takes_a_payload_that_is_received_again_once) {
+  NEED_NFTABLES();
   start();
   const std::string web = container("web");
   observe(web, kPayload);
@@ -95,6 +94,7 @@ TEST_P(CaptureAgain, takes_a_payload_that_is_received_again_once) {
 }
 
 TEST_P(CaptureAgain, takes_the_segment_that_was_sent_first_though_another_overtook_it) {
+  NEED_NFTABLES();
   start();
   const std::string web = container("web");
   observe(web, kPayload);
@@ -116,6 +116,28 @@ TEST_P(CaptureAgain, takes_the_segment_that_was_sent_first_though_another_overto
   ASSERT_GE(found.size(), 1U);
   EXPECT_EQ(found[0].payload.substr(0, 6), "first!");
   EXPECT_EQ(found[0].head.outgoing, 0);
+}
+
+TEST_P(CaptureAgain, takes_an_answer_of_a_name_server_that_is_received_again_once) {
+  NEED_NFTABLES();
+  start();
+  const std::string web = container("web");
+  observe(web, kNames);
+  Server server(SOCK_STREAM, "10.7.0.1", 53);
+  std::thread answers = answer_one(server, 1);
+  EXPECT_EQ(run_in(web,
+                   [&] {
+                     const int fd = make_socket("10.7.0.1", SOCK_STREAM);
+                     if (tcp_try(fd, "10.7.0.1", 53) != 0 || !send_text(fd, "ping-0")) return 1;
+                     // Bare acknowledgements are lost, so the server sends its answer again.
+                     Loss loss("tcp dport 53 meta length 52");
+                     if (!loss.made() || !receive(fd)) return 2;
+                     usleep(700000);
+                     return 0;
+                   }),
+            0);
+  answers.join();
+  EXPECT_EQ(captures().size(), 1U);
 }
 
 // Data in the SYN: the first connection gets a cookie for it, the second uses it.

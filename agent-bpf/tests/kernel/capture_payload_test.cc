@@ -136,10 +136,10 @@ TEST_P(CapturePayload, holds_a_long_hello_of_tls_and_the_beginning_of_anything_e
   } cases[] = {{"\x16" + std::string(199, 'a'), 200},
                {"\x16" + std::string(599, 'b'), 600},
                {"\x16" + std::string(2999, 'c'), 3000},
-               {"\x16" + std::string(8999, 'd'), CW_CAPTURE_LONG - 1},
-               {std::string(255, 'e'), 255},
-               {std::string(256, 'f'), CW_CAPTURE_SHORT - 1},
-               {std::string(9000, 'g'), CW_CAPTURE_SHORT - 1}};
+               {"\x16" + std::string(8999, 'd'), CW_CAPTURE_LONG},
+               {std::string(256, 'e'), 256},
+               {std::string(257, 'f'), CW_CAPTURE_SHORT},
+               {std::string(9000, 'g'), CW_CAPTURE_SHORT}};
   for (const auto& one : cases) {
     Server server(SOCK_STREAM, "127.0.0.1");
     std::thread answers = answer_one(server, 1);
