@@ -119,14 +119,15 @@ static __always_inline void cw_capture_as(struct __sk_buff *skb, const struct cw
 					  void *record, __u32 room)
 {
 	struct cw_capture *capture = record;
-	/* An inclusive bound of room - 1 keeps the verifier sure of what it masks. */
-	__u32 bytes = packet->length < room ? packet->length : room - 1;
+	__u32 bytes = packet->length < room ? packet->length : room;
 
+	/* Of a mask the verifier knows the upper bound, and from the 1 that is added that it is not zero; a comparison with
+	 * zero tells it that since Linux 6.8 only (d028f87517d6). cw_parse leaves no empty payload. */
 	asm volatile("" : "+r"(bytes));
-	bytes &= room - 1;
+	bytes = ((bytes - 1) & (room - 1)) + 1;
 	*capture = *head;
 	capture->bytes = bytes;
-	if (!bytes || bpf_skb_load_bytes(skb, packet->payload, capture + 1, bytes)) {
+	if (bpf_skb_load_bytes(skb, packet->payload, capture + 1, bytes)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return;
 	}
@@ -149,9 +150,9 @@ static __always_inline void cw_capture(struct __sk_buff *skb, const struct cw_pa
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->protocol = packet->protocol;
 	head->length = packet->length;
-	if (!whole || packet->length < CW_CAPTURE_SHORT)
+	if (!whole || packet->length <= CW_CAPTURE_SHORT)
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_SHORT);
-	else if (packet->length < CW_CAPTURE_MIDDLE)
+	else if (packet->length <= CW_CAPTURE_MIDDLE)
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_MIDDLE);
 	else
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_LONG);
@@ -233,7 +234,7 @@ static __always_inline bool cw_is_long_hello(struct __sk_buff *skb, const struct
 {
 	__u8 first = 0;
 
-	if (packet->length < CW_CAPTURE_SHORT || head->began != head->outgoing || packet->protocol != IPPROTO_TCP)
+	if (packet->length <= CW_CAPTURE_SHORT || head->began != head->outgoing || packet->protocol != IPPROTO_TCP)
 		return false;
 	return !bpf_skb_load_bytes(skb, packet->payload, &first, sizeof(first)) && first == CW_TLS_HANDSHAKE;
 }

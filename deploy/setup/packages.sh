@@ -7,6 +7,7 @@ packages=(
   # agent and kernel programs
   clang llvm libbpf-dev libelf-dev libmnl-dev zlib1g-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libgtest-dev libcli11-dev libcpp-httplib-dev nlohmann-json3-dev libssl-dev cmake ninja-build pkg-config g++ make clang-format
+  libclang-rt-dev
   # better-sqlite3 compiles
   python3
   # real containers, a real web server, a real database

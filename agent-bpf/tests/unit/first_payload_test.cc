@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
+#include "cellwall/events.h"
 #include "messages.h"
 #include "tls_hello.h"
 
@@ -29,10 +30,10 @@ TEST(FirstPayload, tells_protocols_apart) {
   }
 }
 
-// A capture holds 255 bytes of what is no TLS.
+// A capture holds 256 bytes of what is no TLS.
 TEST(FirstPayload, tells_protocols_apart_by_their_first_bytes) {
   for (const PayloadSample& sample : payload_samples()) {
-    const size_t captured = std::min<size_t>(sample.bytes.size(), 255);
+    const size_t captured = std::min<size_t>(sample.bytes.size(), CW_CAPTURE_SHORT);
     const FirstPayload first = {.bytes = Bytes(sample.bytes).first(captured),
                                 .length = sample.bytes.size(),
                                 .protocol = sample.protocol,
