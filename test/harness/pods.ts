@@ -101,8 +101,8 @@ export class Pod {
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
 
-  /** A container that runs to its end and is removed at once, with no trace left in the runtime. */
-  async runToEnd(spec: ContainerSpec): Promise<void> {
+  /** A container that runs to its end and is removed at once, with no trace left in the runtime; or kept, as a kubelet does. */
+  async runToEnd(spec: ContainerSpec, after: 'remove' | 'keep' = 'remove'): Promise<void> {
     const EXITED = 2;
     const { cri } = this.#containerd;
     const { container_id } = await cri.call<{ container_id: string }>('CreateContainer', {
@@ -120,7 +120,7 @@ export class Pod {
       60_000,
       10,
     );
-    await cri.call('RemoveContainer', { container_id });
+    if (after === 'remove') await cri.call('RemoveContainer', { container_id });
   }
 
   async remove(): Promise<void> {
