@@ -61,6 +61,16 @@ export function pauseImage(): ImageRecipe {
   };
 }
 
+/** A shell and the test programs: small enough to be copied for each container. */
+export function toolsImage(): ImageRecipe {
+  return {
+    name: 'localhost/tools:1',
+    programs: ['/bin/busybox'],
+    tools: TEST_TOOLS,
+    command: ['/bin/sleep', '1000000'],
+  };
+}
+
 /** nginx, a name server, clients of the web and of a database, and the test programs. */
 export function webImage(): ImageRecipe {
   const version = postgresFolder();

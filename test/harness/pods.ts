@@ -123,8 +123,8 @@ export class Pod {
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
 
-  /** A container that runs to its end and is removed at once, with no trace left in the runtime. */
-  async runToEnd(container: ContainerSpec): Promise<void> {
+  /** A container that runs to its end and is removed at once, with no trace left in the runtime; or kept, as a kubelet does. */
+  async runToEnd(container: ContainerSpec, after: 'remove' | 'keep' = 'remove'): Promise<void> {
     const { cri } = this.#containerd;
     const id = await startContainer(this.#containerd, this.#sandbox.id, this.#sandbox.config, container);
     const ended = async () => {
@@ -132,7 +132,7 @@ export class Pod {
       return containers.find((it) => it.id === id)?.state === EXITED;
     };
     await until(`${container.name} ends`, ended, 60_000, 10);
-    await cri.call('RemoveContainer', { container_id: id });
+    if (after === 'remove') await cri.call('RemoveContainer', { container_id: id });
   }
 
   /** Runs a command of this machine in the pod's network. */

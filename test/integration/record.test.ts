@@ -28,7 +28,14 @@ const nameServer = (names: Readonly<Record<string, string>>) => ({
   image: 'localhost/web:1',
   command: [
     '/usr/sbin/dnsmasq',
-    ...['--keep-in-foreground', '--user=root', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--local=/shop.test/'],
+    ...[
+      '--keep-in-foreground',
+      '--user=root',
+      '--conf-file=/dev/null',
+      '--no-resolv',
+      '--no-hosts',
+      '--local=/shop.test/',
+    ],
     ...Object.entries(names).map(([name, address]) => `--host-record=${name},${address},60`),
   ],
 });

@@ -45,8 +45,24 @@ test(`each of ${TOTAL} containers that live for 50 ms has its one connection, by
   expect(flows.filter((flow) => flow.endReason !== 'closed')).toEqual([]);
 });
 
+test('containers that came and went while the agent could not look are named, as long as the runtime lists them', async () => {
+  const names = Array.from({ length: 20 }, (_, i) => `unseen-${i}`);
+  process.kill(lab.agent.pid, 'SIGSTOP');
+  try {
+    for (const name of names)
+      await burst.runToEnd({ name, image: 'localhost/web:1', command: command(target.v4) }, 'keep');
+  } finally {
+    process.kill(lab.agent.pid, 'SIGCONT');
+  }
+  await lab.settled();
+  const flows = (await lab.server.allFlows('direction=egress')).filter(
+    (flow) => !flow.container.name.includes('/job-'),
+  );
+  expect(flows.map((flow) => flow.container.name).sort()).toEqual(names.map((name) => `shop/burst/${name}`).sort());
+});
+
 test('none of them is listed as alive', async () => {
-  const { containers } = await lab.server.get<{ containers: { container: string; gone: unknown }[] }>('/v1/containers');
-  expect(containers.filter((it) => it.container.startsWith('job-'))).toEqual([]);
+  const { containers } = await lab.server.get<{ containers: { pod: string; container: string }[] }>('/v1/containers');
+  expect(containers.filter((it) => it.pod === 'burst' && /^(job|unseen)-/.test(it.container))).toEqual([]);
   expect(containers.filter((it) => it.container === 'sink').length).toBe(1);
 });
