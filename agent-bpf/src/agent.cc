@@ -326,6 +326,11 @@ void Agent::stop() {
   const Time until = steady_clock::now() + kStopFlush;
   delivery_->step(steady_clock::now());
   delivery_->flush();
+  if (connected_) {
+    auto last = std::make_unique<v1::StreamRequest>();
+    add_losses(last.get());
+    offer_status(std::move(last));
+  }
   while (connected_ && steady_clock::now() < until && !delivery_->idle()) {
     send_ready();
     wait();
