@@ -83,7 +83,7 @@ test-fuzz: build-agent ## fuzz the parsers of what strangers send, 5 s each
 
 .PHONY: test-kernel
 test-kernel: build-agent ## kernel programs: real connections in cgroups of their own
-	@$(SUDO) build/agent/cellwall-kernel-tests --gtest_brief=1 --gtest_filter=-*Translations*
+	@$(SUDO) build/agent/cellwall-kernel-tests --gtest_brief=1
 
 .PHONY: test-unit
 test-unit: build-server ## unit tests of server and command line

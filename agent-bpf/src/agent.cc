@@ -315,6 +315,11 @@ void Agent::stop() {
   if (names_to_save_) remember_containers();
   delivery_->step(steady_clock::now());
   delivery_->flush();
+  if (connected_) {
+    auto last = std::make_unique<v1::StreamRequest>();
+    add_losses(last.get());
+    offer_status(std::move(last));
+  }
   while (connected_ && steady_clock::now() < until && !delivery_->idle()) {
     send_ready();
     wait();
