@@ -31,8 +31,8 @@ http {
   client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
   uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
   server {
-    listen 80; listen [::]:80; listen 443 ssl;
-    ssl_certificate ${CERTIFICATE}; ssl_certificate_key ${KEY};
+    listen 80; listen [::]:80; listen 443 ssl; listen 8081 http2;
+    ssl_protocols TLSv1.3; ssl_certificate ${CERTIFICATE}; ssl_certificate_key ${KEY};
     location / { return 200 "shop\\n"; }
   }
 }

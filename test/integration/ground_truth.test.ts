@@ -70,6 +70,17 @@ async function churn(pod: Pod, total: number): Promise<void> {
   await Promise.all([worker(), worker()]);
 }
 
+/** Of `wanted`, what is not among `found` as often. */
+function missing(wanted: readonly string[], found: readonly string[]): string[] {
+  const left = new Map<string, number>();
+  for (const it of found) left.set(it, (left.get(it) ?? 0) + 1);
+  return wanted.filter((it) => {
+    const count = left.get(it) ?? 0;
+    left.set(it, count - 1);
+    return count === 0;
+  });
+}
+
 const callerOf = (source: string): Caller => (Number(source.split(':')[1]) < PORTS.malware[0] ? 'nginx' : 'malware');
 const text = (end: { address: string; port: number }) => `${end.address}:${end.port}`;
 const egressText = (flow: Flow) =>
