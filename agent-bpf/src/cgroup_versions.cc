@@ -80,10 +80,8 @@ std::string what_is_unsupported(const CgroupVersions& versions) {
                "is seen; ") +
            kRemedy;
   if (versions.containers_without_v2 == 0) return "";
-  return std::to_string(versions.containers_without_v2) + " running containers (one is " + versions.example +
-         ") have a cgroup of version 1 and none of version 2: their connections are neither seen nor "
-         "refused; " +
-         kRemedy;
+  return "containers without a cgroup of version 2: " + std::to_string(versions.containers_without_v2) +
+         ", such as " + versions.example + "; their connections are neither seen nor refused; " + kRemedy;
 }
 
 }  // namespace cellwall

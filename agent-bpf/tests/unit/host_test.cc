@@ -67,7 +67,7 @@ TEST_F(CgroupVersionsOf, hybrid_leave_out_containers_of_runtimes_that_use_v1) {
   process("22", "4:memory:/docker/" + kOther + "\n0::/\n");
   const auto versions = inspect_cgroups(proc_);
   EXPECT_EQ(versions.containers_without_v2, 2U) << "containers, not processes";
-  EXPECT_NE(what_is_unsupported(versions).find("2 running containers (one is docker "), std::string::npos)
+  EXPECT_NE(what_is_unsupported(versions).find("version 2: 2, such as docker "), std::string::npos)
       << what_is_unsupported(versions);
 }
 
