@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -33,18 +32,15 @@ void remove_tree(const std::filesystem::path& directory) {
   rmdir(directory.c_str());
 }
 
-// The pid of the run that made it is the first number of the name.
-bool is_in_use(const std::string& name) {
-  const pid_t owner = std::atoi(name.c_str() + std::strlen(kPrefix));
-  return owner > 0 && owner != getpid() && kill(owner, 0) == 0;
-}
-
-// What an earlier run left when it crashed; a cgroup that still has processes stays.
+// What an earlier run left when it crashed. The name ends in the number of its process: other runs that go on
+// beside this one keep theirs.
 void remove_leftovers() {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(cgroup2_mount(), ignored)) {
     const std::string name = entry.path().filename();
-    if (name.starts_with(kPrefix) && !is_in_use(name)) remove_tree(entry.path());
+    if (!name.starts_with(kPrefix)) continue;
+    const int owner = std::atoi(name.substr(name.rfind('-') + 1).c_str());
+    if (owner <= 0 || kill(owner, 0) != 0) remove_tree(entry.path());
   }
 }
 
@@ -98,7 +94,8 @@ void KernelTest::SetUp() {
   mount_ = directory;
   ASSERT_EQ(mount("bpf", directory, "bpf", 0, nullptr), 0);
   pins_ = mount_ + "/pins";
-  root_ = cgroup2_mount() + "/" + kPrefix + std::to_string(getpid()) + mount_.substr(mount_.rfind('-'));
+  root_ =
+      cgroup2_mount() + "/" + kPrefix + mount_.substr(mount_.rfind('-') + 1) + "-" + std::to_string(getpid());
   ASSERT_EQ(mkdir(root_.c_str(), 0755), 0);
 }
 
