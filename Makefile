@@ -97,6 +97,10 @@ test-integration: build ## real agent, real server, real containers, exact count
 test-e2e: build ## the story of the demo, with exact counts
 	@$(SUDO) $(VITEST) --project e2e
 
+.PHONY: truth
+truth: build ## the record beside conntrack and tcpdump, longer: 200 containers come and go at 200 and at 2,000 connections/s
+	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/ground_truth.test.ts
+
 .PHONY: kernels
 kernels: build-agent ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')
 	@test/kernels/run.sh $(FILTER)
