@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 # Kernel programs and containers need root; what is installed for the tests does not change who owns the project.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PATH)
 JOBS ?= $(shell nproc)
+SECONDS_EACH ?= 60
 WORKLOADS := $(patsubst test/workloads/%.c,build/workloads/%,$(wildcard test/workloads/*.c))
 VITEST := node node_modules/vitest/vitest.mjs run
 TSX := node node_modules/tsx/dist/cli.mjs
@@ -70,11 +71,15 @@ format: setup ## bring all sources into shape
 	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
 
 .PHONY: test
-test: test-agent test-kernel test-unit test-integration test-e2e ## all tests, in their short form
+test: test-agent test-fuzz test-kernel test-unit test-integration test-e2e ## all tests, in their short form
 
 .PHONY: test-agent
 test-agent: build-agent ## unit tests of the agent
 	@build/agent/cellwall-agent-tests --gtest_brief=1
+
+.PHONY: test-fuzz
+test-fuzz: build-agent ## fuzz the parsers of what strangers send, 5 s each
+	@SECONDS_EACH=5 test/fuzz/run.sh
 
 .PHONY: test-kernel
 test-kernel: build-agent ## kernel programs: real connections in cgroups of their own
@@ -92,9 +97,17 @@ test-integration: build ## real agent, real server, real containers, exact count
 test-e2e: build ## the story of the demo, with exact counts
 	@$(SUDO) $(VITEST) --project e2e
 
+.PHONY: truth
+truth: build ## the record beside conntrack and tcpdump, longer: 200 containers come and go at 200 and at 2,000 connections/s
+	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/ground_truth.test.ts
+
 .PHONY: kernels
 kernels: build-agent ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')
 	@test/kernels/run.sh $(FILTER)
+
+.PHONY: fuzz
+fuzz: build-agent ## as test-fuzz, but for longer (SECONDS_EACH=60)
+	@SECONDS_EACH=$(SECONDS_EACH) test/fuzz/run.sh
 
 .PHONY: bench
 bench: build ## measure, and write docs/BENCHMARKS.md

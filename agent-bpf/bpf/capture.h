@@ -11,7 +11,10 @@ enum {
 	CW_PORT_DNS = 53,
 	CW_TLS_HANDSHAKE = 0x16,
 	CW_IPV6_EXTENSIONS = 6, /* headers that are skipped at most */
+	CW_CAPTURES_WAKE = 256 << 10, /* the reader is woken when this many bytes wait for it, not once per payload */
 };
+
+static __u64 cw_last_capture_wake_ns;
 
 struct cw_packet {
 	__u32 payload; /* offset */
@@ -99,22 +102,36 @@ static __always_inline bool cw_parse(struct __sk_buff *skb, struct cw_packet *pa
 	return true;
 }
 
+static __always_inline __u64 cw_capture_wake(void)
+{
+	__u64 now;
+
+	if (bpf_ringbuf_query(&cw_captures, BPF_RB_AVAIL_DATA) < CW_CAPTURES_WAKE)
+		return BPF_RB_NO_WAKEUP;
+	now = bpf_ktime_get_ns();
+	if (now - READ_ONCE(cw_last_capture_wake_ns) < CW_WAKE_INTERVAL_NS)
+		return BPF_RB_NO_WAKEUP;
+	cw_last_capture_wake_ns = now;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
 static __always_inline void cw_capture_as(struct __sk_buff *skb, const struct cw_packet *packet, struct cw_capture *head,
 					  void *record, __u32 room)
 {
 	struct cw_capture *capture = record;
-	/* An inclusive bound of room - 1 keeps the verifier sure of what it masks. */
-	__u32 bytes = packet->length < room ? packet->length : room - 1;
+	__u32 bytes = packet->length < room ? packet->length : room;
 
+	/* Of a mask the verifier knows the upper bound, and from the 1 that is added that it is not zero; a comparison with
+	 * zero tells it that since Linux 6.8 only (d028f87517d6). cw_parse leaves no empty payload. */
 	asm volatile("" : "+r"(bytes));
-	bytes &= room - 1;
+	bytes = ((bytes - 1) & (room - 1)) + 1;
 	*capture = *head;
 	capture->bytes = bytes;
-	if (!bytes || bpf_skb_load_bytes(skb, packet->payload, capture + 1, bytes)) {
+	if (bpf_skb_load_bytes(skb, packet->payload, capture + 1, bytes)) {
 		bpf_ringbuf_discard(record, BPF_RB_NO_WAKEUP);
 		return;
 	}
-	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, cw_capture_wake());
 }
 
 #define CW_CAPTURE(skb, packet, head, room)                                                                                    \
@@ -127,110 +144,183 @@ static __always_inline void cw_capture_as(struct __sk_buff *skb, const struct cw
 	})
 
 /* Records have one of three sizes: the verifier wants to know it. */
-static __always_inline void cw_capture(struct __sk_buff *skb, const struct cw_packet *packet, struct cw_capture *head)
+static __always_inline void cw_capture(struct __sk_buff *skb, const struct cw_packet *packet, struct cw_capture *head,
+				       bool whole)
 {
 	head->time_ns = bpf_ktime_get_boot_ns();
 	head->protocol = packet->protocol;
-	if (packet->length < CW_CAPTURE_SHORT)
+	head->length = packet->length;
+	if (!whole || packet->length <= CW_CAPTURE_SHORT)
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_SHORT);
-	else if (packet->length < CW_CAPTURE_MIDDLE)
+	else if (packet->length <= CW_CAPTURE_MIDDLE)
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_MIDDLE);
 	else
 		CW_CAPTURE(skb, packet, head, CW_CAPTURE_LONG);
 }
 
-static __always_inline void cw_capture_peer(struct cw_capture *head, const __u8 address[16], __u16 port)
+static __always_inline void cw_capture_ends(struct cw_capture *head, const struct cw_packet *packet)
 {
-	__builtin_memcpy(head->peer, address, sizeof(head->peer));
-	head->peer_port = port;
+	if (head->outgoing) {
+		__builtin_memcpy(head->peer, packet->destination, sizeof(head->peer));
+		head->peer_port = packet->destination_port;
+		head->local_port = packet->source_port;
+	} else {
+		__builtin_memcpy(head->peer, packet->source, sizeof(head->peer));
+		head->peer_port = packet->source_port;
+		head->local_port = packet->destination_port;
+	}
 }
 
-/* The answer of a name server to a socket that this container sent a question from. Anybody can send from port 53, so the
- * socket must have begun the flow, to just this address. */
-static __always_inline void cw_capture_names(struct __sk_buff *skb)
+static __always_inline struct cw_flow *cw_peer_find(__u64 cookie, const __u8 address[16], __u16 port)
 {
-	struct cw_capture head = {.kind = CW_CAPTURE_NAMES};
-	struct cw_target server = {};
-	struct cw_packet packet = {};
-	struct cw_flow *flow;
-	struct bpf_sock *sk;
+	struct cw_target target = {.port = port};
 	struct cw_peer key;
 
-	if (!cw_parse(skb, &packet) || packet.source_port != CW_PORT_DNS)
-		return;
-	sk = skb->sk;
-	if (!sk)
+	__builtin_memcpy(target.address, address, sizeof(target.address));
+	cw_peer_key(&key, cookie, &target);
+	return bpf_map_lookup_elem(&cw_peers, &key);
+}
+
+/* The flow in which a socket asked the name server that this packet is from. Anybody can send from port 53, so it must be a
+ * server which this socket has asked; of a connected socket the kernel makes sure. */
+static __always_inline struct cw_flow *cw_question(const struct cw_packet *packet, struct bpf_sock *sk, __u64 cookie)
+{
+	struct cw_flow *flow = cw_flow_find(cookie, sk);
+	bool connected = flow && flow->connected && sk->dst_port;
+
+	if (!flow || flow->remote_port != CW_PORT_DNS ||
+	    (!connected && !cw_same_address(flow->remote, packet->source)))
+		flow = cw_peer_find(cookie, packet->source, CW_PORT_DNS);
+	return flow && flow->direction == CW_EGRESS ? flow : NULL;
+}
+
+/* Was the segment received before? */
+static __always_inline bool cw_is_repeated(struct bpf_sock *sk, const struct cw_packet *packet)
+{
+	struct bpf_tcp_sock *tcp;
+
+	if (packet->protocol != IPPROTO_TCP)
+		return false;
+	tcp = bpf_tcp_sock(sk);
+	return !tcp || (__s32)(packet->sequence - tcp->rcv_nxt) < 0;
+}
+
+/* What a name server answers to a socket of the container. */
+static __always_inline void cw_capture_names(struct __sk_buff *skb)
+{
+	struct cw_capture head = {.kind = CW_CAPTURE_NAMES, .began = 1};
+	struct cw_packet packet = {};
+	struct bpf_sock *sk = skb->sk;
+	struct cw_flow *flow;
+
+	/* Of connected sockets the first look is enough. */
+	if (!sk || (sk->dst_port && sk->dst_port != bpf_htons(CW_PORT_DNS)))
 		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk)
+	if (!sk || !cw_parse(skb, &packet) || packet.source_port != CW_PORT_DNS || cw_is_repeated(sk, &packet))
 		return;
 	head.cookie = bpf_get_socket_cookie(skb);
-	flow = cw_flow_find(head.cookie, sk);
-	if (!flow || flow->remote_port != CW_PORT_DNS || !cw_same_address(flow->remote, packet.source)) {
-		__builtin_memcpy(server.address, packet.source, sizeof(server.address));
-		server.port = CW_PORT_DNS;
-		cw_peer_key(&key, head.cookie, &server);
-		flow = bpf_map_lookup_elem(&cw_peers, &key);
-	}
-	if (!flow || flow->direction != CW_EGRESS)
+	flow = cw_question(&packet, sk, head.cookie);
+	if (!flow)
 		return;
 	head.socket_cgroup = flow->socket_cgroup;
-	head.began = 1;
-	cw_capture_peer(&head, packet.source, packet.source_port);
-	cw_capture(skb, &packet, &head);
+	cw_capture_ends(&head, &packet);
+	cw_capture(skb, &packet, &head, true);
 }
 
-/* Has nothing of the payload that flows this way been seen before this packet? After the first round trip this costs reading
- * two counters of the socket. */
-static __always_inline bool cw_is_first_tcp(struct bpf_sock *sk, const struct cw_packet *packet, bool outgoing)
+/* Only the hello of a TLS client, with its name, is worth more than a short record. */
+static __always_inline bool cw_is_long_hello(struct __sk_buff *skb, const struct cw_packet *packet,
+					     const struct cw_capture *head)
 {
-	struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
+	__u8 first = 0;
 
-	if (!tcp || sk->state == CW_TCP_LISTEN)
+	if (packet->length <= CW_CAPTURE_SHORT || head->began != head->outgoing || packet->protocol != IPPROTO_TCP)
 		return false;
-	if (!outgoing)
-		return tcp->bytes_received == 0;
-	/* The SYN of who began is acknowledged by then, and counted. */
-	return tcp->bytes_acked <= 1 && packet->sequence == tcp->snd_una;
+	return !bpf_skb_load_bytes(skb, packet->payload, &first, sizeof(first)) && first == CW_TLS_HANDSHAKE;
 }
 
-/* Of UDP, the first datagram of the socket's conversation. */
-static __always_inline bool cw_is_first_udp(struct cw_flow *flow, bool outgoing)
-{
-	return outgoing && flow && __sync_val_compare_and_swap(&flow->captured, 0, 1) == 0;
-}
-
-static __always_inline void cw_capture_payload(struct __sk_buff *skb, bool outgoing)
+/* The first data of a connection can come to the listening socket: with deferred accepts, fast open, or when the client's
+ * bare acknowledgement was lost. The connection gets its own socket just after. */
+static __always_inline void cw_capture_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct bpf_tcp_sock *tcp, bool outgoing)
 {
 	struct cw_capture head = {.kind = CW_CAPTURE_PAYLOAD, .outgoing = outgoing};
 	struct cw_packet packet = {};
 	struct cw_flow *flow;
-	struct bpf_sock *sk = skb->sk;
 
-	if (!sk)
-		return;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk)
+	if (!sk || !cw_parse(skb, &packet))
 		return;
-	/* Before anything of the packet is read. */
-	if (sk->protocol == IPPROTO_TCP && !outgoing) {
-		struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
-
-		if (!tcp || tcp->bytes_received)
+	head.socket_cgroup = bpf_sk_cgroup_id(sk);
+	if (sk->state != CW_TCP_LISTEN) {
+		/* Of what overtook the first segment, nothing. */
+		if (!outgoing && packet.sequence != tcp->rcv_nxt)
 			return;
+		head.cookie = bpf_get_socket_cookie(skb);
+		flow = cw_flow_find(head.cookie, sk);
+		head.began = flow && flow->direction == CW_EGRESS;
 	}
-	if (!cw_parse(skb, &packet))
-		return;
-	if (packet.protocol == IPPROTO_TCP && !cw_is_first_tcp(sk, &packet, outgoing))
+	cw_capture_ends(&head, &packet);
+	cw_capture(skb, &packet, &head, cw_is_long_hello(skb, &packet, &head));
+}
+
+/* Of UDP, the first datagram that the container sends in each conversation. */
+static __always_inline void cw_capture_udp(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct cw_capture head = {.kind = CW_CAPTURE_PAYLOAD, .outgoing = 1};
+	struct cw_packet packet = {};
+	struct cw_flow *flow;
+
+	sk = bpf_sk_fullsock(sk);
+	if (!sk || sk->protocol != IPPROTO_UDP)
 		return;
 	head.cookie = bpf_get_socket_cookie(skb);
 	flow = cw_flow_find(head.cookie, sk);
-	if (packet.protocol == IPPROTO_UDP && !cw_is_first_udp(flow, outgoing))
+	if (flow && flow->connected && READ_ONCE(flow->captured))
 		return;
-	head.began = flow && flow->direction == CW_EGRESS;
-	if (outgoing)
-		cw_capture_peer(&head, packet.destination, packet.destination_port);
-	else
-		cw_capture_peer(&head, packet.source, packet.source_port);
-	cw_capture(skb, &packet, &head);
+	if (!cw_parse(skb, &packet))
+		return;
+	if (!flow || (!flow->connected && (flow->remote_port != packet.destination_port ||
+					   !cw_same_address(flow->remote, packet.destination))))
+		flow = cw_peer_find(head.cookie, packet.destination, packet.destination_port);
+	if (!flow || __sync_val_compare_and_swap(&flow->captured, 0, 1))
+		return;
+	head.socket_cgroup = flow->socket_cgroup;
+	head.began = flow->direction == CW_EGRESS;
+	cw_capture_ends(&head, &packet);
+	/* As the container asked for it: that is how its event will have it. */
+	__builtin_memcpy(head.peer, flow->remote, sizeof(head.peer));
+	head.peer_port = flow->remote_port;
+	cw_capture(skb, &packet, &head, false);
+}
+
+/* The first payload of each direction. After it, what this costs is one helper call and one or two counters of the socket. */
+static __always_inline void cw_capture_payload_in(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct bpf_tcp_sock *tcp;
+
+	if (!sk)
+		return;
+	tcp = bpf_tcp_sock(sk);
+	if (tcp && !tcp->bytes_received)
+		cw_capture_tcp(skb, sk, tcp, false);
+}
+
+static __always_inline void cw_capture_payload_out(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct bpf_tcp_sock *tcp;
+
+	if (!sk)
+		return;
+	tcp = bpf_tcp_sock(sk);
+	if (!tcp) {
+		cw_capture_udp(skb, sk);
+		return;
+	}
+	/* This packet is counted already (__tcp_transmit_skb), so the first payload is all that was sent so far, and what is
+	 * sent again is not. Once it is acknowledged (the SYN counts as one byte), bare acknowledgements are told apart
+	 * without reading them. */
+	if (tcp->bytes_acked <= 1 && tcp->data_segs_out == skb->gso_segs)
+		cw_capture_tcp(skb, sk, tcp, true);
 }

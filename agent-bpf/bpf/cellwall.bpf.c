@@ -117,14 +117,23 @@ int cw_names_ingress(struct __sk_buff *skb)
 SEC("cgroup_skb/ingress")
 int cw_payload_ingress(struct __sk_buff *skb)
 {
-	cw_capture_payload(skb, false);
+	cw_capture_payload_in(skb);
+	return CW_PERMIT;
+}
+
+/* For containers that ask for both: the kernel's own cost is by the program. */
+SEC("cgroup_skb/ingress")
+int cw_both_ingress(struct __sk_buff *skb)
+{
+	cw_capture_names(skb);
+	cw_capture_payload_in(skb);
 	return CW_PERMIT;
 }
 
 SEC("cgroup_skb/egress")
 int cw_payload_egress(struct __sk_buff *skb)
 {
-	cw_capture_payload(skb, true);
+	cw_capture_payload_out(skb);
 	return CW_PERMIT;
 }
 

@@ -11,6 +11,8 @@
 #include <array>
 #include <fstream>
 
+#include "addresses.h"
+
 namespace cellwall {
 namespace {
 
@@ -20,18 +22,16 @@ using std::chrono::steady_clock;
 constexpr int kPollMilliseconds = 100;
 constexpr auto kSweepInterval = 1s;
 constexpr auto kScanInterval = 30s;
-constexpr auto kNamingInterval = 500ms;
-// Of the 37 ms or more between a container's cgroup and its first instruction.
-constexpr auto kRuntimeDeadline = 1000ms;
+// Asked on a thread of its own; a stop waits for it.
+constexpr auto kRuntimeDeadline = 3s;
 constexpr auto kStopFlush = 2s;
 
-constexpr char kBootId[] = "/proc/sys/kernel/random/boot_id";
-
-std::string first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+void set_addresses(v1::Hello* hello, const std::string& network_namespace) {
+  hello->clear_addresses();
+  // Without them, a node is known by its name alone; that its namespace cannot be read was said at the start.
+  const auto addresses = node_addresses(network_namespace);
+  if (!addresses) return;
+  for (const std::string& address : *addresses) hello->add_addresses(address);
 }
 
 uint64_t resident_bytes() {
@@ -62,22 +62,27 @@ Result<void> Agent::open_all() {
   if (!tree) return std::unexpected(tree.error());
   tree_.emplace(std::move(*tree));
   abilities_ = probe_abilities(config_.kernel);
+  cgroup_versions_ = inspect_cgroups();
   if (auto ok = make_waiter(); !ok) return ok;
   log(LogLevel::kInfo, "watching",
       {{"cgroup", config_.kernel.cgroup},
        {"adopted", kernel_->adopted()},
        {"generation", kernel_->generation()}});
 
-  if (!config_.cri_socket.empty()) runtime_ = Runtime::open(config_.cri_socket);
+  const int event = told_event_.get();
+  runtimes_.emplace(runtime_sources(config_.runtimes, open_cri), kRuntimeDeadline,
+                    [event] { eventfd_write(event, 1); });
   const Time now = steady_clock::now();
   // Containers have their names before the policy is applied, and the policy is applied as a whole: what is
   // in force from an agent before this one must not be lifted for a moment.
   rescan(now);
   recall_containers();
-  ask_runtime(now);
+  for (const Ability& naming : naming_abilities(ask_and_wait(now))) abilities_.push_back(naming);
+  say_what_is_missing();
   restore_policy();
   started_ = true;
-  describer_.emplace(*kernel_, *tree_, containers_);
+  captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
+  describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
     log(LogLevel::kWarning, "flows are recorded without their translated addresses: " + ok.error().message);
   delivery_.emplace(
@@ -85,9 +90,13 @@ Result<void> Agent::open_all() {
       [this](std::span<const cw_event* const> events) { return describer_->describe(events); },
       config_.delivery);
 
-  const int event = server_event_.get();
   auto stream = ServerStream::start(
-      config_, [hello = hello()] { return hello; }, [event] { eventfd_write(event, 1); });
+      config_,
+      [hello = hello(), where = config_.network_namespace]() mutable {
+        set_addresses(&hello, where);
+        return hello;
+      },
+      [event] { eventfd_write(event, 1); });
   if (!stream) return std::unexpected(stream.error());
   stream_ = std::move(*stream);
   next_sweep_ = next_open_ = next_statistics_ = next_naming_ = now;
@@ -102,9 +111,10 @@ Result<void> Agent::make_waiter() {
   sigaddset(&mask, SIGINT);
   if (pthread_sigmask(SIG_BLOCK, &mask, nullptr) != 0) return fail_errno("block signals");
   signals_ = Fd(signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK));
-  server_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  told_event_ = Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   epoll_ = Fd(epoll_create1(EPOLL_CLOEXEC));
-  for (int fd : {signals_.get(), server_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd()}) {
+  for (int fd : {signals_.get(), told_event_.get(), kernel_->ring_fd(), kernel_->lifecycle_fd(),
+                 kernel_->captures_fd()}) {
     if (fd < 0) continue;  // no tracepoints of cgroups in this kernel
     // The ring stays readable until its events are acknowledged, so only a new wake-up may count.
     epoll_event event = {.events = EPOLLIN | (fd == kernel_->ring_fd() ? EPOLLET : 0U), .data = {.fd = fd}};
@@ -119,7 +129,7 @@ v1::Hello Agent::hello() const {
   uname(&system);
   v1::Hello hello;
   hello.set_node(config_.node);
-  hello.set_epoch(first_line(kBootId) + "." + std::to_string(kernel_->ring_id()));
+  hello.set_epoch(boot_id() + "." + std::to_string(kernel_->ring_id()));
   hello.set_agent_version(kVersion);
   hello.set_kernel_release(system.release);
   hello.set_architecture(system.machine);
@@ -133,12 +143,21 @@ v1::Hello Agent::hello() const {
   return hello;
 }
 
+void Agent::say_what_is_missing() const {
+  for (const Ability& ability : abilities_) {
+    if (!ability.present)
+      log(LogLevel::kWarning, "absent: " + ability.name, {{"consequence", ability.consequence}});
+  }
+}
+
 void Agent::run() {
   while (!stopping_) {
     wait();
     const Time now = steady_clock::now();
     handle_lifecycle();
     handle_server();
+    handle_runtimes();
+    describer_->read_captures(now);
     each_tick(now);
     delivery_->step(now);
     send_ready();
@@ -162,10 +181,16 @@ void Agent::each_tick(Time now) {
     clock_.refresh();
     describer_->tick(now);
     if (auto ok = kernel_->sweep_udp(); !ok) log(LogLevel::kError, ok.error().message);
+    containers_.forget(now);
+    if (names_to_save_) remember_containers();
     next_sweep_ = now + kSweepInterval;
   }
-  if (now >= next_scan_) rescan(now);
-  if (now >= next_naming_ && containers_.any_unnamed()) ask_runtime(now);
+  if (now >= next_scan_) {
+    rescan(now);
+    ask_runtimes(now);  // names, labels and addresses can change
+    if (cgroup_versions_.v1_in_use) look_for_v1_containers();
+  }
+  if (now >= next_naming_ && containers_.expects_names(now)) ask_runtimes(now);
   if (connected_ && config_.open_interval > 0s && now >= next_open_) {
     report_open_flows();
     next_open_ = now + config_.open_interval;
@@ -188,49 +213,35 @@ void Agent::handle_lifecycle() {
     ContainerCgroup cgroup;
     if (record.born) {
       if (!tree_->add(record.cgroup, record.path, &cgroup)) return;
-      container_born(cgroup);
+      container_born(cgroup, now);
       born = true;
     } else if (tree_->remove(record.cgroup, now)) {
-      container_died(record.cgroup);
+      container_died(record.cgroup, now);
     }
   });
-  if (born) ask_runtime(now);
+  if (born) ask_runtimes(now);
 }
 
 void Agent::rescan(Time now) {
   std::vector<uint64_t> died;
-  for (const ContainerCgroup& cgroup : tree_->scan(now, &died)) container_born(cgroup);
-  for (uint64_t cgroup : died) container_died(cgroup);
+  for (const ContainerCgroup& cgroup : tree_->scan(now, &died)) container_born(cgroup, now);
+  for (uint64_t cgroup : died) container_died(cgroup, now);
   tree_->forget_dead(now);
   next_scan_ = now + kScanInterval;
 }
 
-void Agent::container_born(const ContainerCgroup& cgroup) {
-  containers_.born(cgroup);
+void Agent::container_born(const ContainerCgroup& cgroup, Time now) {
+  containers_.born(cgroup, now);
   if (started_) select_rule_sets({cgroup.id});
   log(LogLevel::kDebug, "container born", {{"cgroup", cgroup.id}, {"path", cgroup.path}});
 }
 
-void Agent::container_died(uint64_t cgroup) {
-  containers_.died(cgroup);
+void Agent::container_died(uint64_t cgroup, Time now) {
+  containers_.died(cgroup, now);
+  kernel_->stop_observing(cgroup);
+  if (captured_) captured_->container_died(cgroup, now);
   if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
-}
-
-void Agent::ask_runtime(Time now) {
-  next_naming_ = now + kNamingInterval;
-  if (!runtime_) return;
-  auto listed = runtime_->list(kRuntimeDeadline);
-  // Once per failure, not once per attempt.
-  if (!listed && !runtime_failing_)
-    log(LogLevel::kWarning, listed.error().message, {{"socket", config_.cri_socket}});
-  if (listed && runtime_failing_) log(LogLevel::kInfo, "the container runtime answers again");
-  runtime_failing_ = !listed;
-  if (!listed) return;
-  const auto news = containers_.name(*listed);
-  if (news.empty()) return;
-  remember_containers();
-  if (started_) select_rule_sets(news);
 }
 
 void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
@@ -243,25 +254,16 @@ void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
     if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
       log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
+    if (!undecided) observe(container);
   }
 }
 
-// The file begins with the boot id: cgroup ids are given anew at each boot.
-void Agent::recall_containers() {
-  const auto text = containers_file_.load();
-  if (!text) {
-    log(LogLevel::kError, text.error().message);
-    return;
-  }
-  const std::string boot = first_line(kBootId) + "\n";
-  v1::ContainersUpdate known;
-  if (!text->starts_with(boot) || !known.ParseFromString(text->substr(boot.size()))) return;
-  for (const auto& container : known.upserted()) containers_.recall(container);
-}
-
-void Agent::remember_containers() {
-  const std::string text = first_line(kBootId) + "\n" + containers_.complete().SerializeAsString();
-  if (auto ok = containers_file_.save(text); !ok) log(LogLevel::kError, ok.error().message);
+void Agent::observe(const v1::Container& container) {
+  const std::string directory = tree_->directory(container.cgroup_path());
+  const auto ok = kernel_->observe(container.cgroup_id(), directory, policy_->observation(container));
+  if (!ok)
+    log(LogLevel::kWarning, "names and protocols of a container are not recorded: " + ok.error().message,
+        {{"cgroup", container.cgroup_id()}});
 }
 
 void Agent::restore_policy() {
@@ -302,13 +304,22 @@ Result<void> Agent::apply_policy(const std::string& payload) {
     partially_covered_ += parsed->match(container).partial;
   policy_ = std::move(*parsed);
   digest_ = digest_of(payload);
+  // What has no name yet goes on as it was.
+  for (const auto& [id, container] : containers_.all())
+    if (!container.name().empty()) observe(container);
   return {};
 }
 
 void Agent::stop() {
   const Time until = steady_clock::now() + kStopFlush;
+  if (names_to_save_) remember_containers();
   delivery_->step(steady_clock::now());
   delivery_->flush();
+  if (connected_) {
+    auto last = std::make_unique<v1::StreamRequest>();
+    add_losses(last.get());
+    offer_status(std::move(last));
+  }
   while (connected_ && steady_clock::now() < until && !delivery_->idle()) {
     send_ready();
     wait();
@@ -335,6 +346,14 @@ void Agent::report_statistics() {
   values["resident_bytes"] = resident_bytes();
   values["containers"] = containers_.count();
   values["containers_partially_covered"] = partially_covered_;
+  values["containers_without_cgroup_v2"] = cgroup_versions_.containers_without_v2;
+  values["containers_forgotten"] = containers_.forgotten();
+  values["names"] = captured_->names().size();
+  values["names_dropped"] = captured_->names().dropped();
+  values["lookups"] = captured_->lookups().size();
+  values["lookups_dropped"] = captured_->lookups().dropped();
+  values["payloads"] = captured_->payloads().size();
+  values["payloads_dropped"] = captured_->payloads().dropped();
   stream_->send(std::move(request));
   if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
     lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
@@ -342,7 +361,13 @@ void Agent::report_statistics() {
   }
   auto losses = std::make_unique<v1::StreamRequest>();
   add_losses(losses.get());
-  if (config_.open_interval == 0s) delivery_->offer(std::move(losses));
+  if (config_.open_interval == 0s) offer_status(std::move(losses));
+}
+
+// Look-ups ride on each status until one of them was acknowledged.
+void Agent::offer_status(std::unique_ptr<v1::StreamRequest> request) {
+  const uint64_t mark = captured_->lookups().fill(request->mutable_flows());
+  delivery_->offer(std::move(request), mark);
 }
 
 v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
@@ -373,7 +398,7 @@ void Agent::report_open_flows() {
   for (size_t i = 0; i < flows.size(); i++) encoder.add(*flows[i], details[i]);
   for (const cw_event& socket : sockets->listeners)
     *open->add_listeners() = encode_listener(socket, describer_->container_of(socket));
-  delivery_->offer(std::move(request));
+  offer_status(std::move(request));
 }
 
 }  // namespace cellwall

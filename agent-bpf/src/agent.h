@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The main loop: kernel, containers, policy and delivery, on one thread. Nothing here blocks but a call of
-// the runtime, which has a deadline far below what the ring holds.
+// The main loop: kernel, containers, policy and delivery, on one thread. Nothing here blocks: runtimes and
+// the server are spoken to on threads of their own.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 
+#include "captured.h"
 #include "cgroup_tree.h"
+#include "cgroup_versions.h"
 #include "clock.h"
 #include "config.h"
 #include "containers.h"
@@ -17,6 +20,7 @@
 #include "kernel_pins.h"
 #include "policy.h"
 #include "rpc.h"
+#include "runtimes.h"
 #include "state_file.h"
 
 namespace cellwall {
@@ -34,6 +38,7 @@ class Agent {
   Result<void> open_all();
   Result<void> make_waiter();
   v1::Hello hello() const;
+  void say_what_is_missing() const;
 
   void wait();
   void each_tick(Time now);
@@ -47,10 +52,16 @@ class Agent {
   void stop();
 
   void rescan(Time now);
-  void container_born(const ContainerCgroup& cgroup);
-  void container_died(uint64_t cgroup);
-  void ask_runtime(Time now);
+  void container_born(const ContainerCgroup& cgroup, Time now);
+  void container_died(uint64_t cgroup, Time now);
+  void ask_runtimes(Time now);
+  std::vector<Listing> ask_and_wait(Time now);
+  void handle_runtimes();
+  void look_for_v1_containers();
+  void take_listing(const Listing& listing, Time now);
+  void tell_state(const Listing& listing);
   void select_rule_sets(const std::vector<uint64_t>& containers);
+  void observe(const v1::Container& container);
   void recall_containers();
   void remember_containers();
   void restore_policy();
@@ -59,14 +70,16 @@ class Agent {
   void report_open_flows();
   void report_statistics();
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
+  void offer_status(std::unique_ptr<v1::StreamRequest> request);
 
   const Config config_;
   Clock clock_;
   std::unique_ptr<Kernel> kernel_;
   std::optional<CgroupTree> tree_;
   Containers containers_;
-  std::unique_ptr<Runtime> runtime_;
-  bool runtime_failing_ = false;
+  std::map<std::string, std::string> runtime_states_;  // by source: what was last said of it
+  bool names_to_save_ = false;
+  CgroupVersions cgroup_versions_;
   std::vector<Ability> abilities_;
   StateFile policy_file_;
   StateFile containers_file_;
@@ -74,6 +87,7 @@ class Agent {
   std::optional<Policy> policy_;
   std::string digest_;  // of the payload that is in force
   uint64_t partially_covered_ = 0;
+  std::optional<Captured> captured_;
   std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;
   std::unique_ptr<ServerStream> stream_;
@@ -83,9 +97,11 @@ class Agent {
 
   Fd epoll_;
   Fd signals_;
-  Fd server_event_;
+  Fd told_event_;  // the server or a runtime has told something
   bool stopping_ = false;
   Time next_sweep_, next_open_, next_statistics_, next_scan_, next_naming_;
+  // Last, so that its threads end before what they notify.
+  std::optional<Runtimes> runtimes_;
 };
 
 }  // namespace cellwall

@@ -9,7 +9,7 @@ namespace cellwall {
 
 void Agent::handle_server() {
   eventfd_t ignored;
-  (void)eventfd_read(server_event_.get(), &ignored);
+  (void)eventfd_read(told_event_.get(), &ignored);
   for (const FromServer& message : stream_->take()) {
     std::visit([this](const auto& what) { handle(what); }, message);
   }
@@ -33,6 +33,7 @@ void Agent::handle(const v1::Welcome& welcome) {
 
 void Agent::handle(const v1::Acknowledge& acknowledge) {
   delivery_->acknowledged(acknowledge.sequence());
+  captured_->lookups().acknowledged(delivery_->acknowledged_mark());
 }
 
 void Agent::handle(const v1::RuleSetUpdate& update) {

@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include <ctime>
+#include <fstream>
 
 namespace cellwall {
 namespace {
@@ -20,6 +21,13 @@ void Clock::refresh() {
 
 uint64_t boot_now_ns() {
   return static_cast<uint64_t>(read_ns(CLOCK_BOOTTIME));
+}
+
+std::string boot_id() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string line;
+  std::getline(file, line);
+  return line;
 }
 
 }  // namespace cellwall

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace cellwall {
 
@@ -18,5 +19,8 @@ class Clock {
 };
 
 uint64_t boot_now_ns();
+
+// Names this boot of the machine: cgroup ids and the kernel's counters begin anew with each.
+std::string boot_id();
 
 }  // namespace cellwall

@@ -57,6 +57,23 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
   app.add_flag("--force-fallback", kernel.force_fallback, "read sockets as kernels before 6.2 have to");
 }
 
+void add_runtime_options(CLI::App& app, RuntimeSockets& sockets) {
+  app.add_option(
+         "--cri-socket", sockets.cri,
+         "socket of the runtime of Kubernetes (containerd, CRI-O, cri-dockerd); auto: where it usually is, "
+         "\"\": none")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+  app.add_option("--docker-socket", sockets.docker,
+                 "socket of Docker, such as /run/docker.sock; auto and \"\" as above")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+  app.add_option("--podman-socket", sockets.podman,
+                 "socket of Podman, such as /run/podman/podman.sock; auto and \"\" as above")
+      ->type_name("SOCKET")
+      ->capture_default_str();
+}
+
 void add_server_options(CLI::App& app, Config& config) {
   app.add_option("--server", config.server, "address of the server")
       ->type_name("HOST:PORT")
@@ -118,8 +135,7 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   add_kernel_options(app, config->kernel, &udp_idle);
   add_server_options(app, *config);
   app.add_option("--node", config->node, "name of this node")->capture_default_str();
-  app.add_option("--cri-socket", config->cri_socket, "socket of the container runtime; \"\": none")
-      ->capture_default_str();
+  add_runtime_options(app, config->runtimes);
   app.add_option("--state-directory", config->state_directory, "keeps the last policy for the next start")
       ->type_name("DIRECTORY")
       ->capture_default_str();

@@ -7,6 +7,7 @@
 #include "delivery.h"
 #include "kernel.h"
 #include "log.h"
+#include "runtimes.h"
 
 namespace cellwall {
 
@@ -26,8 +27,7 @@ struct Config {
   std::string node;
   std::string server = "127.0.0.1:7480";
   TlsFiles tls;
-  std::string cri_socket =
-      "unix:///run/containerd/containerd.sock";  // empty: containers are named by their runtime id
+  RuntimeSockets runtimes{kAutoSocket, kAutoSocket, kAutoSocket};
   std::string state_directory = "/var/lib/cellwall";
   std::string network_namespace = "/proc/1/ns/net";  // in which the node translates addresses
   std::chrono::seconds open_interval{10};            // 0: open connections are not reported

@@ -3,8 +3,8 @@
 // What is known about the containers of this node: from the cgroup tree, and from the container runtime.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -12,39 +12,33 @@
 
 #include "cellwall/v1/agent.pb.h"
 #include "cgroup_tree.h"
+#include "runtime.h"
 
 namespace cellwall {
 
-// As the runtime lists it.
-struct RuntimeContainer {
-  std::string name;
-  std::string image;
-  std::string namespace_name;
-  std::string pod;
-  std::string pod_uid;
-  std::map<std::string, std::string> labels;  // of the pod
-  std::vector<std::string> addresses;
-  uint64_t created_us = 0;
-};
-
-// By runtime id. The pod's own sandbox is listed as a container named kSandboxName.
-using RuntimeContainers = std::unordered_map<std::string, RuntimeContainer>;
-
-inline constexpr char kSandboxName[] = "(pod sandbox)";
-
 class Containers {
  public:
-  void born(const ContainerCgroup& cgroup);
-  void died(uint64_t cgroup);
-  // Fills in names; returns the ids of containers about which something new is known.
-  std::vector<uint64_t> name(const RuntimeContainers& listed);
-  bool any_unnamed() const;
+  using Time = std::chrono::steady_clock::time_point;
+
+  // Named at once when a runtime listed it before.
+  void born(const ContainerCgroup& cgroup, Time now);
+  // Told with its removal, also when it lived for less than it takes to tell of its birth. A name that comes
+  // later is told too.
+  void died(uint64_t cgroup, Time now);
+  // Takes names from what a runtime lists; returns the ids of living containers about which something new is
+  // known.
+  std::vector<uint64_t> name(const RuntimeContainers& listed, Time now);
+  // Some are so young, or so newly dead, that asking the runtimes at once may still tell something.
+  bool expects_names(Time now) const;
   // What an agent before this one knew about a container that was born: its name stands until the runtime
   // tells.
   void recall(const v1::Container& known);
+  void forget(Time now);  // what is too old to be of use
 
-  const std::unordered_map<uint64_t, v1::Container>& all() const { return containers_; }
+  const std::unordered_map<uint64_t, v1::Container>& all() const { return containers_; }  // that live
+  const v1::Container* find(uint64_t cgroup) const;  // also one that died a short while ago; null: not known
   size_t count() const { return containers_.size(); }
+  uint64_t forgotten() const { return forgotten_; }  // died while too many dead ones were remembered
 
   v1::ContainersUpdate complete() const;  // all; changes() starts from here
   void reset_changes();
@@ -52,10 +46,30 @@ class Containers {
   v1::ContainersUpdate take_changes();
 
  private:
+  struct Dead {
+    v1::Container container;
+    Time since;
+    bool named;
+  };
+  struct Listed {
+    RuntimeContainer container;
+    Time since;
+  };
+  struct Awaited {
+    Time since;
+    bool named = false;
+  };
+  void remember(const std::string& runtime_id, const RuntimeContainer& listed, Time now);
+  void name_dead(const RuntimeContainers& listed);
+
   std::unordered_map<uint64_t, v1::Container> containers_;
-  std::unordered_set<uint64_t> unnamed_;  // the runtime may still tell
-  std::unordered_set<uint64_t> changed_;
-  std::vector<uint64_t> removed_;
+  std::unordered_map<uint64_t, Awaited> awaited_;  // of containers_: without a name, or without an address
+  std::unordered_map<uint64_t, Dead> dead_;
+  uint64_t forgotten_ = 0;
+  // Listed, and without a living cgroup: made and not started yet, or stopped and not removed yet.
+  std::unordered_map<std::string, Listed> listed_;
+  std::unordered_set<uint64_t> changed_;  // of containers_ and dead_
+  std::unordered_set<uint64_t> removed_;
 };
 
 }  // namespace cellwall

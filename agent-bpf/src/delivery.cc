@@ -57,6 +57,7 @@ void Delivery::acknowledged(uint64_t sequence) {
   uint64_t durable = 0;
   while (sent_ > 0 && queue_.front().sequence <= sequence) {
     durable = std::max(durable, queue_.front().last);
+    acknowledged_mark_ = std::max(acknowledged_mark_, queue_.front().mark);
     queue_bytes_ -= queue_.front().bytes;
     queue_.pop_front();
     sent_--;
@@ -132,8 +133,10 @@ void Delivery::drop_oldest() {
   queue_.pop_front();
 }
 
-void Delivery::offer(std::unique_ptr<v1::StreamRequest> status) {
-  if (connected_) status_ = std::move(status);
+void Delivery::offer(std::unique_ptr<v1::StreamRequest> status, uint64_t mark) {
+  if (!connected_) return;
+  status_ = std::move(status);
+  status_mark_ = mark;
 }
 
 std::shared_ptr<const v1::StreamRequest> Delivery::next_to_send() {
@@ -141,6 +144,7 @@ std::shared_ptr<const v1::StreamRequest> Delivery::next_to_send() {
   if (status_ && sent_ == queue_.size()) {
     Batch batch;
     batch.message = std::move(status_);
+    batch.mark = status_mark_;
     queue_.push_back(std::move(batch));
     status_.reset();
   }

@@ -44,8 +44,11 @@ class Delivery {
   void step(Time now);
   // Closes the batch that is being filled, whatever its age.
   void flush();
-  // A batch of no events, replaced by a newer one of its kind and forgotten when the stream breaks.
-  void offer(std::unique_ptr<v1::StreamRequest> status);
+  // A batch of no events, replaced by a newer one of its kind and forgotten when the stream breaks. Who needs
+  // to know that it arrived gives it a mark.
+  void offer(std::unique_ptr<v1::StreamRequest> status, uint64_t mark = 0);
+  // The highest mark of what the server has acknowledged, 0: none.
+  uint64_t acknowledged_mark() const { return acknowledged_mark_; }
   // Next message within the window; empty: none. Shared, since it is kept until it is acknowledged.
   std::shared_ptr<const v1::StreamRequest> next_to_send();
 
@@ -60,6 +63,7 @@ class Delivery {
     uint64_t last = 0;
     size_t bytes = 0;
     uint64_t sequence = 0;  // 0: not sent on this stream
+    uint64_t mark = 0;
   };
 
   bool ring_is_crowded() const { return ring_.used_bytes() > ring_.capacity_bytes() / 2; }
@@ -90,6 +94,8 @@ class Delivery {
   Time filling_due_;
 
   std::shared_ptr<v1::StreamRequest> status_;
+  uint64_t status_mark_ = 0;
+  uint64_t acknowledged_mark_ = 0;
 };
 
 }  // namespace cellwall

@@ -30,10 +30,10 @@ uint64_t Describer::container_of(const cw_event& event) const {
 }
 
 NatSite Describer::site_of(const cw_event& event) const {
-  const auto known = containers_.all().find(container_of(event));
-  if (known == containers_.all().end()) return {};
-  NatSite site = {.cgroup = tree_.directory(known->second.cgroup_path()), .addresses = {}};
-  for (const std::string& text : known->second.addresses()) {
+  const v1::Container* known = containers_.find(container_of(event));
+  if (!known) return {};
+  NatSite site = {.cgroup = tree_.directory(known->cgroup_path()), .addresses = {}};
+  for (const std::string& text : known->addresses()) {
     if (const auto address = parse_address(text)) site.addresses.push_back(*address);
   }
   return site;
@@ -53,16 +53,29 @@ std::vector<FlowDetails> Describer::with_nat(std::span<const cw_event* const> ev
 
 std::vector<FlowDetails> Describer::describe(std::span<const cw_event* const> events) {
   const Time now = std::chrono::steady_clock::now();
-  return with_nat(events, nat_ ? nat_->look_up(events, now) : std::vector<NatResult>());
+  // Now, not earlier: what was captured of a flow was so before the event which has been read already.
+  read_captures(now);
+  auto details = with_nat(events, nat_ ? nat_->look_up(events, now) : std::vector<NatResult>());
+  for (size_t i = 0; i < events.size(); i++) captured_.describe_ended(*events[i], &details[i]);
+  return details;
 }
 
 std::vector<FlowDetails> Describer::describe_open(std::span<const cw_event* const> events) {
   const Time now = std::chrono::steady_clock::now();
-  return with_nat(events, nat_ ? nat_->look_up_open(events, now) : std::vector<NatResult>());
+  read_captures(now);
+  auto details = with_nat(events, nat_ ? nat_->look_up_open(events, now) : std::vector<NatResult>());
+  for (size_t i = 0; i < events.size(); i++) captured_.describe_open(*events[i], &details[i], now);
+  return details;
+}
+
+void Describer::read_captures(Time now) {
+  kernel_.read_captures(
+      [&](const cw_capture& capture, Bytes payload) { captured_.add(capture, payload, now); });
 }
 
 void Describer::tick(Time now) {
   if (nat_) nat_->namespaces().close_idle(now);
+  captured_.tick(now);
 }
 
 }  // namespace cellwall

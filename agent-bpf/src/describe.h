@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "captured.h"
 #include "cgroup_tree.h"
 #include "containers.h"
 #include "flow_details.h"
@@ -20,14 +21,16 @@ class Describer {
   using Time = std::chrono::steady_clock::time_point;
 
   // network_namespace: see Config. Without connection tracking flows are described without translations.
-  Describer(Kernel& kernel, const CgroupTree& tree, const Containers& containers)
-      : kernel_(kernel), tree_(tree), containers_(containers) {}
+  Describer(Kernel& kernel, const CgroupTree& tree, const Containers& containers, Captured& captured)
+      : kernel_(kernel), tree_(tree), containers_(containers), captured_(captured) {}
   Result<void> open_nat(const std::string& network_namespace);
 
   std::vector<FlowDetails> describe(std::span<const cw_event* const> events);
   // Of flows that are open now, all of them.
   std::vector<FlowDetails> describe_open(std::span<const cw_event* const> events);
   void tick(Time now);
+  // What was captured is taken in before any event is described, and while none comes.
+  void read_captures(Time now);
   uint64_t container_of(const cw_event& event) const;
 
  private:
@@ -37,6 +40,7 @@ class Describer {
   Kernel& kernel_;
   const CgroupTree& tree_;
   const Containers& containers_;
+  Captured& captured_;
   std::optional<Nat> nat_;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cellwall/events.h"
+#include "first_payload.h"
 #include "nat.h"
 
 namespace cellwall {
@@ -16,6 +17,8 @@ namespace cellwall {
 struct FlowDetails {
   uint64_t container = 0;  // cgroup id, 0: not known, then the socket's cgroup stands for it
   NatResult nat;
+  std::string name = {};  // by which the container had looked the remote address up, empty: none
+  PayloadKind payload = {};
 };
 
 // One for each event, in their order.

@@ -63,11 +63,24 @@ void FlowEncoder::add_sparse(uint32_t row, const cw_event& event, const FlowDeta
     translations->add_destination_address(address(destination.address.data()));
     translations->add_destination_port(destination.port);
   }
+  if (!details.name.empty()) {
+    columns_->mutable_names()->add_row(row);
+    columns_->mutable_names()->add_name(text(details.name));
+  }
+  if (details.payload.payload != v1::PAYLOAD_UNSPECIFIED) add_payload(row, details.payload);
   if (event.failure) {
     auto* failures = columns_->mutable_failures();
     failures->add_row(row);
     failures->add_failure(static_cast<v1::Failure>(event.failure));
   }
+}
+
+void FlowEncoder::add_payload(uint32_t row, const PayloadKind& kind) {
+  auto* payloads = columns_->mutable_payloads();
+  payloads->add_row(row);
+  payloads->add_payload(kind.payload);
+  payloads->add_tls_version(kind.tls_version);
+  payloads->add_server_name(kind.server_name.empty() ? 0 : text(kind.server_name) + 1);
 }
 
 void FlowEncoder::add(const cw_event& event, const FlowDetails& details) {

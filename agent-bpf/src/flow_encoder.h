@@ -25,6 +25,7 @@ class FlowEncoder {
   uint32_t address(const uint8_t bytes[16]);
   uint32_t cgroup(uint64_t id);
   void add_sparse(uint32_t row, const cw_event& event, const FlowDetails& details);
+  void add_payload(uint32_t row, const PayloadKind& kind);
   uint32_t text(std::string_view value);
 
   v1::FlowColumns* columns_;

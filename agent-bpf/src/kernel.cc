@@ -71,6 +71,7 @@ class LoadedKernel : public Kernel {
   uint32_t ring_id() const override { return ring_id_; }
   int ring_fd() const override { return bpf_map__fd(skeleton_->maps.cw_events); }
   int lifecycle_fd() const override { return lifecycles_ ? ring_buffer__epoll_fd(lifecycles_.get()) : -1; }
+  int captures_fd() const override { return observers_->fd(); }
   RingReader& ring() override { return *ring_; }
   size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) override;
   KernelCounters counters() const override;
@@ -223,6 +224,7 @@ Result<void> LoadedKernel::start_reading() {
 
   auto observers = Observers::open({.names_ingress = skeleton_->progs.cw_names_ingress,
                                     .payload_ingress = skeleton_->progs.cw_payload_ingress,
+                                    .both_ingress = skeleton_->progs.cw_both_ingress,
                                     .payload_egress = skeleton_->progs.cw_payload_egress},
                                    bpf_map__fd(skeleton_->maps.cw_captures));
   if (!observers) return std::unexpected(observers.error());

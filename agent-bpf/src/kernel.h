@@ -87,6 +87,7 @@ class Kernel {
   virtual uint32_t ring_id() const = 0;  // map id, unique during a boot
   virtual int ring_fd() const = 0;       // for epoll: readable when the kernel wants the reader
   virtual int lifecycle_fd() const = 0;  // likewise
+  virtual int captures_fd() const = 0;   // likewise
   virtual RingReader& ring() = 0;
   virtual size_t read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) = 0;
   virtual KernelCounters counters() const = 0;

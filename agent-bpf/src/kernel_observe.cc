@@ -30,6 +30,11 @@ Result<Observers> Observers::open(const Programs& programs, int captures_fd) {
   return observers;
 }
 
+std::vector<bpf_program*> Observers::wanted_programs(Observation wanted) const {
+  if (!wanted.payload) return {programs_.names_ingress};
+  return {wanted.names ? programs_.both_ingress : programs_.payload_ingress, programs_.payload_egress};
+}
+
 Result<void> Observers::set(uint64_t cgroup, const std::string& directory, Observation wanted) {
   const auto known = attached_.find(cgroup);
   if ((known == attached_.end() ? Observation{} : known->second.what) == wanted) return {};
@@ -37,11 +42,8 @@ Result<void> Observers::set(uint64_t cgroup, const std::string& directory, Obser
   if (wanted == Observation{}) return {};
   const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno("open the cgroup " + directory);
-  std::vector<bpf_program*> programs;
-  if (wanted.names) programs.push_back(programs_.names_ingress);
-  if (wanted.payload) programs.insert(programs.end(), {programs_.payload_ingress, programs_.payload_egress});
   Attached attached = {.what = wanted, .links = {}};
-  for (bpf_program* program : programs) {
+  for (bpf_program* program : wanted_programs(wanted)) {
     attached.links.emplace_back(bpf_program__attach_cgroup(program, fd.get()));
     if (!attached.links.back())
       return fail_errno("attach " + std::string(bpf_program__name(program)) + " to " + directory);

@@ -33,6 +33,7 @@ class Observers {
   struct Programs {
     bpf_program* names_ingress;
     bpf_program* payload_ingress;
+    bpf_program* both_ingress;  // one program costs less than two
     bpf_program* payload_egress;
   };
 
@@ -41,6 +42,7 @@ class Observers {
   // Replaces what was asked for before. directory: the container's cgroup, absolute.
   Result<void> set(uint64_t cgroup, const std::string& directory, Observation wanted);
   void remove(uint64_t cgroup) { attached_.erase(cgroup); }
+  int fd() const { return ring_buffer__epoll_fd(ring_.get()); }
   // Calls each for what was captured since the last time.
   void read(const OnCapture& each);
 
@@ -55,6 +57,8 @@ class Observers {
     Observation what;
     std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links;
   };
+
+  std::vector<bpf_program*> wanted_programs(Observation wanted) const;
 
   Programs programs_ = {};
   std::unordered_map<uint64_t, Attached> attached_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <malloc.h>
+#include <signal.h>
 
 #include <cstdio>
 
@@ -9,6 +10,8 @@
 namespace {
 
 int run(const cellwall::Config& config) {
+  // A runtime or a server that hangs up while it is written to is an error of that call, not the end.
+  signal(SIGPIPE, SIG_IGN);
   cellwall::set_log_level(config.log_level);
   auto agent = cellwall::Agent::start(config);
   if (!agent) {
@@ -19,6 +22,18 @@ int run(const cellwall::Config& config) {
   malloc_trim(0);
   (*agent)->run();
   return 0;
+}
+
+constexpr std::chrono::seconds kRuntimeDeadline{3};
+
+int check(const cellwall::Config& config) {
+  auto abilities = cellwall::probe_abilities(config.kernel);
+  cellwall::Runtimes runtimes(cellwall::runtime_sources(config.runtimes, cellwall::open_cri),
+                              kRuntimeDeadline, [] {});
+  runtimes.ask();
+  runtimes.wait(kRuntimeDeadline);
+  for (auto& naming : cellwall::naming_abilities(runtimes.take())) abilities.push_back(std::move(naming));
+  return cellwall::print_abilities(abilities) ? 0 : 1;
 }
 
 int uninstall(const cellwall::Config& config) {
@@ -44,7 +59,7 @@ int main(int argc, char** argv) {
       std::printf("cellwall-agent %s\n", cellwall::kVersion);
       return 0;
     case cellwall::Command::kCheck:
-      return cellwall::print_abilities(cellwall::probe_abilities(config.kernel)) ? 0 : 1;
+      return check(config);
     case cellwall::Command::kUninstall:
       return uninstall(config);
     case cellwall::Command::kRun:

@@ -51,6 +51,11 @@ bool can_be_of(const TrackedConnection& entry, const cw_event& event) {
   }
 }
 
+bool is_inside(const Tuple& tuple) {
+  return is_loopback(tuple.source.address) || is_loopback(tuple.destination.address) ||
+         tuple.source.address == tuple.destination.address;
+}
+
 }  // namespace
 
 // How a flow looks from where it has come to so far, going from the socket outwards.
@@ -67,10 +72,8 @@ struct Nat::Query {
     return is_loopback(tuple.destination.address) &&
            (is_loopback(tuple.source.address) || is_unspecified(tuple.source.address));
   }
-  bool stays_inside() const {
-    return is_loopback(tuple.source.address) || is_loopback(tuple.destination.address) ||
-           tuple.source.address == tuple.destination.address;
-  }
+  // Also of who was called: behind a redirect the caller's own side of it looks as if it came from outside.
+  bool stays_inside() const { return is_inside(asked) || is_inside(tuple); }
   void follow(const std::optional<TrackedConnection>& entry);
 };
 

@@ -42,6 +42,10 @@ Result<void> check_rule_set(const v1::RuleSet& set, size_t policies) {
   return {};
 }
 
+bool observes(const v1::PolicySelector& selector) {
+  return selector.observe_names() || selector.observe_payload();
+}
+
 template <typename List>
 bool has(const List& list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
@@ -98,7 +102,7 @@ bool selects(const v1::PolicySelector& selector, const v1::Container& container)
 Policy::Match Policy::match(const v1::Container& container) const {
   std::vector<uint32_t> wanted;
   for (const auto& selector : sets_.policies()) {
-    if (selects(selector, container)) wanted.push_back(selector.index());
+    if (!observes(selector) && selects(selector, container)) wanted.push_back(selector.index());
   }
   if (wanted.empty()) return {};
   if (const auto exact = by_combination_.find(wanted); exact != by_combination_.end())
@@ -113,6 +117,16 @@ Policy::Match Policy::match(const v1::Container& container) const {
     }
   }
   return best;
+}
+
+Observation Policy::observation(const v1::Container& container) const {
+  Observation wanted;
+  for (const auto& selector : sets_.policies()) {
+    if (!observes(selector) || !selects(selector, container)) continue;
+    wanted.names = wanted.names || selector.observe_names();
+    wanted.payload = wanted.payload || selector.observe_payload();
+  }
+  return wanted;
 }
 
 KernelPolicy Policy::kernel_policy(const std::unordered_map<uint64_t, v1::Container>& containers) const {

@@ -28,6 +28,8 @@ class Policy {
     bool partial = false;   // the exact combination is not there: the largest part of it is used
   };
   Match match(const v1::Container& container) const;
+  // What is to be read of a container's packets. Selectors that say so are no policies: they have no rules.
+  Observation observation(const v1::Container& container) const;
   KernelPolicy kernel_policy(const std::unordered_map<uint64_t, v1::Container>& containers) const;
 
  private:

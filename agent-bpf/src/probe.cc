@@ -9,6 +9,7 @@
 
 #include <memory>
 
+#include "cgroup_versions.h"
 #include "kernel.h"
 #include "kernel_cgroup.h"
 #include "kernel_pins.h"
@@ -39,6 +40,13 @@ class List {
   std::vector<Ability> abilities_;
 };
 
+void add_cgroups(List& list) {
+  const CgroupVersions versions = inspect_cgroups();
+  const std::string unsupported = what_is_unsupported(versions);
+  list.add("cgroup v2", versions.v2_mounted, true, unsupported);
+  if (versions.v2_mounted) list.add("cgroups v2 of all containers", unsupported.empty(), false, unsupported);
+}
+
 void add_options(List& list, const KernelOptions& options) {
   const auto point = find_attach_point(options.cgroup);
   list.add("attach point", point.has_value(), true, point ? "" : point.error().message);
@@ -68,6 +76,7 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
            "programs cannot be loaded; run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN");
   list.add("kernel type information", access("/sys/kernel/btf/vmlinux", R_OK) == 0, true,
            "programs cannot be fitted to this kernel; use one built with CONFIG_DEBUG_INFO_BTF=y");
+  add_cgroups(list);
   add_options(list, options);
   list.add("cgroup connect and sendmsg hooks",
            libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, nullptr) == 1, true,

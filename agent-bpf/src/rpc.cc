@@ -260,20 +260,35 @@ class CriRuntime : public Runtime {
     const auto until = std::chrono::system_clock::now() + deadline;
     cri::ListPodSandboxResponse pods;
     cri::ListContainersResponse containers;
+    // Containers first: a pod is there before its containers are, so none of these is without its pod.
+    {
+      grpc::ClientContext context;
+      context.set_deadline(until);
+      if (auto status = stub_->ListContainers(&context, {}, &containers); !status.ok())
+        return refused(status);
+    }
     {
       grpc::ClientContext context;
       context.set_deadline(until);
       if (auto status = stub_->ListPodSandbox(&context, {}, &pods); !status.ok()) return refused(status);
     }
-    grpc::ClientContext context;
-    context.set_deadline(until);
-    if (auto status = stub_->ListContainers(&context, {}, &containers); !status.ok()) return refused(status);
+    if (name_.empty()) name_ = ask_name(until);
     return join(pods, containers, until);
   }
 
+  bool speaks() const override { return speaks_; }
+
  private:
-  static std::unexpected<Error> refused(const grpc::Status& status) {
-    return fail("list containers of the runtime (--cri-socket): " + status.error_message());
+  std::unexpected<Error> refused(const grpc::Status& status) {
+    speaks_ = status.error_code() != grpc::StatusCode::UNIMPLEMENTED;
+    return fail("list its containers: " + status.error_message());
+  }
+
+  std::string ask_name(std::chrono::system_clock::time_point until) {
+    grpc::ClientContext context;
+    context.set_deadline(until);
+    cri::VersionResponse version;
+    return stub_->Version(&context, {}, &version).ok() ? version.runtime_name() : "";
   }
 
   RuntimeContainers join(const cri::ListPodSandboxResponse& pods,
@@ -282,6 +297,7 @@ class CriRuntime : public Runtime {
     RuntimeContainers found;
     for (const auto& pod : pods.items()) {
       RuntimeContainer entry;
+      entry.runtime = name_;
       entry.name = kSandboxName;
       entry.namespace_name = pod.metadata().namespace_();
       entry.pod = pod.metadata().name();
@@ -293,7 +309,7 @@ class CriRuntime : public Runtime {
     }
     for (const auto& container : containers.containers()) {
       const auto pod = found.find(container.pod_sandbox_id());
-      if (pod == found.end()) continue;  // made between the two calls: the next list has it
+      if (pod == found.end()) continue;  // removed between the two calls
       RuntimeContainer entry = pod->second;
       entry.name = container.metadata().name();
       entry.image = container.image().image().empty() ? container.image_ref() : container.image().image();
@@ -324,6 +340,8 @@ class CriRuntime : public Runtime {
 
   static constexpr size_t kRemembered = 4096;
   std::unique_ptr<cri::RuntimeService::Stub> stub_;
+  std::string name_;
+  bool speaks_ = true;
   std::unordered_map<std::string, std::vector<std::string>> addresses_;
 };
 
@@ -336,8 +354,8 @@ Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, 
   return std::make_unique<GrpcStream>(config, *credentials, std::move(hello), std::move(notify));
 }
 
-std::unique_ptr<Runtime> Runtime::open(const std::string& socket) {
-  return std::make_unique<CriRuntime>(socket);
+std::unique_ptr<Runtime> open_cri(const std::string& socket) {
+  return std::make_unique<CriRuntime>("unix://" + socket_path(socket));
 }
 
 }  // namespace cellwall

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stream to the server and the calls to the container runtime. rpc.cc is the one file that knows gRPC.
+// The stream to the server, and the CRI (open_cri). rpc.cc is the one file that knows gRPC.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,8 +11,8 @@
 
 #include "cellwall/v1/agent.pb.h"
 #include "config.h"
-#include "containers.h"
 #include "result.h"
+#include "runtime.h"
 
 namespace cellwall {
 
@@ -38,14 +37,6 @@ class ServerStream {
   virtual void send(std::shared_ptr<const v1::StreamRequest> message) = 0;
   virtual std::vector<FromServer> take() = 0;
   virtual bool drained() const = 0;  // all that was given to send() was written
-};
-
-class Runtime {
- public:
-  // socket: unix:///path
-  static std::unique_ptr<Runtime> open(const std::string& socket);
-  virtual ~Runtime() = default;
-  virtual Result<RuntimeContainers> list(std::chrono::milliseconds deadline) = 0;
 };
 
 }  // namespace cellwall

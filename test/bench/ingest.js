@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseFilter } from '../../dist/control-plane/src/flows/filter.js';
+import { parseEndpoint, parseFilter } from '../../dist/control-plane/src/flows/filter.js';
 import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
 import { createLogger } from '../../dist/control-plane/src/logger.js';
 import { Store } from '../../dist/control-plane/src/store/store.js';
@@ -34,7 +34,7 @@ function batch(sequence) {
     verdict: column((i) => (i % 97 === 0 ? 2 : 1)),
     end: column((i) => (i % 97 === 0 ? 2 : 1)),
     localAddress: column((i) => i % 8),
-    localPort: column((i) => 32768 + i),
+    localPort: column((i) => 32768 + ((sequence * 7919 + i * 31) % 28_000)),
     remoteAddress: column((i) => i % 64),
     remotePort: column((i) => [80, 443, 5432, 6379][i % 4]),
     sentBytesPlusOne: column((i) => 200 + i),
@@ -49,6 +49,14 @@ function batch(sequence) {
     processId: column((i) => 1000 + (i % 20)),
     processName: column((i) => i % 2),
     flags: column(() => 0),
+    // One row in four went through a service address.
+    translations: {
+      row: column((i) => i).filter((i) => i % 4 === 0),
+      sourceAddress: Array(ROWS / 4).fill(3),
+      sourcePort: Array.from({ length: ROWS / 4 }, (_, i) => 1024 + ((sequence * 257 + i * 101) % 60_000)),
+      destinationAddress: Array.from({ length: ROWS / 4 }, (_, i) => i % 64),
+      destinationPort: Array(ROWS / 4).fill(15432),
+    },
   };
   return v1.FlowBatch.encode(v1.FlowBatch.create({ sequence, firstEventIndex, ended })).finish();
 }
@@ -77,14 +85,30 @@ async function ingest() {
   return seconds;
 }
 
-async function milliseconds(words, limit = 100) {
+async function median(ask) {
   const times = [];
   for (let i = 0; i < 9; i++) {
     const began = performance.now();
-    await store.reader.call('flows', parseFilter(words, Date.now() * 1000), limit, null);
+    await ask(i);
     times.push(performance.now() - began);
   }
   return Number(times.sort((a, b) => a - b)[4].toFixed(2));
+}
+
+const milliseconds = (words) =>
+  median(() => store.reader.call('flows', parseFilter(words, Date.now() * 1000), 100, null));
+const nowUs = () => Date.now() * 1000;
+const who = (i) =>
+  store.reader.call('who', {
+    ...parseEndpoint(`10.0.3.1:${20_000 + i * 1009}`),
+    protocol: 6,
+    atUs: beganUs - Math.floor(batches / 2) * ROWS,
+    slackUs: 2e6,
+  });
+const day = () => store.reader.call('edges', { sinceUs: nowUs() - 86_400e6, untilUs: nowUs() + 86_400e6 }, {});
+async function peers() {
+  const { flows } = await store.reader.call('flows', parseFilter({}, nowUs()), 100, null);
+  return median(() => store.reader.call('peers', flows));
 }
 
 const rate = (seconds) => Math.round((seconds.length * WINDOW * ROWS) / seconds.reduce((sum, it) => sum + it, 0));
@@ -97,12 +121,17 @@ try {
     JSON.stringify({
       flows,
       rowsPerSecond: rate(seconds),
+      rowsPerSecondFirstTenth: rate(seconds.slice(0, tenth)),
       rowsPerSecondLastTenth: rate(seconds.slice(-tenth)),
       bytesPerFlow: Math.round(bytes / flows),
       pageMs: await milliseconds({}),
       pageOfContainerMs: await milliseconds({ container: 'cgroup:1007' }),
       deniedPageMs: await milliseconds({ verdict: 'denied' }),
       peerNotFoundMs: await milliseconds({ peer: '192.0.2.1' }),
+      peersMs: await peers(),
+      whoMs: await median(who),
+      mapMs: await median(day),
+      edges: (await day()).edges.length,
     }),
   );
 } finally {

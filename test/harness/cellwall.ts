@@ -73,8 +73,12 @@ export interface AgentOptions {
   readonly pins: string;
   readonly server: string;
   readonly criSocket: string;
+  readonly dockerSocket?: string;
+  readonly podmanSocket?: string;
   readonly state: string;
   readonly node: string;
+  /** Of the node. */
+  readonly networkNamespace?: string;
   readonly log: string;
   readonly extra?: readonly string[];
 }
@@ -89,10 +93,16 @@ export function startAgent(options: AgentOptions): Background {
     options.server,
     '--cri-socket',
     options.criSocket,
+    // Never the ones of this machine.
+    '--docker-socket',
+    options.dockerSocket ?? '',
+    '--podman-socket',
+    options.podmanSocket ?? '',
     '--state-directory',
     options.state,
     '--node',
     options.node,
+    ...(options.networkNamespace ? ['--network-namespace', options.networkNamespace] : []),
     ...(options.extra ?? []),
   ];
   return new Background(AGENT, args, options.log);

@@ -8,13 +8,17 @@ import type { ImageRecipe } from './rootfs.js';
 
 export const CACHE = join(ROOT, 'build/images');
 const WORKLOADS = join(ROOT, 'build/workloads');
-const TEST_TOOLS = ['connector', 'sink'].map((name) => join(WORKLOADS, name));
+const TEST_TOOLS = ['caller', 'connector', 'relay', 'sink'].map((name) => join(WORKLOADS, name));
 
 function postgresFolder(): string {
   const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
   if (!versions[0]) throw new Error("PostgreSQL is missing; 'make setup' installs it");
   return versions[0];
 }
+
+/** Of Debian's package ssl-cert, which PostgreSQL brings along. */
+const CERTIFICATE = '/etc/ssl/certs/ssl-cert-snakeoil.pem';
+const KEY = '/etc/ssl/private/ssl-cert-snakeoil.key';
 
 const NGINX_CONF = `
 daemon off;
@@ -26,7 +30,11 @@ http {
   access_log off;
   client_body_temp_path /tmp/body; proxy_temp_path /tmp/proxy; fastcgi_temp_path /tmp/fastcgi;
   uwsgi_temp_path /tmp/uwsgi; scgi_temp_path /tmp/scgi;
-  server { listen 80; listen [::]:80; location / { return 200 "shop\\n"; } }
+  server {
+    listen 80; listen [::]:80; listen 443 ssl; listen 8081 http2;
+    ssl_protocols TLSv1.3; ssl_certificate ${CERTIFICATE}; ssl_certificate_key ${KEY};
+    location / { return 200 "shop\\n"; }
+  }
 }
 `;
 
@@ -53,13 +61,24 @@ export function pauseImage(): ImageRecipe {
   };
 }
 
-/** nginx, a database client and the test programs. */
+/** A shell and the test programs: small enough to be copied for each container. */
+export function toolsImage(): ImageRecipe {
+  return {
+    name: 'localhost/tools:1',
+    programs: ['/bin/busybox'],
+    tools: TEST_TOOLS,
+    command: ['/bin/sleep', '1000000'],
+  };
+}
+
+/** nginx, a name server, clients of the web and of a database, and the test programs. */
 export function webImage(): ImageRecipe {
   const version = postgresFolder();
   return {
     name: 'localhost/web:1',
-    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx'],
+    programs: [...CLIENT_PROGRAMS(version), '/usr/sbin/nginx', '/usr/bin/curl', '/usr/sbin/dnsmasq'],
     tools: TEST_TOOLS,
+    files: [CERTIFICATE, KEY],
     texts: { '/etc/nginx/nginx.conf': NGINX_CONF, '/var/log/nginx/.keep': '', '/var/lib/nginx/.keep': '' },
     command: ['/usr/sbin/nginx', '-c', '/etc/nginx/nginx.conf'],
   };

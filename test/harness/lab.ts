@@ -8,7 +8,8 @@ import { AGENT, type AgentOptions, ServerProcess, startAgent } from './cellwall.
 import { CgroupTree, removeLeftovers } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
 import { Containerd } from './containerd.js';
-import { CACHE, databaseImage, pauseImage, webImage } from './images.js';
+import { Engine } from './engines.js';
+import { CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
 import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
 import { Pod, type PodSpec } from './pods.js';
 import { buildImage } from './rootfs.js';
@@ -26,6 +27,7 @@ export class Lab {
   readonly kubepods: string;
   readonly pins: string;
   #containerd: Containerd | undefined;
+  readonly #engines: { docker?: Engine; podman?: Engine } = {};
   #server: ServerProcess | undefined;
   #agent: Background | undefined;
 
@@ -85,6 +87,20 @@ export class Lab {
     return pod;
   }
 
+  /** Docker or Podman, with the image of the test programs. */
+  async startEngine(kind: 'docker' | 'podman'): Promise<Engine> {
+    const engine = await Engine[kind]({
+      folder: join(this.folder, kind),
+      namespace: this.namespace,
+      home: this.cgroups.make('runtime'),
+      parent: `/${this.cgroups.name}/kubepods`,
+    });
+    this.#engines[kind] = engine;
+    this.cleanup.add(kind, () => engine.stop());
+    engine.call('load', '--input', buildImage(toolsImage(), CACHE));
+    return engine;
+  }
+
   /** Again on the same addresses when it was started before. */
   async startServer(extra: readonly string[] = []): Promise<ServerProcess> {
     const before = this.#server;
@@ -103,8 +119,11 @@ export class Lab {
       pins: this.pins,
       server: this.server.grpc,
       criSocket: this.#containerd ? `unix://${this.#containerd.socket}` : '',
+      dockerSocket: this.#engines.docker?.socket ?? '',
+      podmanSocket: this.#engines.podman?.socket ?? '',
       state: join(this.folder, 'state'),
       node: 'node-1',
+      networkNamespace: this.namespace.path,
       log: join(this.folder, 'agent.log'),
       extra,
     };

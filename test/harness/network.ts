@@ -14,9 +14,13 @@ export class NetworkNamespace {
     this.run('ip', ['link', 'set', 'lo', 'up']);
   }
 
+  get path(): string {
+    return `${NETNS}/${this.name}`;
+  }
+
   /** Arguments that run a command inside, with this machine's mounts (`ip netns exec` would hide the cgroup ones). */
   enter(command: readonly string[]): string[] {
-    return [`--net=${NETNS}/${this.name}`, '--', ...command];
+    return [`--net=${this.path}`, '--', ...command];
   }
 
   run(command: string, args: readonly string[]): string {

@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { cgroup2Mount } from './cgroups.js';
 import type { Containerd } from './containerd.js';
+import { until } from './run.js';
+
+/** Of CRI's ContainerState. */
+const EXITED = 2;
 
 export interface ContainerSpec {
   readonly name: string;
@@ -13,6 +20,8 @@ export interface PodSpec {
   readonly name: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly containers: readonly ContainerSpec[];
+  /** Addresses of name servers. */
+  readonly nameServers?: readonly string[];
 }
 
 export interface ExecResult {
@@ -21,9 +30,32 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+interface Sandbox {
+  readonly id: string;
+  readonly config: object;
+  /** From the root of the hierarchy. */
+  readonly cgroup: string;
+}
+
+async function startContainer(
+  { cri }: Containerd,
+  sandbox: string,
+  config: object,
+  { name, image, command }: ContainerSpec,
+): Promise<string> {
+  const request = {
+    pod_sandbox_id: sandbox,
+    config: { metadata: { name, attempt: 0 }, image: { image }, command },
+    sandbox_config: config,
+  };
+  const { container_id: container } = await cri.call<{ container_id: string }>('CreateContainer', request);
+  await cri.call('StartContainer', { container_id: container });
+  return container;
+}
+
 export class Pod {
   readonly spec: PodSpec;
-  readonly id: string;
+  readonly #sandbox: Sandbox;
   readonly addresses: readonly string[];
   readonly #containerd: Containerd;
   readonly #containers: ReadonlyMap<string, string>;
@@ -32,13 +64,13 @@ export class Pod {
   private constructor(
     containerd: Containerd,
     spec: PodSpec,
-    id: string,
+    sandbox: Sandbox,
     addresses: readonly string[],
     containers: ReadonlyMap<string, string>,
   ) {
     this.#containerd = containerd;
     this.spec = spec;
-    this.id = id;
+    this.#sandbox = sandbox;
     this.addresses = addresses;
     this.#containers = containers;
   }
@@ -47,11 +79,13 @@ export class Pod {
   static async start(containerd: Containerd, spec: PodSpec, cgroupParent: string): Promise<Pod> {
     const { cri } = containerd;
     const uid = randomUUID();
+    const cgroup = `${cgroupParent}/besteffort/pod${uid}`;
     const config = {
       metadata: { name: spec.name, uid, namespace: spec.namespace, attempt: 0 },
       hostname: spec.name,
       labels: spec.labels ?? {},
-      linux: { cgroup_parent: `${cgroupParent}/besteffort/pod${uid}` },
+      ...(spec.nameServers && { dns_config: { servers: spec.nameServers } }),
+      linux: { cgroup_parent: cgroup },
     };
     const { pod_sandbox_id: id } = await cri.call<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
     const { status } = await cri.call<{ status: { network: { ip: string; additional_ips: { ip: string }[] } } }>(
@@ -60,19 +94,12 @@ export class Pod {
     );
     const containers = new Map<string, string>();
     for (const it of spec.containers) {
-      const request = {
-        pod_sandbox_id: id,
-        config: { metadata: { name: it.name, attempt: 0 }, image: { image: it.image }, command: it.command },
-        sandbox_config: config,
-      };
-      const { container_id: container } = await cri.call<{ container_id: string }>('CreateContainer', request);
-      await cri.call('StartContainer', { container_id: container });
-      containers.set(it.name, container);
+      containers.set(it.name, await startContainer(containerd, id, config, it));
     }
     return new Pod(
       containerd,
       spec,
-      id,
+      { id, config, cgroup },
       [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)],
       containers,
     );
@@ -96,10 +123,38 @@ export class Pod {
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
 
+  /** A container that runs to its end and is removed at once, with no trace left in the runtime; or kept, as a kubelet does. */
+  async runToEnd(container: ContainerSpec, after: 'remove' | 'keep' = 'remove'): Promise<void> {
+    const { cri } = this.#containerd;
+    const id = await startContainer(this.#containerd, this.#sandbox.id, this.#sandbox.config, container);
+    const ended = async () => {
+      const { containers } = await cri.call<{ containers: { id: string; state: unknown }[] }>('ListContainers', {});
+      return containers.find((it) => it.id === id)?.state === EXITED;
+    };
+    await until(`${container.name} ends`, ended, 60_000, 10);
+    if (after === 'remove') await cri.call('RemoveContainer', { container_id: id });
+  }
+
+  /** Runs a command of this machine in the pod's network. */
+  inNetwork(command: readonly string[]): string[] {
+    return ['nsenter', `--net=/proc/${this.#process()}/ns/net`, '--', ...command];
+  }
+
+  /** Some process of the pod. */
+  #process(): number {
+    const root = join(cgroup2Mount(), this.#sandbox.cgroup);
+    for (const container of readdirSync(root, { withFileTypes: true })) {
+      if (!container.isDirectory()) continue;
+      const [pid] = readFileSync(join(root, container.name, 'cgroup.procs'), 'utf8').split('\n');
+      if (pid) return Number(pid);
+    }
+    throw new Error(`pod ${this.spec.name} has no process`);
+  }
+
   async remove(): Promise<void> {
     if (this.#removed) return;
     this.#removed = true;
-    await this.#containerd.cri.call('StopPodSandbox', { pod_sandbox_id: this.id });
-    await this.#containerd.cri.call('RemovePodSandbox', { pod_sandbox_id: this.id });
+    await this.#containerd.cri.call('StopPodSandbox', { pod_sandbox_id: this.#sandbox.id });
+    await this.#containerd.cri.call('RemovePodSandbox', { pod_sandbox_id: this.#sandbox.id });
   }
 }

@@ -35,7 +35,7 @@ const BASE_TEXTS = {
   '/etc/passwd':
     'root:x:0:0:root:/root:/bin/sh\nwww-data:x:33:33:www-data:/var/www:/bin/sh\npostgres:x:999:999:postgres:/var/lib/postgresql:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n',
   '/etc/group': 'root:x:0:\nwww-data:x:33:\npostgres:x:999:\nnogroup:x:65534:\n',
-  '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files\n',
+  '/etc/nsswitch.conf': 'passwd: files\ngroup: files\nhosts: files dns\n',
 };
 
 /** Shared objects that a program or object is linked with, by path. */

@@ -99,17 +99,20 @@ CW_ASSERT(sizeof(struct cw_event) == 152, "struct cw_event changed its size");
 /* A payload that the agent takes apart. Followed by `bytes` bytes, and then by whatever fills the record. */
 struct cw_capture {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
-	__u64 cookie;
+	__u64 cookie;  /* 0: came to a listening socket, the connection has none yet */
 	__u64 socket_cgroup;
 	__u8 peer[16];
 	__u16 peer_port;
-	__u16 bytes; /* may be cut to what the record holds */
-	__u8 kind;   /* enum cw_capture_kind */
+	__u16 local_port;
+	__u32 length; /* of the payload */
+	__u16 bytes;  /* as much of it as is here */
+	__u8 kind;    /* enum cw_capture_kind */
 	__u8 protocol;
 	__u8 outgoing; /* 1: the container sent it */
 	__u8 began;    /* 1: the container began the flow */
+	__u8 pad[2];
 };
-CW_ASSERT(sizeof(struct cw_capture) == 48, "struct cw_capture changed its size");
+CW_ASSERT(sizeof(struct cw_capture) == 56, "struct cw_capture changed its size");
 
 enum cw_capture_kind { CW_CAPTURE_NAMES = 1, CW_CAPTURE_PAYLOAD = 2 };
 

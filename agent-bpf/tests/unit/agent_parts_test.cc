@@ -3,7 +3,6 @@
 #include <netinet/in.h>
 
 #include "config.h"
-#include "containers.h"
 #include "flow_encoder.h"
 
 namespace cellwall {
@@ -77,64 +76,6 @@ TEST(Clock, tells_wall_clock_time_of_boot_time) {
   const auto wall = std::chrono::duration_cast<std::chrono::microseconds>(
       std::chrono::system_clock::now().time_since_epoch());
   EXPECT_NEAR(static_cast<double>(clock.wall_us(boot_now_ns())), static_cast<double>(wall.count()), 100'000);
-}
-
-ContainerCgroup born(uint64_t id, const std::string& runtime_id, const std::string& pod_uid) {
-  return {.id = id, .path = "/x/" + runtime_id, .identity = {"containerd", runtime_id, pod_uid, 0}};
-}
-
-RuntimeContainers listed() {
-  RuntimeContainer nginx;
-  nginx.name = "nginx";
-  nginx.namespace_name = "shop";
-  nginx.pod = "web";
-  nginx.labels = {{"app", "web"}};
-  return {{"aaaa", nginx}};
-}
-
-TEST(Containers, are_named_when_the_runtime_tells_and_only_then) {
-  Containers containers;
-  containers.born(born(1, "aaaa", "uid"));
-  EXPECT_EQ(containers.all().at(1).name(), "") << "in a pod, a guess would stay in the records";
-  EXPECT_TRUE(containers.any_unnamed());
-  EXPECT_EQ(containers.name(listed()), std::vector<uint64_t>{1});
-  EXPECT_FALSE(containers.any_unnamed());
-  EXPECT_EQ(containers.all().at(1).name(), "nginx");
-  EXPECT_TRUE(containers.name(listed()).empty()) << "nothing new";
-}
-
-TEST(Containers, outside_a_pod_have_the_short_runtime_id_for_a_name) {
-  Containers containers;
-  containers.born(born(1, "0123456789abcdef", ""));
-  EXPECT_EQ(containers.all().at(1).name(), "0123456789ab");
-}
-
-TEST(Containers, recall_what_the_agent_before_knew) {
-  Containers before, after;
-  before.born(born(1, "aaaa", "uid"));
-  before.name(listed());
-  after.born(born(1, "aaaa", "uid"));
-  after.born(born(2, "bbbb", "uid"));
-  const v1::ContainersUpdate known = before.complete();
-  for (const auto& container : known.upserted()) after.recall(container);
-  EXPECT_EQ(after.all().at(1).name(), "nginx");
-  EXPECT_EQ(after.all().at(2).name(), "");
-  v1::Container reused = before.all().at(1);
-  reused.set_cgroup_id(2);
-  after.recall(reused);
-  EXPECT_EQ(after.all().at(2).name(), "") << "another container with that cgroup id";
-}
-
-TEST(Containers, tell_changes_once) {
-  Containers containers;
-  containers.born(born(1, "aaaa", "uid"));
-  containers.born(born(2, "bbbb", "uid"));
-  containers.died(2);
-  const auto first = containers.take_changes();
-  EXPECT_EQ(first.upserted_size(), 1);
-  EXPECT_EQ(first.removed_size(), 1);
-  EXPECT_FALSE(containers.changed());
-  EXPECT_EQ(containers.complete().upserted_size(), 1);
 }
 
 TEST(Config, plain_text_is_for_this_machine) {

@@ -218,6 +218,28 @@ TEST(Delivery, forgets_status_that_a_broken_stream_has_made_stale) {
   EXPECT_EQ(agent.delivery.next_to_send(), nullptr);
 }
 
+TEST(Delivery, tells_which_status_has_arrived) {
+  FakeRing ring(kRingBytes);
+  Agent agent(ring, small());
+  agent.delivery.offer(std::make_unique<v1::StreamRequest>(), 3);
+  agent.delivery.connected(0, 32);
+  EXPECT_EQ(agent.delivery.next_to_send(), nullptr) << "offered while nobody listened";
+  agent.delivery.offer(std::make_unique<v1::StreamRequest>(), 4);
+  agent.delivery.offer(std::make_unique<v1::StreamRequest>(), 5);
+  EXPECT_NE(agent.delivery.next_to_send(), nullptr);
+  EXPECT_EQ(agent.delivery.next_to_send(), nullptr) << "the newer one took its place";
+  EXPECT_EQ(agent.delivery.acknowledged_mark(), 0U);
+  agent.delivery.disconnected();
+  agent.delivery.connected(0, 32);
+  agent.delivery.acknowledged(1);
+  EXPECT_EQ(agent.delivery.acknowledged_mark(), 0U) << "it was lost with its stream";
+  agent.delivery.offer(std::make_unique<v1::StreamRequest>(), 6);
+  EXPECT_NE(agent.delivery.next_to_send(), nullptr);
+  agent.delivery.offer(std::make_unique<v1::StreamRequest>());
+  agent.delivery.acknowledged(1);
+  EXPECT_EQ(agent.delivery.acknowledged_mark(), 6U);
+}
+
 // Streams break, agents die, servers commit without the agent hearing of it, the ring and the queue overflow.
 TEST(Delivery, every_event_is_stored_once_or_counted_lost_whatever_happens) {
   for (uint32_t seed = 1; seed <= 300; seed++) {

@@ -107,6 +107,28 @@ TEST(Policy, reads_label_requirements_as_kubernetes_does) {
   EXPECT_FALSE(holds(v1::OPERATOR_UNSPECIFIED, {}, true));
 }
 
+TEST(Policy, selectors_that_observe_are_no_policies) {
+  v1::RuleSets made = sets();
+  for (uint32_t i = 3; i < 5; i++) {
+    auto* observing = made.add_policies();
+    observing->set_index(i);
+    observing->set_namespace_("shop");
+  }
+  made.mutable_policies(3)->set_observe_names(true);
+  made.mutable_policies(4)->set_observe_payload(true);
+  made.mutable_policies(4)->add_containers("nginx");
+  const Policy policy = parse(made);
+  EXPECT_EQ(policy.match(container("nginx")).rule_set, 4U);
+  EXPECT_FALSE(policy.match(container("nginx")).partial);
+  EXPECT_EQ(policy.observation(container("nginx")), (Observation{.names = true, .payload = true}));
+  EXPECT_EQ(policy.observation(container("malware")), (Observation{.names = true, .payload = false}));
+  v1::Container other = container("nginx");
+  other.set_namespace_("bank");
+  EXPECT_EQ(policy.observation(other), Observation{});
+  EXPECT_EQ(policy.observation(container("")), Observation{});
+  EXPECT_EQ(parse(sets()).observation(container("nginx")), Observation{});
+}
+
 TEST(Policy, numbers_classes_over_all_rule_sets) {
   const Policy policy = parse(sets());
   std::unordered_map<uint64_t, v1::Container> containers = {{70, container("nginx")}, {71, container("")}};

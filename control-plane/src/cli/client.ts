@@ -19,7 +19,12 @@ export class CommandError extends Error {
 export interface Connection {
   readonly server: string;
   readonly token: string | undefined;
+  /** For the whole answer. */
+  readonly timeoutMs?: number;
 }
+
+/** A list is sent as one parameter for each entry. */
+export type Query = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 interface ErrorBody {
   error?: { code?: ErrorCode; message?: string; details?: { where: string; message: string }[] };
@@ -34,20 +39,18 @@ export class Client {
     this.#connection = connection;
   }
 
-  async #fetch(
-    method: string,
-    path: string,
-    query: Record<string, string | undefined>,
-    body?: string,
-  ): Promise<Response> {
+  async #fetch(method: string, path: string, query: Query, body?: string): Promise<Response> {
     const url = new URL(path, this.#connection.server);
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, value);
+    for (const [name, value] of Object.entries(query))
+      for (const one of [value ?? []].flat()) url.searchParams.append(name, one);
     const headers: Record<string, string> = {};
     if (this.#connection.token) headers.authorization = `Bearer ${this.#connection.token}`;
     if (body !== undefined) headers['content-type'] = 'application/yaml';
+    const { timeoutMs } = this.#connection;
+    const signal = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
     let response: Response;
     try {
-      response = await fetch(url, { method, headers, ...(body !== undefined && { body }) });
+      response = await fetch(url, { method, headers, signal, ...(body !== undefined && { body }) });
     } catch (error) {
       const cause = (error as { cause?: { code?: string; message?: string } }).cause;
       const why = cause?.message || cause?.code || (error as Error).message;
@@ -66,17 +69,12 @@ export class Client {
     );
   }
 
-  async json<T>(
-    method: string,
-    path: string,
-    query: Record<string, string | undefined> = {},
-    body?: string,
-  ): Promise<T> {
+  async json<T>(method: string, path: string, query: Query = {}, body?: string): Promise<T> {
     return (await (await this.#fetch(method, path, query, body)).json()) as T;
   }
 
   /** Lines of a stream, until it ends or the reader leaves. */
-  async *lines(path: string, query: Record<string, string | undefined>): AsyncGenerator<string> {
+  async *lines(path: string, query: Query): AsyncGenerator<string> {
     const response = await this.#fetch('GET', path, query);
     const decoder = new TextDecoder();
     let rest = '';

@@ -5,7 +5,7 @@ import type { Listing } from './shared.js';
 
 const COLORS: Readonly<Record<string, Color>> = { denied: 'red', audit: 'yellow', allowed: 'green' };
 
-function target(flow: Flow): string {
+export function target(flow: Flow): string {
   const arrow = flow.direction === 'egress' ? '->' : '<-';
   return `${arrow} ${flow.protocol} ${endpoint(flow.destination.address, flow.destination.port)}`;
 }
@@ -14,23 +14,54 @@ function verdict(flow: Flow): Cell {
   return { text: `${flow.verdict} ${flow.rule.display}`, color: COLORS[flow.verdict] };
 }
 
-function how(flow: Flow): string {
-  return flow.partial ? `${flow.endReason} (partial)` : flow.endReason;
+export function how(flow: Flow): string {
+  const reason = flow.failure ? `${flow.endReason}: ${flow.failure}` : flow.endReason;
+  const marks = [flow.partial && 'partial', flow.older && 'older'].filter((mark) => mark);
+  return marks.length > 0 ? `${reason} (${marks.join(', ')})` : reason;
 }
 
-export const FLOW_HEAD = ['TIME', 'CONTAINER', 'DESTINATION', 'VERDICT', 'SENT', 'RECEIVED', 'TOOK', 'END'];
+/** Who it was at the other end, as well as it is known. */
+export function peerText(flow: Flow): string {
+  const names = [flow.peer?.name, flow.name].filter((name) => name);
+  return names.length > 0 ? names.join(' ') : '-';
+}
+
+export function payloadText(flow: Flow): string {
+  if (!flow.payload) return '-';
+  return flow.tls?.version ? `${flow.payload} ${flow.tls.version}` : flow.payload;
+}
+
+interface Column {
+  readonly head: string;
+  readonly cell: (flow: Flow, now: Date) => Cell;
+  /** Left out of a table in which no row has something to say. */
+  readonly optional?: boolean;
+}
+
+const COLUMNS: readonly Column[] = [
+  { head: 'TIME', cell: (flow, now) => ({ text: localTime(flow.end ?? flow.start ?? now.toISOString(), now) }) },
+  { head: 'CONTAINER', cell: (flow) => ({ text: flow.container.name, color: 'bold' }) },
+  { head: 'DESTINATION', cell: (flow) => ({ text: target(flow) }) },
+  { head: 'PEER', cell: (flow) => ({ text: peerText(flow) }), optional: true },
+  { head: 'VERDICT', cell: verdict },
+  {
+    head: 'CARRIES',
+    cell: (flow) => ({ text: payloadText(flow), color: flow.plaintext ? 'yellow' : undefined }),
+    optional: true,
+  },
+  { head: 'SENT', cell: (flow) => ({ text: bytes(flow.sentBytes), right: true }) },
+  { head: 'RECEIVED', cell: (flow) => ({ text: bytes(flow.receivedBytes), right: true }) },
+  {
+    head: 'TOOK',
+    cell: (flow) => ({ text: flow.verdict === 'denied' ? '-' : duration(flow.durationUs), right: true }),
+  },
+  { head: 'END', cell: (flow) => ({ text: how(flow) }) },
+];
+
+export const FLOW_HEAD = COLUMNS.map(({ head }) => head);
 
 export function flowRow(flow: Flow, now: Date): Cell[] {
-  return [
-    { text: localTime(flow.end ?? flow.start ?? now.toISOString(), now) },
-    { text: flow.container.name, color: 'bold' },
-    { text: target(flow) },
-    verdict(flow),
-    { text: bytes(flow.sentBytes), right: true },
-    { text: bytes(flow.receivedBytes), right: true },
-    { text: flow.verdict === 'denied' ? '-' : duration(flow.durationUs), right: true },
-    { text: how(flow) },
-  ];
+  return COLUMNS.map(({ cell }) => cell(flow, now));
 }
 
 export const FLOW_CSV_HEAD = [
@@ -54,6 +85,17 @@ export const FLOW_CSV_HEAD = [
   'end_reason',
   'process_id',
   'process_name',
+  'id',
+  'peer',
+  'name',
+  'translated_source_address',
+  'translated_source_port',
+  'translated_destination_address',
+  'translated_destination_port',
+  'payload',
+  'tls_version',
+  'server_name',
+  'failure',
 ];
 
 export function flowCsv(flow: Flow): (string | number | null)[] {
@@ -78,17 +120,31 @@ export function flowCsv(flow: Flow): (string | number | null)[] {
     flow.endReason,
     flow.process?.id ?? null,
     flow.process?.name ?? null,
+    flow.id,
+    flow.peer?.name ?? null,
+    flow.name,
+    flow.translated?.source.address ?? null,
+    flow.translated?.source.port ?? null,
+    flow.translated?.destination.address ?? null,
+    flow.translated?.destination.port ?? null,
+    flow.payload,
+    flow.tls?.version ?? null,
+    flow.tls?.serverName ?? null,
+    flow.failure,
   ];
 }
 
 export function flowListing(flows: readonly Flow[], nextCursor: string | null): Listing<Flow> {
   const now = new Date();
+  const columns = COLUMNS.filter(
+    ({ cell, optional }) => !optional || flows.some((flow) => cell(flow, now).text !== '-'),
+  );
   return {
     name: 'flows',
     items: flows,
     extra: { nextCursor },
-    head: FLOW_HEAD,
-    row: (flow) => flowRow(flow, now),
+    head: columns.map(({ head }) => head),
+    row: (flow) => columns.map(({ cell }) => cell(flow, now)),
     csvHead: FLOW_CSV_HEAD,
     csvRow: flowCsv,
     empty: 'no flows match',

@@ -47,6 +47,13 @@ export function table(head: readonly string[], rows: readonly (readonly Cell[])[
     .join('');
 }
 
+/** "  name  value" a line, without those that have no value. */
+export function facts(list: readonly (readonly [name: string, value: string | null])[]): string {
+  const known = list.filter(([, value]) => value !== null);
+  const width = Math.max(...known.map(([name]) => name.length));
+  return known.map(([name, value]) => `  ${name.padEnd(width)}  ${clean(value ?? '')}\n`).join('');
+}
+
 export function bytes(count: number | null): string {
   if (count === null) return '-';
   if (count < 1000) return `${count} B`;

@@ -4,24 +4,36 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
+import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { flowsCommand } from './commands/flows.js';
+import { listenersCommand } from './commands/listeners.js';
+import { lookupsCommand } from './commands/lookups.js';
+import { mapCommand } from './commands/map.js';
 import { nodesCommand } from './commands/nodes.js';
+import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
 import { policyCommand } from './commands/policy.js';
 import { serverCommand } from './commands/server.js';
 import { statusCommand } from './commands/status.js';
+import { whoCommand } from './commands/who.js';
 import { EXIT_CODES } from './shared.js';
 
 const COMMANDS = [
   flowsCommand,
+  whoCommand,
+  mapCommand,
+  lookupsCommand,
+  listenersCommand,
   containersCommand,
   nodesCommand,
   denyCommand,
   allowCommand,
+  observeCommand,
   policyCommand,
   statusCommand,
   serverCommand,
+  completionCommand,
 ];
 
 function program(): Command {
@@ -32,6 +44,7 @@ function program(): Command {
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'cellwall: ')) })
     .showHelpAfterError("('cellwall --help' and 'cellwall COMMAND --help' list what there is)");
   for (const make of COMMANDS) main.addCommand(make());
+  main.addCommand(completeCommand(), { hidden: true });
   const each = (command: Command): void => {
     command
       .exitOverride()

@@ -3,7 +3,7 @@
 // What a user asks for, read from the words of a query.
 import { CellwallError } from '../errors.js';
 import { parseNetwork } from '../policy/index.js';
-import { DIRECTIONS, ENDS, PROTOCOLS, VERDICTS } from './record.js';
+import { DIRECTIONS, ENDS, FAILURES, PAYLOADS, PROTOCOLS, VERDICTS } from './record.js';
 
 export interface Peer {
   /** 128 bits, IPv4 mapped; undefined: any address. */
@@ -11,26 +11,73 @@ export interface Peer {
   readonly port: number | undefined;
 }
 
-export interface Filter {
-  readonly container: { cgroupId?: string; name?: string; namespace?: string; pod?: string } | undefined;
-  readonly namespace: string | undefined;
-  readonly pod: string | undefined;
-  readonly node: string | undefined;
-  readonly fromUs: number | undefined;
-  readonly toUs: number | undefined;
-  readonly verdict: number | undefined;
-  readonly direction: number | undefined;
-  readonly protocol: number | undefined;
-  readonly end: number | undefined;
-  readonly peer: Peer | undefined;
+/** Parts of a container's name; each can hold "*". */
+export interface ContainerPattern {
+  readonly cgroupId?: string;
+  readonly name?: string;
+  readonly pod?: string;
+  readonly namespace?: string;
 }
 
-export type FilterWords = Partial<
-  Record<
-    'container' | 'namespace' | 'pod' | 'node' | 'from' | 'to' | 'verdict' | 'direction' | 'protocol' | 'end' | 'peer',
-    string | undefined
-  >
->;
+/** One end of a flow: a container, or an address. */
+export type Selector = { readonly container: ContainerPattern } | { readonly address: Peer };
+
+/** All that is given must hold. */
+export interface FilterPart {
+  readonly container?: ContainerPattern | undefined;
+  readonly namespace?: string | undefined;
+  readonly pod?: string | undefined;
+  readonly node?: string | undefined;
+  readonly sinceUs?: number | undefined;
+  readonly untilUs?: number | undefined;
+  readonly verdict?: number | undefined;
+  readonly direction?: number | undefined;
+  readonly protocol?: number | undefined;
+  readonly end?: number | undefined;
+  readonly failure?: number | undefined;
+  /** Numbers of PAYLOADS. */
+  readonly payloads?: readonly number[] | undefined;
+  readonly peer?: Peer | undefined;
+  /** Of the server. */
+  readonly port?: number | undefined;
+  readonly service?: Peer | undefined;
+  /** Domain name or SNI; can hold "*". */
+  readonly name?: string | undefined;
+  readonly from?: Selector | undefined;
+  readonly to?: Selector | undefined;
+}
+
+export interface Filter extends FilterPart {
+  /** None of these holds. */
+  readonly not: readonly FilterPart[];
+}
+
+const WORDS = [
+  'container',
+  'namespace',
+  'pod',
+  'node',
+  'since',
+  'until',
+  'verdict',
+  'direction',
+  'protocol',
+  'end',
+  'failure',
+  'payload',
+  'plaintext',
+  'peer',
+  'port',
+  'service',
+  'name',
+  'from',
+  'to',
+] as const;
+type Word = (typeof WORDS)[number];
+
+export type FilterWords = Partial<Record<Word, string | undefined>> & {
+  readonly not?: string | readonly string[] | undefined;
+};
 
 function refuse(message: string): never {
   throw new CellwallError('invalid_filter', message);
@@ -64,14 +111,50 @@ export function parsePeer(text: string): Peer {
   return { network, port };
 }
 
-function parseContainer(text: string): Filter['container'] {
+function parseContainer(text: string, what = 'container'): ContainerPattern {
   const cgroup = /^cgroup:(\d+)$/.exec(text);
   if (cgroup?.[1]) return { cgroupId: cgroup[1] };
   const parts = text.split('/');
   if (parts.some((part) => part === '') || parts.length > 3)
-    refuse(`container "${text}": write NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER, or cgroup:ID`);
+    refuse(
+      `${what} "${text}": write NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER, or cgroup:ID; * stands for any text`,
+    );
   const [name, pod, namespace] = parts.reverse();
   return { ...(name && { name }), ...(pod && { pod }), ...(namespace && { namespace }) };
+}
+
+/** What looks like an address is one; everything else names containers. */
+function parseSelector(text: string, what: string): Selector {
+  const address = /^(\[.*|[0-9.]+(\/\d+)?(:\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(\/\d+)?|:\d+)$/.test(text);
+  return address ? { address: parsePeer(text) } : { container: parseContainer(text, what) };
+}
+
+function parseService(text: string): Peer {
+  const service = parsePeer(text);
+  if (!service.network) refuse(`service "${text}": write ADDRESS or ADDRESS:PORT`);
+  return service;
+}
+
+/** One address with a port. */
+export function parseEndpoint(text: string): { address: bigint; port: number } {
+  const { network, port } = parsePeer(text);
+  if (network?.prefix !== 128 || port === undefined)
+    refuse(`"${text}": write ADDRESS:PORT, such as 10.0.0.5:40123 or [fd00::5]:40123`);
+  return { address: network.address, port };
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65535) refuse(`port "${text}": a port is 1 to 65535`);
+  return port;
+}
+
+function parsePayloads(payload: string | undefined, plaintext: string | undefined): number[] | undefined {
+  if (payload !== undefined)
+    return [oneOf(['', ...PAYLOADS.slice(1).map((it) => it.name)], payload, 'payload') as number];
+  if (plaintext === undefined) return undefined;
+  if (plaintext !== 'true') refuse(`plaintext "${plaintext}": it is true or left out`);
+  return PAYLOADS.flatMap((it, number) => (it.clear ? [number] : []));
 }
 
 function oneOf(words: readonly string[], text: string | undefined, what: string): number | undefined {
@@ -81,47 +164,70 @@ function oneOf(words: readonly string[], text: string | undefined, what: string)
   return number;
 }
 
-function parseProtocol(text: string | undefined): number | undefined {
+export function parseProtocol(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const number = PROTOCOLS[text.toLowerCase()] ?? (/^\d{1,3}$/.test(text) ? Number(text) : 256);
-  if (number > 255) refuse(`protocol "${text}": it is tcp, udp or a number from 0 to 255`);
+  if (number > 255)
+    refuse(`protocol "${text}": it is one of ${Object.keys(PROTOCOLS).join(', ')}, or a number from 0 to 255`);
   return number;
 }
 
-export function parseFilter(words: FilterWords, nowUs: number): Filter {
-  const given = (name: keyof FilterWords) => (words[name] === '' ? undefined : words[name]);
-  const [container, from, to, peer] = [given('container'), given('from'), given('to'), given('peer')];
-  const filter = {
-    container: container === undefined ? undefined : parseContainer(container),
-    namespace: given('namespace'),
-    pod: given('pod'),
-    node: given('node'),
-    fromUs: from === undefined ? undefined : parseTime(from, nowUs, 'from'),
-    toUs: to === undefined ? undefined : parseTime(to, nowUs, 'to'),
-    verdict: oneOf(VERDICTS, given('verdict'), 'verdict'),
-    direction: oneOf(DIRECTIONS, given('direction'), 'direction'),
-    protocol: parseProtocol(given('protocol')),
-    end: oneOf(ENDS, given('end'), 'end'),
-    peer: peer === undefined ? undefined : parsePeer(peer),
+function parsePart(words: Partial<Record<Word, string | undefined>>, nowUs: number): FilterPart {
+  const given = <T>(name: Word, parse: (text: string) => T): T | undefined => {
+    const text = words[name];
+    return text === undefined || text === '' ? undefined : parse(text);
   };
-  if (filter.fromUs !== undefined && filter.toUs !== undefined && filter.fromUs > filter.toUs)
-    refuse('"from" is later than "to"');
-  return filter;
+  const plain = (name: Word) => given(name, (text) => text);
+  return {
+    container: given('container', parseContainer),
+    namespace: plain('namespace'),
+    pod: plain('pod'),
+    node: plain('node'),
+    sinceUs: given('since', (text) => parseTime(text, nowUs, 'since')),
+    untilUs: given('until', (text) => parseTime(text, nowUs, 'until')),
+    verdict: oneOf(VERDICTS, plain('verdict'), 'verdict'),
+    direction: oneOf(DIRECTIONS, plain('direction'), 'direction'),
+    protocol: parseProtocol(plain('protocol')),
+    end: oneOf(ENDS, plain('end'), 'end'),
+    failure: oneOf(FAILURES, plain('failure'), 'failure'),
+    payloads: parsePayloads(plain('payload'), plain('plaintext')),
+    peer: given('peer', parsePeer),
+    port: given('port', parsePort),
+    service: given('service', parseService),
+    name: given('name', (text) => text.toLowerCase().replace(/\.$/, '')),
+    from: given('from', (text) => parseSelector(text, 'from')),
+    to: given('to', (text) => parseSelector(text, 'to')),
+  };
 }
 
-/** Where a page ended: in which day file, at which time and row. */
+/** "verdict=denied": one part, to be left out. */
+function parseNot(text: string, nowUs: number): FilterPart {
+  const match = /^([a-z]+)=(.+)$/.exec(text);
+  const word = WORDS.find((known) => known === match?.[1]);
+  if (!word || !match?.[2])
+    refuse(`not "${text}": write FILTER=VALUE, such as verdict=denied; filters are ${WORDS.join(', ')}`);
+  return parsePart({ [word]: match[2] }, nowUs);
+}
+
+export function parseFilter({ not, ...words }: FilterWords, nowUs: number): Filter {
+  const part = parsePart(words, nowUs);
+  if (part.sinceUs !== undefined && part.untilUs !== undefined && part.sinceUs > part.untilUs)
+    refuse('"since" is later than "until"');
+  return { ...part, not: [not ?? []].flat().map((text) => parseNot(text, nowUs)) };
+}
+
+/** Where a page ended: at which row of which day file. */
 export interface Cursor {
   readonly day: string;
-  readonly us: number;
   readonly id: number;
 }
 
 export function writeCursor(cursor: Cursor): string {
-  return Buffer.from(`${cursor.day},${cursor.us},${cursor.id}`).toString('base64url');
+  return Buffer.from(`${cursor.day},${cursor.id}`).toString('base64url');
 }
 
 export function readCursor(text: string): Cursor {
-  const match = /^(\d{4}-\d{2}-\d{2}),(\d{1,17}),(\d{1,17})$/.exec(Buffer.from(text, 'base64url').toString());
+  const match = /^(\d{4}-\d{2}-\d{2}),(\d{1,15})$/.exec(Buffer.from(text, 'base64url').toString());
   if (!match) refuse('the cursor is not one that this server gave; ask again without it');
-  return { day: match[1] ?? '', us: Number(match[2]), id: Number(match[3]) };
+  return { day: match[1] ?? '', id: Number(match[2]) };
 }

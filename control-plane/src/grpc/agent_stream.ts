@@ -28,6 +28,7 @@ function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerF
     pod: container.pod ?? '',
     labels: container.labels ?? {},
     addresses: container.addresses ?? [],
+    createdUs: safe((container.createdUs ?? 0) as number, 'created_us'),
   };
 }
 

@@ -49,6 +49,12 @@ spec:
   subject: {containers: [malware]}
   egress: [{name: no-db, action: Deny, to: [{networks: [${network}]}]}]
 `;
+const observation = (name: string, what = 'names: true') => `
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerObservation
+metadata: {name: ${name}, namespace: shop}
+spec: {subject: {containers: [nginx]}, ${what}}
+`;
 const put = (body: string, query = '') => [`/v1/policies${query}`, { method: 'PUT', body }] as const;
 
 describe('/v1/flows', () => {
@@ -87,7 +93,7 @@ describe('/v1/flows', () => {
     ['container=nginx', 2],
     ['container=cgroup:9', 1],
     ['node=elsewhere', 0],
-    ['from=1h', 4],
+    ['since=1h', 4],
     ['to=1h', 0],
     ['end=failed', 1],
   ])('with %s finds %i', async (query, count) => {
@@ -131,12 +137,12 @@ describe('/v1/flows', () => {
   it.each([
     'verdict=maybe',
     'peer=10.0.0.1/8',
-    'from=yesterday',
+    'since=yesterday',
     'limit=0',
     'limit=1001',
     'cursor=x',
     'contaner=web',
-    'from=1h&to=2h',
+    'since=1h&until=2h',
   ])('refuses %s with one error', async (query) => {
     const { status, body } = await (await testServer()).ask(`/v1/flows?${query}`);
     expect(status).toBe(400);
@@ -212,6 +218,33 @@ describe('/v1/policies', () => {
     expect(body).toMatchObject({ warnings: ['shop/a selects no container that runs now'] });
   });
 
+  it('takes policies and observations in one body, and tells them apart by kind', async () => {
+    const server = await serverWith([]);
+    expect((await server.ask(...put(`${policy('a')}---${observation('a')}`))).body).toEqual({
+      applied: [
+        { key: 'shop/a', change: 'created' },
+        { key: 'observation:shop/a', change: 'created' },
+      ],
+      generation: 1,
+      warnings: [],
+    });
+    expect((await server.ask('/v1/policies')).body).toMatchObject({
+      policies: [
+        { key: 'observation:shop/a', kind: 'ContainerObservation', namespace: 'shop', name: 'a', mode: null },
+        { key: 'shop/a', kind: 'ContainerPolicy', namespace: 'shop', name: 'a', mode: 'Enforce' },
+      ],
+    });
+    expect((await server.ask('/v1/policies/shop/a?kind=ContainerObservation')).body).toMatchObject({
+      key: 'observation:shop/a',
+      document: { spec: { names: true } },
+    });
+    expect((await server.ask('/v1/policies/shop/a?kind=Pod')).status).toBe(400);
+    const remove = () => server.ask('/v1/policies/shop/a?kind=ContainerObservation', { method: 'DELETE' });
+    expect((await remove()).body).toEqual({ generation: 2 });
+    expect((await remove()).status).toBe(404);
+    expect((await server.ask('/v1/policies/shop/a')).status).toBe(200);
+  });
+
   it('refuses a body above 1 MiB', async () => {
     const { status, body } = await (await testServer()).ask(...put('#'.repeat((1 << 20) + 1)));
     expect(status).toBe(413);
@@ -241,6 +274,20 @@ describe('/v1/containers and /v1/nodes', () => {
     });
   });
 
+  it('shows what is observed of each container, which makes it no container under policy', async () => {
+    const server = await serverWith([]);
+    const seen = async () => {
+      const { body } = await server.ask('/v1/containers');
+      const { containers } = body as { containers: { container: string; policies: string[]; observed: object }[] };
+      return Object.fromEntries(containers.map((it) => [it.container, [it.policies, it.observed]]));
+    };
+    await server.ask(...put(`${observation('a')}---${observation('b', 'payload: true')}`));
+    const nothing = { names: false, payload: false };
+    expect(await seen()).toEqual({ nginx: [[], { names: true, payload: true }], malware: [[], nothing] });
+    await server.ask('/v1/policies/shop/a?kind=ContainerObservation', { method: 'DELETE' });
+    expect(await seen()).toEqual({ nginx: [[], { names: false, payload: true }], malware: [[], nothing] });
+  });
+
   it('keeps the flows of a container that was named after them', async () => {
     const server = await testServer();
     const agent = server.agent();
@@ -258,6 +305,36 @@ describe('/v1/containers and /v1/nodes', () => {
   });
 });
 
+describe('/v1/hints', () => {
+  it.each([
+    ['field=container', ['shop/web/malware', 'shop/web/nginx']],
+    ['field=container&prefix=shop/web/n', ['shop/web/nginx']],
+    ['field=namespace', ['shop']],
+    ['field=pod&prefix=w', ['web']],
+    ['field=pod&prefix=x', []],
+    ['field=node', ['n']],
+    ['field=policy', ['observation:shop/seen', 'shop/a']],
+    ['field=policy&prefix=observation:', ['observation:shop/seen']],
+  ])('with %s gives %j', async (query, values) => {
+    const server = await serverWith([]);
+    await server.ask(...put(`${policy('a')}---${observation('seen')}`));
+    expect((await server.ask(`/v1/hints?${query}`)).body).toEqual({ values });
+  });
+
+  it('gives the first fifty, and knows its fields', async () => {
+    const server = await testServer();
+    const agent = server.agent();
+    await agent.hello('n');
+    const upserted = Array.from({ length: 60 }, (_, i) => ({ cgroupId: 100 + i, name: `c${100 + i}` }));
+    agent.send({ containers: { complete: true, upserted } });
+    agent.send({ heartbeat: { number: 1 } });
+    await agent.next('heartbeat');
+    const { values } = (await server.ask('/v1/hints?field=container&prefix=c')).body as { values: string[] };
+    expect(values).toEqual(upserted.slice(0, 50).map(({ name }) => name));
+    expect((await server.ask('/v1/hints?field=colour')).status).toBe(400);
+  });
+});
+
 describe('the server', () => {
   it('tells that it is alive and ready, its metrics and its own description', async () => {
     const server = await serverWith(plainFlows(3, 7, NOW));
@@ -269,10 +346,16 @@ describe('the server', () => {
       '/v1/containers',
       '/v1/flows',
       '/v1/flows/stream',
+      '/v1/flows/{id}',
+      '/v1/hints',
+      '/v1/listeners',
+      '/v1/lookups',
+      '/v1/map',
       '/v1/nodes',
       '/v1/policies',
       '/v1/policies/{namespace}/{name}',
       '/v1/status',
+      '/v1/who',
     ]);
   });
 

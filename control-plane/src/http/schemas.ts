@@ -1,23 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from '@hono/zod-openapi';
 import { ERRORS } from '../errors.js';
+import { KINDS } from '../policy/index.js';
 
 const word = z.string().max(500).optional();
 
+const pattern = 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID; * stands for any text';
+const end = `${pattern}; or ADDRESS, CIDR, ADDRESS:PORT`;
+
 /** Of /v1/flows and its stream; read further by flows/filter.ts. */
 export const flowFilterQuery = z.strictObject({
-  container: word.openapi({ description: 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID' }),
+  container: word.openapi({ description: pattern }),
   pod: word,
   namespace: word,
   node: word,
-  from: word.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
-  to: word.openapi({ description: 'as from' }),
+  since: word.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+  until: word.openapi({ description: 'as since' }),
   verdict: word.openapi({ description: 'allowed, denied or audit' }),
   direction: word.openapi({ description: 'egress or ingress' }),
-  protocol: word.openapi({ description: 'tcp, udp or a number' }),
+  protocol: word.openapi({ description: 'tcp, udp, icmp or a number' }),
   end: word.openapi({ description: 'closed, denied, failed, reset or idle' }),
-  peer: word.openapi({ description: 'address, CIDR, address:port, [v6]:port or :port' }),
+  failure: word.openapi({ description: 'refused, timed-out, unreachable or given-up' }),
+  payload: word.openapi({ description: 'tls, http1, http2, ssh, postgres, …' }),
+  plaintext: word.openapi({ description: 'true: what everybody on the way can read' }),
+  peer: word.openapi({ description: 'address, CIDR, address:port, [v6]:port or :port; also as backend' }),
+  port: word.openapi({ description: 'of the server' }),
+  service: word.openapi({ description: 'ADDRESS or ADDRESS:PORT as it was asked for' }),
+  name: word.openapi({ description: 'domain name or server name of TLS; * stands for any text' }),
+  from: word.openapi({ description: `who began: ${end}` }),
+  to: word.openapi({ description: `who was reached: ${end}` }),
+  not: z
+    .union([z.string().max(500), z.array(z.string().max(500)).max(20)])
+    .optional()
+    .openapi({ description: 'FILTER=VALUE to leave out; may be repeated' }),
 });
+
+const endpoint = z.object({ address: z.string(), port: z.number() });
+const translation = z.object({ source: endpoint, destination: endpoint }).openapi({
+  description:
+    'egress: what the far side sees, and the backend; ingress: the address of the caller itself, and what it asked for',
+});
+export const peerSchema = z
+  .object({
+    name: z.string(),
+    namespace: z.string(),
+    pod: z.string(),
+    container: z.string().openapi({ description: 'empty: only the pod is known' }),
+    node: z.string(),
+    flow: z.string().nullable().openapi({ description: 'the record at the other end' }),
+    how: z.enum(['conversation', 'listener', 'address']),
+  })
+  .openapi('Peer');
 
 export const flowSchema = z
   .object({
@@ -37,9 +70,10 @@ export const flowSchema = z
     end: z.string().nullable().openapi({ description: 'null: still open' }),
     durationUs: z.number().nullable(),
     local: z.object({ address: z.string(), port: z.number().nullable() }),
-    destination: z
-      .object({ address: z.string(), port: z.number() })
-      .openapi({ description: 'egress: as the container asked for it; ingress: the caller' }),
+    destination: endpoint.openapi({ description: 'egress: as the container asked for it; ingress: the caller' }),
+    translated: translation.nullable(),
+    untracked: z.boolean().openapi({ description: 'true: it may have been translated, its entry was gone' }),
+    name: z.string().nullable().openapi({ description: 'domain name that the container had looked the address up by' }),
     verdict: z.string(),
     rule: z.object({ policy: z.string().nullable(), name: z.string(), generation: z.number(), display: z.string() }),
     sentBytes: z.number().nullable(),
@@ -49,10 +83,29 @@ export const flowSchema = z
     rttUs: z.number().nullable(),
     retransmits: z.number(),
     endReason: z.string(),
+    failure: z.string().nullable(),
+    payload: z.string().nullable().openapi({ description: 'null: was not looked at' }),
+    plaintext: z.boolean(),
+    tls: z.object({ version: z.string().nullable(), serverName: z.string().nullable() }).nullable(),
     process: z.object({ id: z.number(), name: z.string() }).nullable(),
     partial: z.boolean(),
+    older: z.boolean().openapi({ description: 'true: the socket was open before Cellwall' }),
+    peer: peerSchema.nullable(),
   })
   .openapi('Flow');
+
+export const listenerSchema = z
+  .object({
+    container: z.object({ name: z.string(), namespace: z.string(), pod: z.string(), container: z.string() }),
+    node: z.string(),
+    protocol: z.string(),
+    address: z.string(),
+    port: z.number(),
+    process: z.object({ id: z.number(), name: z.string() }),
+    since: z.string(),
+    until: z.string().nullable().openapi({ description: 'null: still listens' }),
+  })
+  .openapi('Listener');
 
 export const errorSchema = z
   .object({
@@ -67,9 +120,10 @@ export const errorSchema = z
 export const policySchema = z
   .object({
     key: z.string(),
+    kind: z.enum(KINDS),
     namespace: z.string(),
     name: z.string(),
-    mode: z.string(),
+    mode: z.string().nullable().openapi({ description: 'null: an observation' }),
     generation: z.number(),
     createdAt: z.string(),
     updatedAt: z.string(),
@@ -118,6 +172,7 @@ export const containerSchema = z
     lastSeen: z.string(),
     gone: z.string().nullable(),
     policies: z.array(z.string()),
+    observed: z.object({ names: z.boolean(), payload: z.boolean() }),
   })
   .openapi('Container');
 

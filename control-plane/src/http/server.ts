@@ -12,19 +12,39 @@ import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { Context } from './context.js';
 import { containers } from './routes/containers.js';
+import { flow } from './routes/flow.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
+import { hints } from './routes/hints.js';
+import { listeners } from './routes/listeners.js';
+import { lookups } from './routes/lookups.js';
+import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { statusRoutes } from './routes/status.js';
+import { who } from './routes/who.js';
 
 const LARGEST_BODY = 1 << 20;
 /** For a request to arrive; answers can take longer, and streams of flows do. */
 const REQUEST_MS = 30_000;
 /** More are closed at once. */
 const MOST_CONNECTIONS = 512;
-const ROUTES = [flows, flowStream, containers, nodes, policies, statusRoutes, metrics];
+const ROUTES = [
+  flows,
+  flowStream,
+  flow,
+  who,
+  map,
+  listeners,
+  lookups,
+  containers,
+  nodes,
+  policies,
+  hints,
+  statusRoutes,
+  metrics,
+];
 
 const sameToken = (given: string, wanted: string): boolean => {
   const hash = (text: string) => createHash('sha256').update(text).digest();

@@ -20,6 +20,9 @@ describe('decodeBatch', () => {
       direction: fc.integer({ min: 0, max: 2 }),
       verdict: fc.integer({ min: 0, max: 3 }),
       end: fc.integer({ min: 0, max: 5 }),
+      flags: fc.integer({ min: 0, max: 15 }),
+      failure: fc.integer({ min: 0, max: 4 }),
+      payload: fc.integer({ min: 0, max: 12 }),
     });
     fc.assert(
       fc.property(fc.array(flow, { maxLength: 50 }), (flows: SampleFlow[]) => {
@@ -30,7 +33,7 @@ describe('decodeBatch', () => {
           endUs: ended?.endUs[i],
           cookie: ended?.cookies[i],
         }));
-        expect(decoded).toEqual(flows.map((it) => ({ ...it, flags: 0 })));
+        expect(decoded).toEqual(flows.map((it) => ({ ...it, tls: 0 })));
       }),
     );
   });
@@ -47,6 +50,23 @@ describe('decodeBatch', () => {
       /address of 5 bytes/,
     ],
     ['a time before 1970', { endTimeDelta: [-1, 0, 0] }, /a time is out of range/],
+    ['sparse rows that do not ascend', { names: { row: [1, 1], name: [0, 0] } }, /the rows of names do not ascend/],
+    ['a sparse row that is not there', { failures: { row: [3], failure: [1] } }, /the rows of failures do not ascend/],
+    ['sparse columns of other lengths', { names: { row: [0, 1], name: [0] } }, /names.name has 1 of 2/],
+    ['a name outside of the texts', { names: { row: [0], name: [7] } }, /names.name points outside/],
+    [
+      'a translated port that is none',
+      {
+        translations: {
+          row: [0],
+          sourceAddress: [0],
+          sourcePort: [70000],
+          destinationAddress: [0],
+          destinationPort: [1],
+        },
+      },
+      /translations.sourcePort is 70000/,
+    ],
     ['more rows than there can be', { rows: 2 ** 31 }, /rows/],
   ])('refuses %s', (_, changes, message) => {
     expect(() => decodeBatch(batchWith(changes))).toThrowError(message);

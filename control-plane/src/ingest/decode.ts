@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CellwallError } from '../errors.js';
-import { packKind } from '../flows/record.js';
+import { packKind, TLS_VERSIONS } from '../flows/record.js';
 import { type types, v1 } from './wire.js';
 
 /** Half of an address as SQLite stores it: signed 64 bits. IPv4 is ::ffff:a.b.c.d, whose halves are plain numbers. */
@@ -23,6 +23,38 @@ export interface DecodedFlows {
   /** See flows/record.ts. */
   readonly kinds: Int32Array;
   readonly columns: types.cellwall.v1.FlowColumns;
+  /** Index into strings + 1 of the name that the remote address was looked up by, and of the SNI; 0: none. */
+  readonly names: Uint32Array;
+  readonly serverNames: Uint32Array;
+  /** Rows ascend; addresses are indexes into `addresses`. */
+  readonly translations: readonly DecodedTranslation[];
+}
+
+export interface DecodedTranslation {
+  readonly row: number;
+  readonly source: number;
+  readonly sourcePort: number;
+  readonly destination: number;
+  readonly destinationPort: number;
+}
+
+export interface DecodedLookup {
+  readonly cgroup: number;
+  readonly windowUs: number;
+  readonly name: string;
+  readonly type: number;
+  readonly result: number;
+  readonly count: number;
+  readonly addresses: readonly DecodedAddress[];
+}
+
+export interface DecodedListener {
+  readonly cgroup: number;
+  readonly protocol: number;
+  readonly address: DecodedAddress;
+  readonly port: number;
+  readonly processId: number;
+  readonly processName: string;
 }
 
 export interface DecodedBatch {
@@ -30,13 +62,16 @@ export interface DecodedBatch {
   /** 0: the batch covers no events. */
   readonly firstEventIndex: number;
   readonly ended: DecodedFlows | undefined;
-  readonly open: { timeUs: number; flows: DecodedFlows } | undefined;
+  readonly open: { timeUs: number; flows: DecodedFlows; listeners: readonly DecodedListener[] } | undefined;
+  readonly lookups: readonly DecodedLookup[];
   readonly holeReason: number;
   readonly kernelLosses: readonly { reason: number; total: number }[];
 }
 
 /** Agents send 1,024 rows at most; open flows come in one piece. */
 const MOST_ROWS = 1 << 20;
+const MOST_LOOKUPS = 1 << 16;
+const LONGEST_NAME = 1024;
 const V4_MAPPED_LOW = 0xffff_0000_0000;
 
 function bad(message: string): never {
@@ -94,8 +129,10 @@ const LARGEST = {
   end: 7,
   localPort: 65535,
   remotePort: 65535,
-  flags: 255,
+  flags: 31,
 } as const;
+const LARGEST_FAILURE = 7;
+const LARGEST_PAYLOAD = 15;
 
 function check(columns: types.cellwall.v1.FlowColumns): void {
   if (columns.rows > MOST_ROWS) bad(`${columns.rows} rows`);
@@ -127,21 +164,112 @@ function sums(deltas: readonly number[], what: string): Float64Array {
   });
 }
 
-function kindsOf(columns: types.cellwall.v1.FlowColumns): Int32Array {
+type Columns = types.cellwall.v1.FlowColumns;
+
+/** What only some rows have: columns of one length, with ascending rows. Returns the rows. */
+function sparseRows(given: { row?: number[] | null } & object, rows: number, what: string): number[] {
+  const own = given.row ?? [];
+  for (const [name, column] of Object.entries(given)) {
+    if (Array.isArray(column) && column.length !== own.length)
+      bad(`${what}.${name} has ${column.length} of ${own.length} entries`);
+  }
+  own.forEach((row, index) => {
+    if (row >= rows || row <= (own[index - 1] ?? -1)) bad(`the rows of ${what} do not ascend, or are not there`);
+  });
+  return own;
+}
+
+function within(index: number | undefined, size: number, what: string): number {
+  if (index === undefined || index >= size) bad(`${what} points outside of its dictionary`);
+  return index;
+}
+
+function atMost(value: number | undefined, largest: number, what: string): number {
+  if (value === undefined || value < 0 || value > largest) bad(`${what} is ${value}`);
+  return value;
+}
+
+function translationsOf(columns: Columns): DecodedTranslation[] {
+  const given = columns.translations;
+  if (!given) return [];
+  const end = (name: 'sourceAddress' | 'destinationAddress', index: number) =>
+    within(given[name]?.[index], columns.addresses.length, name);
+  const port = (name: 'sourcePort' | 'destinationPort', index: number) =>
+    atMost(given[name]?.[index], 65535, `translations.${name}`);
+  return sparseRows(given, columns.rows, 'translations').map((row, index) => ({
+    row,
+    source: end('sourceAddress', index),
+    sourcePort: port('sourcePort', index),
+    destination: end('destinationAddress', index),
+    destinationPort: port('destinationPort', index),
+  }));
+}
+
+function namesOf(columns: Columns): Uint32Array {
+  const names = new Uint32Array(columns.rows);
+  if (columns.names)
+    sparseRows(columns.names, columns.rows, 'names').forEach((row, index) => {
+      names[row] = within(columns.names?.name?.[index], columns.strings.length, 'names.name') + 1;
+    });
+  return names;
+}
+
+interface PayloadColumns {
+  readonly payloads: Uint8Array;
+  readonly tls: Uint8Array;
+  readonly serverNames: Uint32Array;
+}
+
+function payloadsOf(columns: Columns): PayloadColumns {
+  const { rows, payloads: given } = columns;
+  const found = {
+    payloads: new Uint8Array(rows),
+    tls: new Uint8Array(rows),
+    serverNames: new Uint32Array(rows),
+  };
+  if (!given) return found;
+  sparseRows(given, rows, 'payloads').forEach((row, index) => {
+    found.payloads[row] = atMost(given.payload?.[index], LARGEST_PAYLOAD, 'payloads.payload');
+    // A version that nobody has heard of is none.
+    found.tls[row] = Math.max(TLS_VERSIONS.indexOf((given.tlsVersion?.[index] ?? 0) as 0), 0);
+    const serverName = given.serverName?.[index] ?? 0;
+    if (serverName > 0) within(serverName - 1, columns.strings.length, 'payloads.server_name');
+    found.serverNames[row] = serverName;
+  });
+  return found;
+}
+
+function failuresOf(columns: Columns): Uint8Array {
+  const failures = new Uint8Array(columns.rows);
+  const given = columns.failures;
+  if (given)
+    sparseRows(given, columns.rows, 'failures').forEach((row, index) => {
+      failures[row] = atMost(given.failure?.[index], LARGEST_FAILURE, 'failures.failure');
+    });
+  return failures;
+}
+
+function kindsOf(columns: Columns, { payloads, tls }: PayloadColumns): Int32Array {
   const { protocol, direction, verdict, end, flags } = columns;
-  return Int32Array.from({ length: columns.rows }, (_, i) =>
-    packKind({
+  const failures = failuresOf(columns);
+  const kinds = new Int32Array(columns.rows);
+  for (let i = 0; i < columns.rows; i++)
+    kinds[i] = packKind({
       protocol: protocol[i] as number,
       direction: direction[i] as number,
       verdict: verdict[i] as number,
       end: end[i] as number,
       flags: flags[i] as number,
-    }),
-  );
+      failure: failures[i] as number,
+      payload: payloads[i] as number,
+      tls: tls[i] as number,
+    });
+  return kinds;
 }
 
-function decodeFlows(columns: types.cellwall.v1.FlowColumns): DecodedFlows {
+function decodeFlows(columns: Columns): DecodedFlows {
   check(columns);
+  const payloads = payloadsOf(columns);
   return {
     rows: columns.rows,
     addresses: columns.addresses.map(decodeAddress),
@@ -149,8 +277,44 @@ function decodeFlows(columns: types.cellwall.v1.FlowColumns): DecodedFlows {
     strings: columns.strings,
     endUs: sums(columns.endTimeDelta as number[], 'a time'),
     cookies: sums(columns.cookieDelta as number[], 'a cookie'),
-    kinds: kindsOf(columns),
+    kinds: kindsOf(columns, payloads),
     columns,
+    names: namesOf(columns),
+    serverNames: payloads.serverNames,
+    translations: translationsOf(columns),
+  };
+}
+
+function decodeLookup(lookup: types.cellwall.v1.Lookup.$Properties): DecodedLookup {
+  const name = lookup.name ?? '';
+  if (name.length > LONGEST_NAME) bad(`a name of ${name.length} characters`);
+  return {
+    cgroup: safe((lookup.cgroup ?? 0) as number, 'a cgroup id'),
+    windowUs: safe((lookup.windowUs ?? 0) as number, 'window_us'),
+    name,
+    type: lookup.type ?? 0,
+    result: lookup.result ?? 0,
+    count: lookup.count ?? 0,
+    addresses: (lookup.addresses ?? []).map(decodeAddress),
+  };
+}
+
+function decodeListener(listener: types.cellwall.v1.Listener.$Properties): DecodedListener {
+  return {
+    cgroup: safe((listener.cgroup ?? 0) as number, 'a cgroup id'),
+    protocol: atMost(listener.protocol ?? 0, 255, 'listener.protocol'),
+    address: decodeAddress(listener.address ?? new Uint8Array()),
+    port: atMost(listener.port ?? 0, 65535, 'listener.port'),
+    processId: listener.processId ?? 0,
+    processName: listener.processName ?? '',
+  };
+}
+
+function decodeOpen(open: types.cellwall.v1.OpenFlows.$Properties): DecodedBatch['open'] {
+  return {
+    timeUs: safe((open.timeUs ?? 0) as number, 'time_us'),
+    flows: decodeFlows(v1.FlowColumns.create(open.flows ?? {})),
+    listeners: (open.listeners ?? []).map(decodeListener),
   };
 }
 
@@ -162,16 +326,13 @@ export function decodeBatch(data: Uint8Array): DecodedBatch {
   } catch (error) {
     return bad((error as Error).message);
   }
+  if (batch.lookups.length > MOST_LOOKUPS) bad(`${batch.lookups.length} look-ups`);
   return {
     sequence: safe(batch.sequence as number, 'sequence'),
     firstEventIndex: safe(batch.firstEventIndex as number, 'first_event_index'),
     ended: batch.ended ? decodeFlows(v1.FlowColumns.create(batch.ended)) : undefined,
-    open: batch.open
-      ? {
-          timeUs: safe((batch.open.timeUs ?? 0) as number, 'time_us'),
-          flows: decodeFlows(v1.FlowColumns.create(batch.open.flows ?? {})),
-        }
-      : undefined,
+    open: batch.open ? decodeOpen(batch.open) : undefined,
+    lookups: batch.lookups.map(decodeLookup),
     holeReason: batch.holeReason ?? 0,
     kernelLosses: batch.kernelLosses.map((loss) => ({
       reason: loss.reason ?? 0,

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { encodeRuleSets } from '../ingest/encode.js';
+import { v1 } from '../ingest/wire.js';
 import { compile } from './compile.js';
 import { evaluate } from './evaluate.js';
 import { lookup } from './lookup.js';
 import { type Policy, policyKey } from './model.js';
 import { parseNetwork } from './network.js';
-import { parsePolicies } from './parse.js';
+import { parseDocuments } from './parse.js';
+import { observedOf } from './select.js';
 
 function numbers() {
   const names = ['(no policy)', '(default allow)'];
@@ -95,6 +98,7 @@ test('the compiled rule set says what the reference evaluator says', () => {
       const set = compile({
         generation: 1,
         policies: list,
+        observations: [],
         combinations: [combination],
         ruleNumber: numbering.ruleNumber,
       }).ruleSets[0];
@@ -118,18 +122,77 @@ test('the compiled rule set says what the reference evaluator says', () => {
 });
 
 function compileText(text: string) {
-  const parsed = parsePolicies(text, 'test.yaml');
+  const parsed = parseDocuments(text, 'test.yaml');
   expect(parsed.problems).toEqual([]);
   const numbering = numbers();
   const sorted = [...parsed.policies].sort((a, b) => policyKey(a).localeCompare(policyKey(b)));
   const sets = compile({
     generation: 7,
     policies: sorted,
+    observations: [],
     combinations: [sorted.map((_, i) => i)],
     ruleNumber: numbering.ruleNumber,
   });
   return { sets, ...numbering };
 }
+
+const two = `
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerPolicy
+metadata: {name: a, namespace: shop}
+spec: {egress: [{name: db, action: Deny, to: [{networks: ["10.0.0.5"]}]}]}
+---
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerPolicy
+metadata: {name: b, namespace: shop}
+spec: {egress: [{name: dns, action: Accept, protocols: [{udp: {destinationPort: {number: 53}}}]}]}
+---
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerObservation
+metadata: {name: a, namespace: shop}
+spec: {subject: {pods: {matchLabels: {app: web}, names: [web-1]}, containers: [nginx]}, payload: true}
+---
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerObservation
+metadata: {name: all, namespace: shop}
+spec: {names: true, payload: true}
+`;
+
+test('observations come behind the policies, and change no byte of theirs', () => {
+  const { policies: given, observations } = parseDocuments(two, 'test.yaml');
+  const bytes = (seen: typeof observations) => {
+    const { ruleNumber } = numbers();
+    const input = { generation: 1, policies: given, combinations: [[0], [1], [0, 1]], ruleNumber };
+    return encodeRuleSets(compile({ ...input, observations: seen }));
+  };
+  const plain = v1.RuleSets.decode(bytes([]));
+  const observed = v1.RuleSets.decode(bytes(observations));
+  const reEncoded = v1.RuleSets.encode({ ...observed, policies: observed.policies.slice(0, 2) }).finish();
+  expect(Buffer.from(reEncoded).equals(bytes([]))).toBe(true);
+  expect(observed.ruleSets).toEqual(plain.ruleSets);
+  expect(observed.policies.slice(2)).toMatchObject([
+    {
+      index: 2,
+      name: 'observation:shop/a',
+      namespace: 'shop',
+      podLabels: [{ key: 'app', operator: 1, values: ['web'] }],
+      containers: ['nginx'],
+      pods: ['web-1'],
+      observeNames: false,
+      observePayload: true,
+    },
+    { index: 3, name: 'observation:shop/all', containers: [], pods: [], observeNames: true, observePayload: true },
+  ]);
+});
+
+test('a container is observed as the observations that select it ask together', () => {
+  const { observations } = parseDocuments(two, 'test.yaml');
+  const nginx = { namespace: 'shop', pod: 'web-1', name: 'nginx', labels: { app: 'web' } };
+  expect(observedOf(observations, nginx)).toEqual({ names: true, payload: true });
+  expect(observedOf(observations.slice(0, 1), nginx)).toEqual({ names: false, payload: true });
+  expect(observedOf(observations, { ...nginx, namespace: 'other' })).toEqual({ names: false, payload: false });
+  expect(observedOf(observations, { ...nginx, name: '' })).toEqual({ names: false, payload: false });
+});
 
 test('a wide deny beats a narrower accept', () => {
   const { sets, nameOf } = compileText(`

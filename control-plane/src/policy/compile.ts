@@ -2,7 +2,19 @@
 //
 // Policies to rule sets: all precedence is resolved here, so that the kernel only takes the longest match.
 
-import { DEFAULT_DENY, LOOPBACK, type Network, type Policy, policyKey, type Rule, TCP, UDP } from './model.js';
+import {
+  DEFAULT_DENY,
+  LOOPBACK,
+  type Network,
+  type Observation,
+  observationKey,
+  type Policy,
+  policyKey,
+  type Rule,
+  type Selection,
+  TCP,
+  UDP,
+} from './model.js';
 import { addressBytes, contains, LOOPBACK_NETWORKS } from './network.js';
 import { portPrefixes } from './ports.js';
 
@@ -24,6 +36,9 @@ export interface CompiledSelector {
   podLabels: { key: string; operator: number; values: string[] }[];
   containers: string[];
   pods: string[];
+  /** Of observations alone: without them, the bytes on the wire are those of earlier versions. */
+  observeNames?: boolean;
+  observePayload?: boolean;
 }
 export interface CompiledRuleSet {
   id: number;
@@ -36,6 +51,8 @@ export interface CompileInput {
   readonly generation: number;
   /** Sorted by key. */
   readonly policies: readonly Policy[];
+  /** Sorted by key. They come behind the policies, and have no part in combinations and rule sets. */
+  readonly observations: readonly Observation[];
   /** Which policies select one container at once: indexes into `policies`, ascending. */
   readonly combinations: readonly (readonly number[])[];
   /** The lasting number of a rule, from 16. */
@@ -199,21 +216,33 @@ function compareNetworks(a: Network, b: Network): number {
   return a.prefix - b.prefix;
 }
 
+function selectorOf(index: number, name: string, { namespace, subject }: Selection): CompiledSelector {
+  return {
+    index,
+    name,
+    namespace,
+    podLabels: subject.podLabels.map(({ key, operator, values }) => ({
+      key,
+      operator: OPERATOR[operator],
+      values: [...values],
+    })),
+    containers: [...subject.containers],
+    pods: [...subject.podNames],
+  };
+}
+
 export function compile(input: CompileInput): CompiledRuleSets {
+  const { policies, observations } = input;
   return {
     generation: input.generation,
-    policies: input.policies.map((policy, index) => ({
-      index,
-      name: policyKey(policy),
-      namespace: policy.namespace,
-      podLabels: policy.subject.podLabels.map(({ key, operator, values }) => ({
-        key,
-        operator: OPERATOR[operator],
-        values: [...values],
+    policies: [
+      ...policies.map((policy, index) => selectorOf(index, policyKey(policy), policy)),
+      ...observations.map((observation, index) => ({
+        ...selectorOf(policies.length + index, observationKey(observation), observation),
+        observeNames: observation.names,
+        observePayload: observation.payload,
       })),
-      containers: [...policy.subject.containers],
-      pods: [...policy.subject.podNames],
-    })),
+    ],
     ruleSets: input.combinations.map((combination, index) =>
       new RuleSetCompiler(index + 1, combination, input).compile(),
     ),

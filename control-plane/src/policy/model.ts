@@ -44,16 +44,35 @@ export interface Subject {
   readonly containers: readonly string[];
 }
 
-export interface Policy {
-  /** '' selects containers outside Kubernetes. */
+/** What selects containers: a namespace ('': outside Kubernetes) and a subject in it. */
+export interface Selection {
   readonly namespace: string;
+  readonly subject: Subject;
+}
+
+export interface Policy extends Selection {
   readonly name: string;
   readonly mode: Mode;
   readonly isolated: boolean;
   readonly loopback: 'Allow' | 'Deny';
-  readonly subject: Subject;
   readonly egress: readonly Rule[];
 }
+
+/** What is read of a container's packets. Each costs the container something per packet. */
+export interface Observed {
+  /** DNS answers, so that flows show the name that their address was looked up by. */
+  readonly names: boolean;
+  /** The first payload of a connection: TLS or which protocol in clear. */
+  readonly payload: boolean;
+}
+
+export interface Observation extends Selection, Observed {
+  readonly name: string;
+}
+
+/** The kinds of documents that there are. */
+export const KINDS = ['ContainerPolicy', 'ContainerObservation'] as const;
+export type Kind = (typeof KINDS)[number];
 
 /** Names of the rules that a policy has without being written. The brackets keep them apart from the names of users. */
 export const DEFAULT_DENY = '(default deny)';
@@ -62,6 +81,15 @@ export const LOOPBACK = '(loopback)';
 /** "namespace/name", or "name" outside Kubernetes. */
 export function policyKey(policy: { namespace: string; name: string }): string {
   return policy.namespace === '' ? policy.name : `${policy.namespace}/${policy.name}`;
+}
+
+/** As policyKey. Names have no colon, so that a policy and an observation may share a name. */
+export function observationKey(observation: { namespace: string; name: string }): string {
+  return `observation:${policyKey(observation)}`;
+}
+
+export function documentKey(document: { kind: Kind; namespace: string; name: string }): string {
+  return document.kind === 'ContainerPolicy' ? policyKey(document) : observationKey(document);
 }
 
 /** What a policy has to know about a container. */

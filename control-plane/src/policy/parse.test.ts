@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { parsePolicies } from './parse.js';
+import { parseDocuments } from './parse.js';
 
 const good = `
 apiVersion: cellwall.dev/v1alpha1
@@ -17,7 +17,7 @@ spec:
 `;
 
 function problems(text: string): string[] {
-  return parsePolicies(text, 'p.yaml').problems.map((problem) => `${problem.where}: ${problem.message}`);
+  return parseDocuments(text, 'p.yaml').problems.map((problem) => `${problem.where}: ${problem.message}`);
 }
 
 function problemsWith(from: string, to: string): string[] {
@@ -26,7 +26,7 @@ function problemsWith(from: string, to: string): string[] {
 }
 
 test('reads a policy with all that it can have', () => {
-  const { policies, problems: none } = parsePolicies(good, 'p.yaml');
+  const { policies, problems: none } = parseDocuments(good, 'p.yaml');
   expect(none).toEqual([]);
   expect(policies[0]).toMatchObject({
     namespace: 'shop',
@@ -50,9 +50,9 @@ test('reads a policy with all that it can have', () => {
 
 test('several documents and JSON are read alike', () => {
   const two = `${good}---\n${good.replace('web-nginx', 'other')}`;
-  expect(parsePolicies(two, 'p').policies.length).toBe(2);
-  const json = JSON.stringify(parsePolicies(good, 'p').documents[0]);
-  expect(parsePolicies(json, 'p').policies).toEqual(parsePolicies(good, 'p').policies);
+  expect(parseDocuments(two, 'p').policies.length).toBe(2);
+  const json = JSON.stringify(parseDocuments(good, 'p').sources[0]?.document);
+  expect(parseDocuments(json, 'p').policies).toEqual(parseDocuments(good, 'p').policies);
 });
 
 test.each([
@@ -98,7 +98,19 @@ test.each([
     '"10.0.0.5", "10.0.0.5/32"',
     ['p.yaml:11:34 spec.egress[0].to[0].networks[1]: "10.0.0.5/32" is listed twice; remove one of them'],
   ],
-  ['kind: ContainerPolicy', 'kind: Pod', ['p.yaml:3:7 kind: Invalid input: expected "ContainerPolicy"']],
+  [
+    'kind: ContainerPolicy',
+    'kind: Pod',
+    ['p.yaml:3:7 kind: unknown kind "Pod", must be "ContainerPolicy" or "ContainerObservation"'],
+  ],
+  [
+    'kind: ContainerPolicy',
+    'kind: ContainerPolcy',
+    [
+      'p.yaml:3:7 kind: unknown kind "ContainerPolcy", must be "ContainerPolicy" or "ContainerObservation"; did you mean "ContainerPolicy"?',
+    ],
+  ],
+  ['kind: ContainerPolicy', '', ['p.yaml:2:1 kind: must be "ContainerPolicy" or "ContainerObservation"']],
   [
     'networks: ["10.0.0.5"]',
     'domainNames: ["a.b"]',
@@ -106,6 +118,67 @@ test.each([
   ],
 ])('says where and what is wrong: %s -> %s', (from, to, wanted) => {
   expect(problemsWith(from, to)).toEqual(wanted);
+});
+
+const observing = `
+apiVersion: cellwall.dev/v1alpha1
+kind: ContainerObservation
+metadata: {name: web-nginx, namespace: shop}
+spec:
+  subject: {pods: {matchLabels: {app: web}}, containers: [nginx]}
+  names: true
+`;
+
+test('reads an observation; what it leaves out is not observed, and of all containers', () => {
+  expect(parseDocuments(observing, 'p').observations).toEqual([
+    {
+      namespace: 'shop',
+      name: 'web-nginx',
+      subject: { podLabels: [{ key: 'app', operator: 'In', values: ['web'] }], podNames: [], containers: ['nginx'] },
+      names: true,
+      payload: false,
+    },
+  ]);
+  const all = observing.replace(/ {2}subject.*\n/, '').replace('names: true', 'payload: true');
+  expect(parseDocuments(all, 'p').observations[0]).toMatchObject({
+    subject: { podLabels: [], podNames: [], containers: [] },
+    names: false,
+    payload: true,
+  });
+});
+
+test.each([
+  ['  names: true\n', '', ['p.yaml:6:3 spec: observes nothing; set "names" or "payload" to true, or both']],
+  ['names: true', 'names: false', ['p.yaml:6:3 spec: observes nothing; set "names" or "payload" to true, or both']],
+  ['names: true', 'paylod: true', ['p.yaml:7:11 spec.paylod: unknown field "paylod"; did you mean "payload"?']],
+  ['names: true', 'mode: Audit', ['p.yaml:7:9 spec.mode: "mode" is not offered here in this version']],
+  ['names: true', 'names: "yes"', ['p.yaml:7:10 spec.names: Invalid input: expected boolean, received string']],
+])('says where and what is wrong with an observation: %s -> %s', (from, to, wanted) => {
+  expect(observing).toContain(from);
+  expect(problems(observing.replace(from, to))).toEqual(wanted);
+});
+
+test('all problems of all documents come at once, whatever their kinds', () => {
+  const wrongKind = observing.replace('ContainerObservation', 'Pod').replace('v1alpha1', 'v1');
+  const text = `${wrongKind}---\n${observing.replace('names: true', 'name: true')}---\n${good.replace('Audit', 'audit')}`;
+  expect(problems(text).map((line) => line.split(' ')[1])).toEqual([
+    'apiVersion:',
+    'kind:',
+    'spec.name:',
+    'spec.mode:',
+  ]);
+});
+
+test('a policy and an observation may share a name, two of a kind may not', () => {
+  const { sources, problems: none } = parseDocuments(`${good}---\n${observing}`, 'p');
+  expect(none).toEqual([]);
+  expect(sources.map(({ key, kind }) => [key, kind])).toEqual([
+    ['shop/web-nginx', 'ContainerPolicy'],
+    ['observation:shop/web-nginx', 'ContainerObservation'],
+  ]);
+  expect(problems(`${observing}---\n${observing}`)).toEqual([
+    expect.stringContaining('observation:shop/web-nginx is there twice'),
+  ]);
 });
 
 test('two policies of one name, and two rules of one name, are refused', () => {
@@ -118,8 +191,8 @@ test('two policies of one name, and two rules of one name, are refused', () => {
 
 test('what is no YAML, empty, or too long is refused', () => {
   expect(problems('a: [')[0]).toMatch(/^p\.yaml:\d+:\d+: /);
-  expect(problems('')).toEqual(['p.yaml: holds no policy']);
-  expect(problems('# nothing\n---\n')).toEqual(['p.yaml: holds no policy']);
+  expect(problems('')).toEqual(['p.yaml: holds no policy and no observation']);
+  expect(problems('# nothing\n---\n')).toEqual(['p.yaml: holds no policy and no observation']);
   expect(problems('a'.repeat(2 << 20))[0]).toContain('split it');
 });
 

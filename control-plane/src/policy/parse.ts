@@ -1,13 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
-import { type Policy, type Problem, policyKey, type Requirement } from './model.js';
-import { NOT_OFFERED, policySchema } from './schema.js';
+import { documentKey, KINDS, type Kind, type Observation, type Policy, type Problem, type Subject } from './model.js';
+import { type ObservationDocument, otherSchema, type PolicyDocument, SCHEMAS } from './schema.js';
+import { unknownField, unknownKind } from './spelling.js';
+
+/** A document as it was written. */
+export interface Source {
+  readonly key: string;
+  readonly kind: Kind;
+  readonly namespace: string;
+  readonly name: string;
+  /** A plain object. */
+  readonly document: unknown;
+}
 
 export interface Parsed {
   readonly policies: Policy[];
-  /** The documents as plain objects, in the order of `policies`. */
-  readonly documents: unknown[];
+  readonly observations: Observation[];
+  /** What the policies and observations were read from, in the order of the input. */
+  readonly sources: Source[];
   readonly problems: Problem[];
 }
 
@@ -21,64 +33,6 @@ function pathText(path: Path): string {
   return path
     .map((part, index) => (typeof part === 'number' ? `[${part}]` : `${index ? '.' : ''}${String(part)}`))
     .join('');
-}
-
-/** Changes of one letter that lead from one word to the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-const FIELDS = [
-  'apiVersion',
-  'kind',
-  'metadata',
-  'name',
-  'namespace',
-  'labels',
-  'annotations',
-  'spec',
-  'subject',
-  'mode',
-  'isolate',
-  'loopback',
-  'egress',
-  'pods',
-  'containers',
-  'matchLabels',
-  'matchExpressions',
-  'names',
-  'key',
-  'operator',
-  'values',
-  'action',
-  'to',
-  'protocols',
-  'networks',
-  'tcp',
-  'udp',
-  'destinationPort',
-  'number',
-  'range',
-  'start',
-  'end',
-];
-
-function unknownField(field: string): string {
-  if (NOT_OFFERED.has(field) || FIELDS.includes(field)) return `"${field}" is not offered here in this version`;
-  const nearest = FIELDS.map((known) => ({ known, far: distance(field.toLowerCase(), known.toLowerCase()) })).sort(
-    (a, b) => a.far - b.far,
-  )[0];
-  const hint = nearest && nearest.far <= 3 ? `; did you mean "${nearest.known}"?` : '';
-  return `unknown field "${field}"${hint}`;
 }
 
 class Places {
@@ -116,28 +70,31 @@ function problemsOf(issues: readonly z.core.$ZodIssue[], document: Document, pla
         where: places.of(document, [...issue.path, key]),
         message: unknownField(key),
       }));
+    if (issue.path[0] === 'kind')
+      return [{ where: places.of(document, issue.path), message: unknownKind(document.get('kind')) }];
     return [{ where: places.of(document, issue.path), message: issue.message }];
   });
 }
 
-function toPolicy(given: z.output<typeof policySchema>): Policy {
-  const { metadata, spec } = given;
-  const labels: Requirement[] = Object.entries(spec.subject.pods?.matchLabels ?? {}).map(([key, value]) => ({
-    key,
-    operator: 'In',
-    values: [value],
-  }));
+function toSubject({ pods, containers }: PolicyDocument['spec']['subject']): Subject {
+  const labels = Object.entries(pods?.matchLabels ?? {}).map(
+    ([key, value]) => ({ key, operator: 'In', values: [value] }) as const,
+  );
+  return {
+    podLabels: [...labels, ...(pods?.matchExpressions ?? [])],
+    podNames: pods?.names ?? [],
+    containers,
+  };
+}
+
+function toPolicy({ metadata, spec }: PolicyDocument): Policy {
   return {
     namespace: metadata.namespace,
     name: metadata.name,
     mode: spec.mode,
     isolated: spec.isolate.length > 0 || spec.egress.some((rule) => rule.action === 'Accept'),
     loopback: spec.loopback,
-    subject: {
-      podLabels: [...labels, ...(spec.subject.pods?.matchExpressions ?? [])],
-      podNames: spec.subject.pods?.names ?? [],
-      containers: spec.subject.containers,
-    },
+    subject: toSubject(spec.subject),
     egress: spec.egress.map((rule) => ({
       name: rule.name,
       action: rule.action,
@@ -147,39 +104,66 @@ function toPolicy(given: z.output<typeof policySchema>): Policy {
   };
 }
 
-/** Reads YAML or JSON with one or more policies. With any problem, nothing of the input should be used. */
-export function parsePolicies(text: string, source: string): Parsed {
-  const parsed: Parsed = { policies: [], documents: [], problems: [] };
+function toObservation({ metadata, spec }: ObservationDocument): Observation {
+  const { names, payload } = spec;
+  return { namespace: metadata.namespace, name: metadata.name, subject: toSubject(spec.subject), names, payload };
+}
+
+function schemaOf(object: object) {
+  const kind = KINDS.find((known) => 'kind' in object && object.kind === known);
+  return kind ? SCHEMAS[kind] : otherSchema;
+}
+
+class Parser {
+  readonly parsed: Parsed = { policies: [], observations: [], sources: [], problems: [] };
+  readonly #places: Places;
+  readonly #seen = new Set<string>();
+
+  constructor(places: Places) {
+    this.#places = places;
+  }
+
+  read(document: Document): void {
+    const { problems } = this.parsed;
+    for (const error of document.errors)
+      problems.push({ where: this.#places.at(error.pos[0], []), message: error.message });
+    if (document.errors.length > 0 || document.contents === null) return;
+    const object = toObject(document, this.#places, problems);
+    if (object === undefined || object === null) return;
+    const result = schemaOf(Object(object)).safeParse(object);
+    if (result.success) this.#take(result.data as PolicyDocument | ObservationDocument, object, document);
+    else problems.push(...problemsOf(result.error.issues, document, this.#places));
+  }
+
+  #take(given: PolicyDocument | ObservationDocument, object: unknown, document: Document): void {
+    const { kind } = given;
+    const { namespace, name } = given.metadata;
+    const key = documentKey({ kind, namespace, name });
+    if (this.#seen.has(key))
+      this.parsed.problems.push({
+        where: this.#places.of(document, ['metadata', 'name']),
+        message: `the ${kind === 'ContainerPolicy' ? 'policy ' : ''}${key} is there twice`,
+      });
+    this.#seen.add(key);
+    this.parsed.sources.push({ key, kind, namespace, name, document: object });
+    if (given.kind === 'ContainerPolicy') this.parsed.policies.push(toPolicy(given));
+    else this.parsed.observations.push(toObservation(given));
+  }
+}
+
+/** Reads YAML or JSON with one or more documents. With any problem, nothing of the input should be used. */
+export function parseDocuments(text: string, source: string): Parsed {
+  const places = new Places(source);
+  const parser = new Parser(places);
+  const { parsed } = parser;
   if (text.length > LONGEST_INPUT) {
     parsed.problems.push({ where: source, message: `is longer than ${LONGEST_INPUT} bytes; split it` });
     return parsed;
   }
-  const places = new Places(source);
-  const seen = new Set<string>();
-  for (const document of parseAllDocuments(text, { lineCounter: places.lines, prettyErrors: false }) as Document[]) {
-    for (const error of document.errors)
-      parsed.problems.push({ where: places.at(error.pos[0], []), message: error.message });
-    if (document.errors.length > 0 || document.contents === null) continue;
-    const object: unknown = toObject(document, places, parsed.problems);
-    if (object === undefined || object === null) continue;
-    const result = policySchema.safeParse(object);
-    if (!result.success) {
-      parsed.problems.push(...problemsOf(result.error.issues, document, places));
-      continue;
-    }
-    const policy = toPolicy(result.data);
-    const key = policyKey(policy);
-    if (seen.has(key))
-      parsed.problems.push({
-        where: places.of(document, ['metadata', 'name']),
-        message: `the policy ${key} is there twice`,
-      });
-    seen.add(key);
-    parsed.policies.push(policy);
-    parsed.documents.push(object);
-  }
-  if (parsed.policies.length === 0 && parsed.problems.length === 0)
-    parsed.problems.push({ where: source, message: 'holds no policy' });
+  for (const document of parseAllDocuments(text, { lineCounter: places.lines, prettyErrors: false }) as Document[])
+    parser.read(document);
+  if (parsed.sources.length === 0 && parsed.problems.length === 0)
+    parsed.problems.push({ where: source, message: 'holds no policy and no observation' });
   parsed.problems.splice(MOST_PROBLEMS);
   return parsed;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
-import { type Network, type PortRange, TCP, UDP } from './model.js';
+import { KINDS, type Network, type PortRange, TCP, UDP } from './model.js';
 import { contains, parseNetwork } from './network.js';
 
 const name = z
@@ -98,17 +98,24 @@ const pods = z.strictObject({
   names,
 });
 
-export const policySchema = z.strictObject({
+const subject = z.strictObject({ pods: pods.optional(), containers: names }).default({ containers: [] });
+
+/** What all kinds have. */
+const head = {
   apiVersion: z.literal('cellwall.dev/v1alpha1'),
-  kind: z.literal('ContainerPolicy'),
   metadata: z.strictObject({
     name,
     namespace: z.union([z.literal(''), name]).default(''),
     labels: z.record(z.string(), z.string()).optional(),
     annotations: z.record(z.string(), z.string()).optional(),
   }),
+};
+
+const policySchema = z.strictObject({
+  ...head,
+  kind: z.literal('ContainerPolicy'),
   spec: z.strictObject({
-    subject: z.strictObject({ pods: pods.optional(), containers: names }).default({ containers: [] }),
+    subject,
     mode: z.enum(['Audit', 'Enforce']).default('Enforce'),
     isolate: z.array(z.enum(['Egress'])).default([]),
     loopback: z.enum(['Allow', 'Deny']).default('Allow'),
@@ -126,6 +133,22 @@ export const policySchema = z.strictObject({
       }),
   }),
 });
+
+const observationSchema = z.strictObject({
+  ...head,
+  kind: z.literal('ContainerObservation'),
+  spec: z.strictObject({ subject, names: z.boolean().default(false), payload: z.boolean().default(false) }).refine(
+    (given) => given.names || given.payload,
+    // A misspelt field is told by itself.
+    { message: 'observes nothing; set "names" or "payload" to true, or both', when: ({ issues }) => !issues.length },
+  ),
+});
+
+export const SCHEMAS = { ContainerPolicy: policySchema, ContainerObservation: observationSchema } as const;
+/** What can be said of a document whose kind is not known. */
+export const otherSchema = z.looseObject({ ...head, kind: z.enum(KINDS) });
+export type PolicyDocument = z.output<typeof policySchema>;
+export type ObservationDocument = z.output<typeof observationSchema>;
 
 /** Fields of the design which this version does not have; a reader of the design may try them. */
 export const NOT_OFFERED = new Set([

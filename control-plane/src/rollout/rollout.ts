@@ -1,13 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Policies, and which rule sets each node gets. Policies live here in memory as the store has them.
+// Policies and observations, and which rule sets each node gets. They live here in memory as the store has them.
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { CellwallError } from '../errors.js';
 import { encodeRuleSets } from '../ingest/encode.js';
-import { compile, type Policy, parsePolicies, policyKey, selects } from '../policy/index.js';
+import {
+  compile,
+  type Observed,
+  observationKey,
+  type Policy,
+  type PolicyContainer,
+  parseDocuments,
+  policyKey,
+  type Selection,
+  selects,
+} from '../policy/index.js';
 import type { StoredPolicy } from '../store/state.js';
 import type { Store } from '../store/store.js';
+import { type Change, Documents, type NewDocument, toStore } from './documents.js';
 import type { NodeContainers } from './node_containers.js';
 
 export interface RuleSetsPayload {
@@ -17,14 +28,11 @@ export interface RuleSetsPayload {
   readonly payload: Uint8Array;
 }
 
-export interface Change {
-  readonly key: string;
-  readonly change: 'created' | 'updated' | 'unchanged' | 'deleted';
-}
-
-interface Known {
-  readonly policy: Policy;
-  readonly stored: StoredPolicy;
+export interface Done {
+  readonly applied: Change[];
+  readonly generation: number;
+  /** Which containers each document is about. */
+  readonly selections: ReadonlyMap<string, Selection>;
 }
 
 /** Rule sets that are kept; nodes with other combinations are compiled for again. */
@@ -34,7 +42,7 @@ const keyOf = (combination: readonly number[]): string => combination.join(',');
 
 export class Rollout extends EventEmitter<{ changed: [] }> {
   readonly #store: Store;
-  readonly #known = new Map<string, Known>();
+  #documents = new Documents([]);
   readonly #numbers = new Map<string, number>();
   /** By outline: nodes with the same combinations get the same bytes. */
   readonly #compiled = new Map<string, RuleSetsPayload>();
@@ -51,25 +59,25 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return this.#generation;
   }
 
-  policies(): StoredPolicy[] {
-    return [...this.#known.values()].map((known) => known.stored).sort((a, b) => (a.key < b.key ? -1 : 1));
+  /** Of all kinds, sorted by key. */
+  documents(): StoredPolicy[] {
+    return this.#documents.stored();
   }
 
-  selecting(container: Parameters<typeof selects>[1]): string[] {
-    return [...this.#known.values()].filter(({ policy }) => selects(policy, container)).map(({ stored }) => stored.key);
+  /** Keys of the policies; what only observes is not among them. */
+  selecting(container: PolicyContainer): string[] {
+    return this.#documents.selecting(container);
+  }
+
+  observing(container: PolicyContainer): Observed {
+    return this.#documents.observing(container);
   }
 
   async load(): Promise<void> {
     const { generation, policies } = await this.#store.writer.call('policies');
-    const parsed = policies.map((stored) => {
-      const policy = parsePolicies(stored.document, stored.key).policies[0];
-      if (!policy)
-        throw new CellwallError('internal', `the stored policy ${stored.key} cannot be read by this version`);
-      return { policy, stored };
-    });
-    await this.#learnNumbers(parsed.map(({ policy }) => policy));
-    this.#known.clear();
-    for (const known of parsed) this.#known.set(known.stored.key, known);
+    const documents = new Documents(policies);
+    await this.#learnNumbers(documents.policies);
+    this.#documents = documents;
     this.#generation = generation;
     this.#compiled.clear();
   }
@@ -95,44 +103,39 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   }
 
   /** All of the text or nothing of it. Throws invalid_policy with every problem that was found. */
-  apply(
-    text: string,
-    source: string,
-    dryRun: boolean,
-  ): Promise<{ applied: Change[]; generation: number; policies: readonly Policy[] }> {
-    const { policies, documents, problems } = parsePolicies(text, source);
+  apply(text: string, source: string, dryRun: boolean): Promise<Done> {
+    const { policies, observations, sources, problems } = parseDocuments(text, source);
     if (problems.length > 0)
       throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
+    const selections = new Map<string, Selection>([
+      ...policies.map((policy) => [policyKey(policy), policy] as const),
+      ...observations.map((observation) => [observationKey(observation), observation] as const),
+    ]);
+    const put = sources.map(toStore);
     return this.#inTurn(async () => {
-      const put = policies.map((policy, index) => ({
-        key: policyKey(policy),
-        namespace: policy.namespace,
-        name: policy.name,
-        document: JSON.stringify(documents[index]),
-      }));
-      const applied = put.map(({ key, document }): Change => {
-        const before = this.#known.get(key)?.stored.document;
-        return { key, change: before === undefined ? 'created' : before === document ? 'unchanged' : 'updated' };
-      });
+      const applied = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
-      if (dryRun || changed.length === 0) return { applied, generation: this.#generation, policies };
-      await this.#learnNumbers(policies);
-      await this.#store.writer.call('changePolicies', changed, []);
-      await this.load();
-      this.emit('changed');
-      return { applied, generation: this.#generation, policies };
+      if (!dryRun && changed.length > 0) {
+        await this.#learnNumbers(policies);
+        await this.#change(changed, []);
+      }
+      return { applied, generation: this.#generation, selections };
     });
   }
 
   delete(key: string): Promise<number> {
     return this.#inTurn(async () => {
-      if (!this.#known.has(key))
+      if (!this.#documents.has(key))
         throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
-      await this.#store.writer.call('changePolicies', [], [key]);
-      await this.load();
-      this.emit('changed');
+      await this.#change([], [key]);
       return this.#generation;
     });
+  }
+
+  async #change(put: readonly NewDocument[], remove: readonly string[]): Promise<void> {
+    await this.#store.writer.call('changePolicies', put, remove);
+    await this.load();
+    this.emit('changed');
   }
 
   /** The combinations of policies that a node has to know: each alone, and those that select one of its containers. */
@@ -147,12 +150,8 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
 
   /** Which combinations, in short: when it changes, the node needs new rule sets. */
   outline(containers: NodeContainers): string {
-    const policies = this.#sorted();
+    const { policies } = this.#documents;
     return `${this.#generation}:${this.#combinations(policies, containers).map(keyOf).join(';')}`;
-  }
-
-  #sorted(): Policy[] {
-    return [...this.#known.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, known]) => known.policy);
   }
 
   /** undefined: there has never been a policy. */
@@ -161,11 +160,12 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     const outline = this.outline(containers);
     const known = this.#compiled.get(outline);
     if (known) return known;
-    const policies = this.#sorted();
+    const { policies, observations } = this.#documents;
     const payload = encodeRuleSets(
       compile({
         generation: this.#generation,
         policies,
+        observations,
         combinations: this.#combinations(policies, containers),
         ruleNumber: (policy, rule) => this.#numberOf(policy, rule),
       }),

@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
+import { CallerPorts } from './caller_ports.js';
 import { isCorrupt } from './open.js';
 import { dayPath, listDays } from './storage.js';
 
@@ -15,6 +16,7 @@ export type OnDamage = (day: string, inode: number) => void;
 
 interface OpenDay {
   readonly database: Database;
+  readonly ports: CallerPorts;
   /** Another file can have come to the same path: a damaged one is set aside. */
   readonly inode: number;
 }
@@ -54,26 +56,28 @@ export class Connections {
     return this.#state;
   }
 
-  #day(day: string, inode: number): Database {
-    const open = this.#days.get(day);
-    if (open?.inode === inode) return open.database;
-    open?.database.close();
+  #day(day: string, inode: number): OpenDay {
+    const known = this.#days.get(day);
+    if (known?.inode === inode) return known;
+    known?.database.close();
     this.#days.delete(day);
     const database = this.#open(dayPath(this.folder, day));
-    this.#days.set(day, { database, inode });
+    const open = { database, inode, ports: new CallerPorts(database) };
+    this.#days.set(day, open);
     for (const old of [...this.#days.keys()].sort().slice(0, -MOST_OPEN_DAYS)) {
       this.#days.get(old)?.database.close();
       this.#days.delete(old);
     }
-    return database;
+    return open;
   }
 
   /** Asks one day file; undefined: it is gone. Throws store_unavailable when it is damaged. */
-  ask<T>(day: string, read: (database: Database) => T): T | undefined {
+  ask<T>(day: string, read: (database: Database, ports: CallerPorts) => T): T | undefined {
     const inode = statSync(dayPath(this.folder, day), { throwIfNoEntry: false })?.ino;
     if (inode === undefined) return undefined;
     try {
-      return read(this.#day(day, inode));
+      const { database, ports } = this.#day(day, inode);
+      return read(database, ports);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
       this.#damaged(day, inode);

@@ -2,7 +2,8 @@
 //
 // One UTC day of flows: written in one transaction with how far each node has come.
 import type { Database, Statement } from 'better-sqlite3';
-import type { DecodedFlows } from '../ingest/decode.js';
+import type { DecodedFlows, DecodedTranslation } from '../ingest/decode.js';
+import { Digest } from './digest.js';
 import { DAY_MIGRATIONS } from './migrations.js';
 import { openForWriting } from './open.js';
 
@@ -12,21 +13,32 @@ export interface NewRows {
   readonly epoch: string;
   readonly flows: DecodedFlows | undefined;
   readonly skip: number;
-  /** Ids of the containers and process names, by the message's own indexes. */
+  /** Ids of the containers and texts, by the message's own indexes. */
   readonly containers: readonly number[];
-  readonly names: readonly number[];
+  readonly strings: readonly number[];
   /** Events committed once this is. */
   readonly committed: number;
   readonly hole: { first: number; last: number; reason: number } | undefined;
 }
 
-const COLUMNS = 20;
+/** cellwall.v1.Lookup with the ids of the store. */
+export interface NewLookup {
+  readonly container: number;
+  readonly windowUs: number;
+  readonly name: number;
+  readonly type: number;
+  readonly result: number;
+  readonly count: number;
+  readonly addresses: readonly string[];
+}
+
+const COLUMNS = 22;
 /** One statement for many rows takes half the time of one for each. */
 const ROWS_PER_STATEMENT = 32;
 
 const insertSql = (rows: number) =>
   `INSERT INTO flows (container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low, remote_port,
-    sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name)
+    sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name, name, server_name)
    VALUES ${Array(rows)
      .fill(`(${Array(COLUMNS).fill('?').join(',')})`)
      .join(',')}`;
@@ -39,9 +51,12 @@ export class DayFile {
   readonly #progress: Statement;
   readonly #span: Statement;
   readonly #loss: Statement;
+  readonly #translation: Statement;
+  readonly #lookup: Statement;
+  readonly #digest: Digest;
+  #nextId: number;
   #firstUs = Number.POSITIVE_INFINITY;
   #lastUs = 0;
-  #added = 0;
 
   constructor(file: string, day: string) {
     this.day = day;
@@ -52,9 +67,17 @@ export class DayFile {
       `INSERT INTO progress (node, epoch, event, flows) VALUES (?, ?, ?, ?)
        ON CONFLICT (node, epoch) DO UPDATE SET event = excluded.event, flows = flows + excluded.flows`,
     );
-    this.#span = this.#database.prepare(
-      `INSERT INTO spans (last_id, first_id, first_us, last_us) SELECT max(id), max(id) - ? + 1, ?, ? FROM flows`,
+    this.#span = this.#database.prepare('INSERT INTO spans (first_id, last_id, first_us, last_us) VALUES (?, ?, ?, ?)');
+    this.#translation = this.#database.prepare(
+      `INSERT INTO translations (id, source_high, source_low, source_port, destination_high, destination_low, destination_port)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
     );
+    this.#lookup = this.#database.prepare(
+      `INSERT INTO lookups (container, window_us, name, type, result, count, addresses) VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET count = excluded.count, addresses = excluded.addresses`,
+    );
+    this.#digest = new Digest(this.#database);
+    this.#nextId = ((this.#database.prepare('SELECT max(id) FROM flows').pluck().get() as number | null) ?? 0) + 1;
     this.#loss = this.#database.prepare(
       'INSERT INTO losses (node, epoch, reason, first_event, last_event, noticed_us) VALUES (?, ?, ?, ?, ?, ?)',
     );
@@ -70,21 +93,27 @@ export class DayFile {
 
   /** All or nothing; on disk when it returns. */
   commit(batches: readonly NewRows[], nowUs: number): void {
+    const before = this.#nextId;
     this.#firstUs = Number.POSITIVE_INFINITY;
     this.#lastUs = 0;
-    this.#added = 0;
-    this.#database.transaction(() => {
-      for (const batch of batches) {
-        if (batch.hole)
-          this.#loss.run(batch.node, batch.epoch, batch.hole.reason, batch.hole.first, batch.hole.last, nowUs);
-        if (batch.flows) this.#insert(batch, batch.flows);
-        this.#progress.run(batch.node, batch.epoch, batch.committed, batch.flows ? batch.flows.rows - batch.skip : 0);
-      }
-      if (this.#added > 0) this.#span.run(this.#added, this.#firstUs, this.#lastUs);
-    })();
+    try {
+      this.#database.transaction(() => {
+        for (const batch of batches) {
+          if (batch.hole)
+            this.#loss.run(batch.node, batch.epoch, batch.hole.reason, batch.hole.first, batch.hole.last, nowUs);
+          if (batch.flows) this.#insert(batch, batch.flows);
+          this.#progress.run(batch.node, batch.epoch, batch.committed, batch.flows ? batch.flows.rows - batch.skip : 0);
+        }
+        if (this.#nextId > before) this.#span.run(before, this.#nextId - 1, this.#firstUs, this.#lastUs);
+      })();
+    } catch (error) {
+      this.#nextId = before;
+      throw error;
+    }
   }
 
   #insert(batch: NewRows, flows: DecodedFlows): void {
+    this.#insertTranslations(batch, flows);
     let values: unknown[] = [];
     for (let i = batch.skip; i < flows.rows; i++) {
       pushRow(values, batch, flows, i);
@@ -97,7 +126,34 @@ export class DayFile {
       }
     }
     for (let at = 0; at < values.length; at += COLUMNS) this.#insertOne.run(values.slice(at, at + COLUMNS));
-    this.#added += flows.rows - batch.skip;
+    this.#nextId += flows.rows - batch.skip;
+  }
+
+  #insertTranslations(batch: NewRows, flows: DecodedFlows): void {
+    for (const it of flows.translations) {
+      if (it.row >= batch.skip) this.#translation.run(translationRow(this.#nextId + it.row - batch.skip, it, flows));
+    }
+  }
+
+  /** A window that comes again replaces itself. */
+  addLookups(lookups: readonly NewLookup[]): void {
+    this.#database.transaction(() => {
+      for (const it of lookups)
+        this.#lookup.run(
+          it.container,
+          it.windowUs,
+          it.name,
+          it.type,
+          it.result,
+          it.count,
+          JSON.stringify(it.addresses),
+        );
+    })();
+  }
+
+  /** Digests one run of rows, if there are enough; true: there may be more. */
+  digest(): boolean {
+    return this.#digest.run(this.#nextId - 1);
   }
 
   /** For tests of a full disk. */
@@ -113,7 +169,7 @@ export class DayFile {
 /** The values of one row in the order of the columns above, without the id. */
 export function pushRow(
   values: unknown[],
-  names: Pick<NewRows, 'containers' | 'names'>,
+  ids: Pick<NewRows, 'containers' | 'strings'>,
   flows: DecodedFlows,
   i: number,
 ): void {
@@ -121,7 +177,7 @@ export function pushRow(
   const local = addresses[columns.localAddress[i] as number];
   const remote = addresses[columns.remoteAddress[i] as number];
   values.push(
-    names.containers[columns.cgroup[i] as number],
+    ids.containers[columns.cgroup[i] as number],
     flows.endUs[i],
     columns.durationPlusOne[i],
     flows.kinds[i],
@@ -140,6 +196,18 @@ export function pushRow(
     columns.rule[i],
     columns.generation[i],
     columns.processId[i],
-    names.names[columns.processName[i] as number],
+    ids.strings[columns.processName[i] as number],
+    idOrNone(ids.strings, flows.names[i] as number),
+    idOrNone(ids.strings, flows.serverNames[i] as number),
   );
+}
+
+const idOrNone = (strings: readonly number[], plusOne: number): number =>
+  plusOne === 0 ? 0 : (strings[plusOne - 1] as number);
+
+/** The values of the table `translations`, in day files and in the state file. */
+export function translationRow(id: number, it: DecodedTranslation, { addresses }: DecodedFlows): unknown[] {
+  const source = addresses[it.source];
+  const destination = addresses[it.destination];
+  return [id, source?.high, source?.low, it.sourcePort, destination?.high, destination?.low, it.destinationPort];
 }

@@ -2,8 +2,13 @@
 //
 // What there is, and how much of it.
 import { readdirSync } from 'node:fs';
+import type { Filter } from '../flows/filter.js';
 import type { Connections } from './connections.js';
+import { compileFilter, type Names, where } from './flow_query.js';
 import { bytesOf, dayPath } from './storage.js';
+import { type ListenerRow, toListener } from './who.js';
+
+const WINDOW_US = 60e6;
 
 export interface ContainerRow {
   readonly node: string;
@@ -36,6 +41,23 @@ export interface NodeRow {
   readonly openFlows: number;
 }
 
+/** A minute of look-ups of one name by one container. */
+export interface LookupRow {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly container: string;
+  readonly cgroupId: string;
+  readonly node: string;
+  readonly windowUs: number;
+  readonly name: string;
+  readonly type: number;
+  /** Of cellwall.v1.LookupResult. */
+  readonly result: number;
+  readonly count: number;
+  /** JSON. */
+  readonly addresses: string;
+}
+
 export interface Loss {
   readonly node: string;
   /** Of cellwall.v1.LossReason. */
@@ -54,9 +76,11 @@ export interface Summary {
 
 export class Inventory {
   readonly #connections: Connections;
+  readonly #names: Names;
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, names: Names) {
     this.#connections = connections;
+    this.#names = names;
   }
 
   containers(withGone: boolean): ContainerRow[] {
@@ -87,6 +111,67 @@ export class Inventory {
     return this.#connections
       .days()
       .flatMap((day) => this.#connections.ask(day, (database) => database.prepare(sql).all() as T[]) ?? []);
+  }
+
+  /** Who listens where, now or, with those that have stopped, ever. */
+  listeners(withGone: boolean): ListenerRow[] {
+    const rows = this.#connections
+      .state()
+      .prepare(
+        `SELECT c.namespace, c.pod, c.name AS container, c.cgroup, n.name AS node, l.protocol, l.high, l.low, l.port, l.process,
+          s.text AS process_name, l.first_us, l.gone_us
+         FROM listeners l JOIN containers c ON c.id = l.container JOIN nodes n ON n.id = c.node LEFT JOIN strings s ON s.id = l.process_name
+         WHERE ? OR (l.gone_us IS NULL AND c.gone_us IS NULL) ORDER BY c.namespace, c.pod, c.name, l.port, l.id`,
+      )
+      .safeIntegers()
+      .all(Number(withGone)) as Record<string, bigint | string | null>[];
+    return rows.map(toListener);
+  }
+
+  /** Names that containers asked for, newest window first. Names match a GLOB pattern. */
+  lookups(filter: Filter, results: readonly number[] | null, limit: number): LookupRow[] {
+    const { containers } = compileFilter(
+      { ...filter, name: undefined, sinceUs: undefined, untilUs: undefined },
+      this.#names,
+    );
+    const conditions = ['l.window_us >= ?', 'l.window_us <= ?', 's.text GLOB ?'];
+    const values: (number | string)[] = [
+      (filter.sinceUs ?? 0) - WINDOW_US,
+      filter.untilUs ?? Number.MAX_SAFE_INTEGER,
+      filter.name?.replace(/[[?]/g, '[$&]') ?? '*',
+    ];
+    if (containers) conditions.push('l.container IN (SELECT value FROM json_each(?))');
+    if (containers) values.push(JSON.stringify(containers));
+    if (results) conditions.push(`l.result IN (${results.map(Number).join(',')})`);
+    const found: LookupRow[] = [];
+    for (const day of this.#connections.days().reverse()) {
+      if (found.length >= limit) break;
+      const rows = this.#connections.ask(
+        day,
+        (database) =>
+          database
+            .prepare(
+              `SELECT c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, n.name AS node, l.window_us AS windowUs,
+                s.text AS name, l.type, l.result, l.count, l.addresses
+               FROM lookups l JOIN state.containers c ON c.id = l.container JOIN state.nodes n ON n.id = c.node
+               JOIN state.strings s ON s.id = l.name ${where(conditions)} ORDER BY l.window_us DESC, s.text, l.type LIMIT ?`,
+            )
+            .all(...values, limit - found.length) as LookupRow[],
+      );
+      found.push(...(rows ?? []));
+    }
+    return found;
+  }
+
+  /** Texts that domain names and SNI begin with, as flows have them. */
+  names(prefix: string, limit: number): string[] {
+    return this.#connections
+      .state()
+      .prepare(
+        "SELECT text FROM strings WHERE text GLOB ? AND text GLOB '*.*' AND text NOT GLOB '* *' ORDER BY text LIMIT ?",
+      )
+      .pluck()
+      .all(`${prefix.replace(/[[?*]/g, '[$&]')}*`, limit) as string[];
   }
 
   /** Rows that are kept, by node; a node can have several entries. */

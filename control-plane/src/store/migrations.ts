@@ -37,9 +37,20 @@ export const STATE_MIGRATIONS: readonly string[] = [
     local_port INTEGER NOT NULL, remote_high INTEGER NOT NULL, remote_low INTEGER NOT NULL, remote_port INTEGER NOT NULL,
     sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_packets INTEGER NOT NULL, received_packets INTEGER NOT NULL,
     rtt INTEGER NOT NULL, retransmits INTEGER NOT NULL, rule INTEGER NOT NULL, generation INTEGER NOT NULL,
-    process INTEGER NOT NULL, process_name INTEGER NOT NULL
+    process INTEGER NOT NULL, process_name INTEGER NOT NULL, name INTEGER NOT NULL, server_name INTEGER NOT NULL
   );
   CREATE INDEX open_flows_by_node ON open_flows (node, cookie);
+  -- Of open flows, as the table of this name in a day file.
+  CREATE TABLE translations (
+    id INTEGER PRIMARY KEY, source_high INTEGER NOT NULL, source_low INTEGER NOT NULL, source_port INTEGER NOT NULL,
+    destination_high INTEGER NOT NULL, destination_low INTEGER NOT NULL, destination_port INTEGER NOT NULL
+  );
+  -- Who listened where, and when: gone_us is that of the first report without it.
+  CREATE TABLE listeners (
+    id INTEGER PRIMARY KEY, container INTEGER NOT NULL, protocol INTEGER NOT NULL, high INTEGER NOT NULL, low INTEGER NOT NULL,
+    port INTEGER NOT NULL, process INTEGER NOT NULL, process_name INTEGER NOT NULL, first_us INTEGER NOT NULL, gone_us INTEGER
+  );
+  CREATE INDEX listeners_by_port ON listeners (port);
   `,
 ];
 
@@ -51,9 +62,32 @@ export const DAY_MIGRATIONS: readonly string[] = [
     remote_high INTEGER NOT NULL, remote_low INTEGER NOT NULL, remote_port INTEGER NOT NULL,
     sent INTEGER NOT NULL, received INTEGER NOT NULL, sent_packets INTEGER NOT NULL, received_packets INTEGER NOT NULL,
     rtt INTEGER NOT NULL, retransmits INTEGER NOT NULL, rule INTEGER NOT NULL, generation INTEGER NOT NULL,
-    process INTEGER NOT NULL, process_name INTEGER NOT NULL
+    process INTEGER NOT NULL, process_name INTEGER NOT NULL, name INTEGER NOT NULL, server_name INTEGER NOT NULL
   );
-  CREATE INDEX flows_by_container ON flows (container, end_us);
+  -- Behind the container, SQLite keeps the id: the order of arrival, which for one container is that of the end.
+  CREATE INDEX flows_by_container ON flows (container);
+  -- Of the flows that were translated; the meaning of the ends is in flows/record.ts.
+  CREATE TABLE translations (
+    id INTEGER PRIMARY KEY, source_high INTEGER NOT NULL, source_low INTEGER NOT NULL, source_port INTEGER NOT NULL,
+    destination_high INTEGER NOT NULL, destination_low INTEGER NOT NULL, destination_port INTEGER NOT NULL
+  );
+  -- How often a container asked for a name in a minute. addresses: JSON.
+  CREATE TABLE lookups (
+    container INTEGER NOT NULL, window_us INTEGER NOT NULL, name INTEGER NOT NULL, type INTEGER NOT NULL, result INTEGER NOT NULL,
+    count INTEGER NOT NULL, addresses TEXT NOT NULL, PRIMARY KEY (container, window_us, name, type, result)
+  ) WITHOUT ROWID;
+  -- Runs of rows that were digested: found by the port of the caller, and summed up by hour. See digest.ts.
+  CREATE TABLE segments (last_id INTEGER PRIMARY KEY, first_id INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL);
+  CREATE TABLE caller_ports (port_group INTEGER NOT NULL, segment INTEGER NOT NULL, entries BLOB NOT NULL,
+    PRIMARY KEY (port_group, segment)) WITHOUT ROWID;
+  CREATE TABLE edges (
+    hour INTEGER NOT NULL, container INTEGER NOT NULL, kind INTEGER NOT NULL, peer_high INTEGER NOT NULL, peer_low INTEGER NOT NULL,
+    port INTEGER NOT NULL, backend_high INTEGER NOT NULL, backend_low INTEGER NOT NULL, backend_port INTEGER NOT NULL,
+    outside_high INTEGER NOT NULL, outside_low INTEGER NOT NULL, rule INTEGER NOT NULL, name INTEGER NOT NULL, flows INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+    first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+    PRIMARY KEY (hour, container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, outside_high, outside_low,
+      rule, name)
+  ) WITHOUT ROWID;
   -- event: the last one that is committed; flows: rows of the node in this file.
   CREATE TABLE progress (
     node TEXT NOT NULL, epoch TEXT NOT NULL, event INTEGER NOT NULL, flows INTEGER NOT NULL, PRIMARY KEY (node, epoch)

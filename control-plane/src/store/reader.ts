@@ -3,24 +3,44 @@
 // The reader thread: slow questions do not hold up agents.
 import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
+import type { FilterPart } from '../flows/filter.js';
+import type { StoredFlow } from '../flows/record.js';
 import { Connections } from './connections.js';
+import { Conversations } from './conversations.js';
+import { Directory } from './directory.js';
+import { EdgeReading } from './edges.js';
+import { containerConditions } from './flow_query.js';
 import { Inventory } from './inventory.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 import { Reading } from './reading.js';
+import { Who } from './who.js';
 
 if (!parentPort) throw new Error('reader.js runs as a worker thread');
 const port = parentPort;
 const say = (message: FromWorker) => port.postMessage(message);
 const { folder } = workerData as WorkerOptions;
 const connections = new Connections(folder, (day, inode) => say({ type: 'damaged', day, inode }));
-const reading = new Reading(connections);
-const inventory = new Inventory(connections);
+const directory = new Directory(() => connections.state());
+const reading = new Reading(connections, directory);
+const inventory = new Inventory(connections, directory);
+const conversations = new Conversations(connections, reading, directory);
+const edges = new EdgeReading(connections, directory);
+const who = new Who(connections, reading);
 
 const methods = {
   flows: reading.flows.bind(reading),
   openFlows: reading.openFlows.bind(reading),
   position: reading.position.bind(reading),
   after: reading.after.bind(reading),
+  one: reading.one.bind(reading),
+  peers: conversations.peers.bind(conversations),
+  partner: (flow: StoredFlow) => conversations.partners([flow]).values().next().value,
+  edges: (times: { sinceUs: number; untilUs: number }, filter: FilterPart) =>
+    edges.edges(times, containerConditions(filter)),
+  who: who.ask.bind(who),
+  listeners: inventory.listeners.bind(inventory),
+  lookups: inventory.lookups.bind(inventory),
+  names: inventory.names.bind(inventory),
   containers: inventory.containers.bind(inventory),
   nodes: inventory.nodes.bind(inventory),
   stored: inventory.stored.bind(inventory),

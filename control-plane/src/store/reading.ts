@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3';
 import type { Cursor, Filter } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
 import type { Connections } from './connections.js';
-import { type Conditions, containerConditions, flowConditions, where } from './flow_query.js';
+import { type CompiledFilter, compileFilter, type Names, where, withContainers } from './flow_query.js';
 import { FLOW_COLUMNS, FLOW_JOINS, type FlowRow, toStored } from './flow_rows.js';
 
 /** Above this many containers, a day is read through in the order of arrival instead of container by container. */
@@ -14,6 +14,8 @@ const MOST_BY_INDEX = 64;
 const SLICE = 250_000;
 /** A question that finds little gives what it has after this, with a cursor to go on from. */
 const LONGEST_MS = 2000;
+/** The table of open flows stands for a day of this name. */
+export const OPEN = 'open';
 
 export interface Page {
   readonly flows: StoredFlow[];
@@ -22,6 +24,11 @@ export interface Page {
 
 /** Where a follower has come to: the last row that it has seen, by day. */
 export type Position = Readonly<Record<string, number>>;
+
+interface Range {
+  readonly first: number;
+  readonly last: number;
+}
 
 interface Part {
   readonly rows: FlowRow[];
@@ -40,110 +47,87 @@ function select(database: Database, chosen: string, order: string, values: unkno
     .all(...values) as FlowRow[];
 }
 
-/** Ids from `first` to `last` that hold rows of the time that is asked for. undefined: there are none. */
-function rangeOf(database: Database, filter: Filter): { first: number; last: number } | undefined {
-  const range = database
-    .prepare('SELECT min(first_id) AS first, max(last_id) AS last FROM spans WHERE last_us >= ? AND first_us <= ?')
-    .get(filter.fromUs ?? 0, filter.toUs ?? Number.MAX_SAFE_INTEGER) as { first: number | null; last: number | null };
-  return range.first === null || range.last === null ? undefined : { first: range.first, last: range.last };
+export function flowsById(database: Database, day: string, ids: readonly number[]): StoredFlow[] {
+  if (ids.length === 0) return [];
+  return select(database, 'SELECT value FROM json_each(?)', 'f.id DESC', [JSON.stringify(ids)]).map((row) =>
+    toStored(day, row),
+  );
 }
 
-function withContainers(given: Conditions, containers: readonly number[] | undefined): Conditions {
-  if (!containers) return given;
-  // The + keeps SQLite from the index, which has another order.
-  return {
-    sql: [...given.sql, '+f.container IN (SELECT value FROM json_each(?))'],
-    values: [...given.values, JSON.stringify(containers)],
-  };
+/** Ids that hold rows of the time that is asked for. undefined: there are none. */
+export function rangeOf(
+  database: Database,
+  { sinceUs, untilUs }: Pick<Filter, 'sinceUs' | 'untilUs'>,
+): Range | undefined {
+  const range = database
+    .prepare('SELECT min(first_id) AS first, max(last_id) AS last FROM spans WHERE last_us >= ? AND first_us <= ?')
+    .get(sinceUs ?? 0, untilUs ?? Number.MAX_SAFE_INTEGER) as { first: number | null; last: number | null };
+  return range.first === null || range.last === null ? undefined : { first: range.first, last: range.last };
 }
 
 export class Reading {
   readonly #connections: Connections;
+  readonly #names: Names;
 
-  constructor(connections: Connections) {
+  constructor(connections: Connections, names: Names) {
     this.#connections = connections;
+    this.#names = names;
   }
 
-  #containers(filter: Filter): number[] | undefined {
-    const conditions = containerConditions(filter);
-    if (!conditions) return undefined;
-    return this.#connections
-      .state()
-      .prepare(`SELECT c.id FROM state.containers c JOIN state.nodes n ON n.id = c.node ${where(conditions.sql)}`)
-      .pluck()
-      .all(...conditions.values) as number[];
-  }
-
-  /** Newest first: by the time of the end for a few containers, else in the order of arrival. A page can be short of the
-   * limit and yet have a next one: see LONGEST_MS. */
+  /** Newest first, in the order of arrival. A page can be short of the limit and yet have a next one: see LONGEST_MS. */
   flows(filter: Filter, limit: number, cursor: Cursor | null): Page {
-    const containers = this.#containers(filter);
+    const compiled = compileFilter(filter, this.#names);
     const deadline = performance.now() + LONGEST_MS;
     const flows: StoredFlow[] = [];
     for (const day of this.#connections.days().reverse()) {
       if (cursor && day > cursor.day) continue;
-      const at = cursor?.day === day ? cursor : null;
+      const below = cursor?.day === day ? cursor.id : Number.MAX_SAFE_INTEGER;
       const wanted = limit + 1 - flows.length;
-      const part = this.#connections.ask(day, (database) =>
-        containers && containers.length <= MOST_BY_INDEX
-          ? this.#byContainer(database, filter, containers, wanted, at)
-          : this.#byArrival(database, filter, containers, wanted, at, deadline),
-      );
+      const part = this.#connections.ask(day, (database) => {
+        const range = rangeOf(database, filter);
+        if (!range) return { rows: [] };
+        const upTo = { first: range.first, last: Math.min(range.last, below - 1) };
+        return compiled.containers && compiled.containers.length <= MOST_BY_INDEX
+          ? byContainer(database, compiled, compiled.containers, upTo, wanted)
+          : byArrival(database, compiled, upTo, wanted, deadline);
+      });
       flows.push(...(part?.rows ?? []).map((row) => toStored(day, row)));
-      if (part?.stopped !== undefined) return { flows, next: { day, us: 0, id: part.stopped } };
+      if (part?.stopped !== undefined) return { flows, next: { day, id: part.stopped } };
       if (flows.length > limit) break;
     }
     const last = flows[limit - 1];
-    const more = flows.length > limit && last;
-    return { flows: flows.slice(0, limit), next: more ? { day: last.day, us: last.endUs, id: last.id } : null };
-  }
-
-  #byContainer(database: Database, filter: Filter, containers: number[], limit: number, at: Cursor | null): Part {
-    const { sql, values } = flowConditions(filter);
-    if (at) {
-      sql.push('(f.end_us, f.id) < (?, ?)');
-      values.push(at.us, at.id);
-    }
-    const chosen = `SELECT id FROM flows f ${where(['f.container = ?', ...sql])} ORDER BY f.end_us DESC, f.id DESC LIMIT ?`;
-    const rows = containers.flatMap((id) =>
-      select(database, chosen, 'f.end_us DESC, f.id DESC', [id, ...values, limit]),
-    );
-    return { rows: rows.sort((a, b) => Number(b.end_us - a.end_us) || Number(b.id - a.id)).slice(0, limit) };
-  }
-
-  #byArrival(
-    database: Database,
-    filter: Filter,
-    containers: number[] | undefined,
-    limit: number,
-    at: Cursor | null,
-    deadline: number,
-  ): Part {
-    const range = rangeOf(database, filter);
-    if (!range) return { rows: [] };
-    const { sql, values } = withContainers(flowConditions(filter), containers);
-    const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id DESC LIMIT ?`;
-    const rows: FlowRow[] = [];
-    for (let last = Math.min(range.last, at ? at.id - 1 : range.last); last >= range.first; last -= SLICE) {
-      const first = Math.max(range.first, last - SLICE + 1);
-      rows.push(...select(database, chosen, 'f.id DESC', [first, last, ...values, limit - rows.length]));
-      if (rows.length >= limit) break;
-      if (performance.now() > deadline && first > range.first) return { rows, stopped: first };
-    }
-    return { rows };
+    return { flows: flows.slice(0, limit), next: flows.length > limit && last ? { day: last.day, id: last.id } : null };
   }
 
   /** Of the last reports; `end` is the time of the report. */
   openFlows(filter: Filter, limit: number): StoredFlow[] {
-    const { sql, values } = withContainers(flowConditions(filter), this.#containers(filter));
+    const { sql, values } = withContainers(compileFilter(filter, this.#names));
+    return this.#open(`${where(sql)} ORDER BY f.end_us - f.duration DESC, f.id LIMIT ?`, [...values, limit]);
+  }
+
+  #open(rest: string, values: unknown[]): StoredFlow[] {
     const rows = this.#connections
       .state()
-      .prepare(
-        `SELECT ${FLOW_COLUMNS} FROM open_flows f ${FLOW_JOINS} ${where(sql)} ORDER BY f.end_us - f.duration DESC, f.id LIMIT ?`,
-      )
+      .prepare(`SELECT ${FLOW_COLUMNS} FROM open_flows f ${FLOW_JOINS} ${rest}`)
       .safeIntegers()
-      .all(...values, limit) as FlowRow[];
-    return rows.map((row) => toStored('open', row));
+      .all(...values) as FlowRow[];
+    return rows.map((row) => toStored(OPEN, row));
+  }
+
+  /** Open flows with one of these ports at any end of theirs. */
+  openWithPorts(ports: readonly number[]): StoredFlow[] {
+    const list = JSON.stringify(ports);
+    const among = (column: string) => `${column} IN (SELECT value FROM json_each(?))`;
+    return this.#open(
+      `WHERE ${['f.local_port', 'f.remote_port', 't.source_port', 't.destination_port'].map(among).join(' OR ')} LIMIT 10000`,
+      [list, list, list, list],
+    );
+  }
+
+  /** undefined: there is none, or it is gone with its day. */
+  one(day: string, id: number): StoredFlow | undefined {
+    if (day === OPEN) return this.#open('WHERE f.id = ?', [id])[0];
+    return this.#connections.ask(day, (database) => flowsById(database, day, [id]))?.[0];
   }
 
   /** Behind all that is stored now. */
@@ -153,7 +137,7 @@ export class Reading {
 
   /** In the order of arrival, from behind a position. */
   after(filter: Filter, position: Position, limit: number): { flows: StoredFlow[]; position: Position } {
-    const { sql, values } = withContainers(flowConditions(filter), this.#containers(filter));
+    const { sql, values } = withContainers(compileFilter(filter, this.#names));
     const chosen = `SELECT id FROM flows f ${where(['f.id > ? AND f.id <= ?', ...sql])} ORDER BY f.id LIMIT ?`;
     const reached: Record<string, number> = { ...position };
     const flows: StoredFlow[] = [];
@@ -173,4 +157,34 @@ export class Reading {
     }
     return { flows, position: reached };
   }
+}
+
+function byContainer(
+  database: Database,
+  { sql, values }: CompiledFilter,
+  containers: readonly number[],
+  { first, last }: Range,
+  limit: number,
+): Part {
+  const chosen = database
+    .prepare(
+      `SELECT id FROM flows f ${where(['f.container = ?', 'f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id DESC LIMIT ?`,
+    )
+    .pluck();
+  const ids = containers.flatMap((id) => chosen.all(id, first, last, ...values, limit) as number[]);
+  const newest = ids.sort((a, b) => b - a).slice(0, limit);
+  return { rows: select(database, 'SELECT value FROM json_each(?)', 'f.id DESC', [JSON.stringify(newest)]) };
+}
+
+function byArrival(database: Database, compiled: CompiledFilter, range: Range, limit: number, deadline: number): Part {
+  const { sql, values } = withContainers(compiled);
+  const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id DESC LIMIT ?`;
+  const rows: FlowRow[] = [];
+  for (let last = range.last; last >= range.first; last -= SLICE) {
+    const first = Math.max(range.first, last - SLICE + 1);
+    rows.push(...select(database, chosen, 'f.id DESC', [first, last, ...values, limit - rows.length]));
+    if (rows.length >= limit) break;
+    if (performance.now() > deadline && first > range.first) return { rows, stopped: first };
+  }
+  return { rows };
 }

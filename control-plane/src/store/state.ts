@@ -4,8 +4,8 @@
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
-import type { DecodedFlows } from '../ingest/decode.js';
-import { pushRow } from './day_file.js';
+import type { DecodedFlows, DecodedListener } from '../ingest/decode.js';
+import { pushRow, translationRow } from './day_file.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 
@@ -31,6 +31,8 @@ export interface ContainerFacts {
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly string[];
+  /** 0: unknown. */
+  readonly createdUs: number;
 }
 
 const FIRST_RULE = 16;
@@ -40,6 +42,22 @@ const MOST_CACHED_STRINGS = 65_536;
 /** Cgroup ids are unique during a boot, which is the first part of an epoch. */
 function bootOf(epoch: string): string {
   return epoch.split('.')[0] ?? epoch;
+}
+
+interface ListenerRow {
+  readonly id: bigint;
+  readonly container: bigint;
+  readonly protocol: bigint;
+  readonly high: bigint;
+  readonly low: bigint;
+  readonly port: bigint;
+  readonly process: bigint;
+}
+
+type ListenerIdentity = Record<'protocol' | 'high' | 'low' | 'port' | 'process', number | bigint>;
+
+function listenerKey(container: number, it: ListenerIdentity): string {
+  return [container, it.protocol, it.high, it.low, it.port, it.process].join(' ');
 }
 
 export class State {
@@ -130,8 +148,9 @@ export class State {
 
   /** Nothing outlives a boot of its node. */
   #endBoot(node: string, nowUs: number): void {
-    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
+    this.#removeOpen(node);
     this.#openCookies.delete(node);
+    this.setListeners(node, [], nowUs);
     this.#database
       .prepare(
         'UPDATE containers SET gone_us = ? WHERE gone_us IS NULL AND node = (SELECT id FROM nodes WHERE name = ?)',
@@ -164,7 +183,7 @@ export class State {
     }
     const update = this.#database.prepare(
       `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
-        addresses = ?, last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
+        addresses = ?, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
     );
     for (const it of facts) {
       const id = this.containerId(node, epoch, it.cgroupId, nowUs);
@@ -178,6 +197,7 @@ export class State {
         it.path,
         JSON.stringify(it.labels),
         JSON.stringify(it.addresses),
+        it.createdUs || nowUs,
         nowUs,
         id,
       );
@@ -190,7 +210,7 @@ export class State {
   containers(node: string, epoch: string): ContainerFacts[] {
     const rows = this.#database
       .prepare(
-        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses
+        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses, c.first_us AS createdUs
          FROM containers c JOIN nodes n ON n.id = c.node WHERE n.name = ? AND c.boot = ? AND c.gone_us IS NULL AND c.listed = 1`,
       )
       .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & {
@@ -234,31 +254,81 @@ export class State {
   }
 
   /** Replaces what the node had open. */
-  setOpen(node: string, flows: DecodedFlows, containers: readonly number[], names: readonly number[]): void {
-    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
+  setOpen(node: string, flows: DecodedFlows, containers: readonly number[], strings: readonly number[]): void {
+    this.#removeOpen(node);
     const insert = this.#database.prepare(
       `INSERT INTO open_flows (node, cookie, container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low,
-        remote_port, sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name)
-       VALUES (${Array(22).fill('?').join(',')})`,
+        remote_port, sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name, name,
+        server_name) VALUES (${Array(24).fill('?').join(',')})`,
     );
+    const translate = this.#database.prepare('INSERT INTO translations VALUES (?, ?, ?, ?, ?, ?, ?)');
+    const translations = new Map(flows.translations.map((it) => [it.row, it]));
     const cookies = new Set<number>();
     for (let i = 0; i < flows.rows; i++) {
       const values: unknown[] = [node, flows.cookies[i]];
-      pushRow(values, { containers, names }, flows, i);
-      insert.run(values);
+      pushRow(values, { containers, strings }, flows, i);
+      const { lastInsertRowid } = insert.run(values);
+      const translation = translations.get(i);
+      if (translation) translate.run(translationRow(Number(lastInsertRowid), translation, flows));
       cookies.add(flows.cookies[i] as number);
     }
     this.#openCookies.set(node, cookies);
+  }
+
+  #removeOpen(node: string): void {
+    this.#database.prepare('DELETE FROM translations WHERE id IN (SELECT id FROM open_flows WHERE node = ?)').run(node);
+    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
+  }
+
+  /** Who listens on a node now; what is not reported any more has stopped. container: its id. */
+  setListeners(
+    node: string,
+    listeners: readonly { readonly container: number; readonly listener: DecodedListener }[],
+    timeUs: number,
+  ): void {
+    const known = this.#database
+      .prepare(
+        `SELECT l.* FROM listeners l JOIN containers c ON c.id = l.container JOIN nodes n ON n.id = c.node
+         WHERE n.name = ? AND l.gone_us IS NULL`,
+      )
+      .safeIntegers()
+      .all(node) as ListenerRow[];
+    const left = new Map(known.map((row) => [listenerKey(Number(row.container), row), row.id]));
+    const seen = new Set<string>();
+    const add = this.#database.prepare(
+      `INSERT INTO listeners (container, protocol, high, low, port, process, process_name, first_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    for (const { container, listener } of listeners) {
+      const { address, protocol, port, processId } = listener;
+      const key = listenerKey(container, { protocol, ...address, port, process: processId });
+      // Several sockets of one process can listen on one port.
+      if (seen.has(key)) continue;
+      seen.add(key);
+      if (left.delete(key)) continue;
+      add.run(
+        container,
+        protocol,
+        address.high,
+        address.low,
+        port,
+        processId,
+        this.stringId(listener.processName),
+        timeUs,
+      );
+    }
+    const gone = this.#database.prepare('UPDATE listeners SET gone_us = ? WHERE id = ?');
+    for (const id of left.values()) gone.run(timeUs, id);
   }
 
   /** Flows which have ended are not open any more. */
   endOpen(node: string, flows: DecodedFlows, skip: number): void {
     const cookies = this.#openCookies.get(node);
     if (!cookies || cookies.size === 0) return;
-    const remove = this.#database.prepare('DELETE FROM open_flows WHERE node = ? AND cookie = ?');
+    const remove = this.#database.prepare('DELETE FROM open_flows WHERE node = ? AND cookie = ? RETURNING id').pluck();
+    const removeTranslation = this.#database.prepare('DELETE FROM translations WHERE id = ?');
     for (let i = skip; i < flows.rows; i++) {
       const cookie = flows.cookies[i] as number;
-      if (cookies.delete(cookie)) remove.run(node, cookie);
+      if (cookies.delete(cookie)) for (const id of remove.all(node, cookie)) removeTranslation.run(id);
     }
   }
 

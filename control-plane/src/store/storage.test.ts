@@ -6,6 +6,7 @@ import { parseFilter } from '../flows/filter.js';
 import { batchOf, columnsOf, plainFlows } from '../testing/batches.js';
 import { temporaryFolder } from '../testing/folder.js';
 import { Connections } from './connections.js';
+import { Directory } from './directory.js';
 import { Inventory } from './inventory.js';
 import { Reading } from './reading.js';
 import { dayOf, dayPath, Storage } from './storage.js';
@@ -27,8 +28,9 @@ function open(folder: string, more: { retentionDays?: number; maxBytes?: number 
 
 function read<T>(folder: string, use: (reading: Reading, inventory: Inventory) => T): T {
   const connections = new Connections(folder, () => {});
+  const directory = new Directory(() => connections.state());
   try {
-    return use(new Reading(connections), new Inventory(connections));
+    return use(new Reading(connections, directory), new Inventory(connections, directory));
   } finally {
     connections.close();
   }

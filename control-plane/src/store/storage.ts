@@ -6,7 +6,9 @@ import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CellwallError } from '../errors.js';
 import { type DecodedBatch, decodeBatch } from '../ingest/decode.js';
-import { DayFile, type NewRows } from './day_file.js';
+import { addressText } from '../policy/index.js';
+import { toBits } from './addresses.js';
+import { DayFile, type NewLookup, type NewRows } from './day_file.js';
 import { isCorrupt, setAside } from './open.js';
 import { State } from './state.js';
 
@@ -46,6 +48,10 @@ export function dayOf(us: number): string {
   return new Date(us / 1000).toISOString().slice(0, 10);
 }
 
+function dayFor(us: number, nowUs: number): string {
+  return dayOf(us > nowUs || us < nowUs - OLDEST_DAYS * DAY_US ? nowUs : us);
+}
+
 export function dayPath(folder: string, day: string): string {
   return join(folder, `flows-${day}.db`);
 }
@@ -66,6 +72,7 @@ export function bytesOf(file: string): number {
 interface Prepared extends NewRows {
   readonly stream: number;
   readonly batch: DecodedBatch;
+  readonly lookups: readonly NewLookup[];
 }
 
 /** Batches in their order, so that no file knows of an event whose predecessors still wait for another file. */
@@ -74,7 +81,7 @@ function runsOfDays(prepared: readonly Prepared[], nowUs: number): [string, Prep
   for (const it of prepared) {
     if (it.batch.firstEventIndex === 0) continue;
     const firstUs = it.flows && it.skip < it.flows.rows ? (it.flows.endUs[it.skip] as number) : nowUs;
-    const day = dayOf(firstUs > nowUs || firstUs < nowUs - OLDEST_DAYS * DAY_US ? nowUs : firstUs);
+    const day = dayFor(firstUs, nowUs);
     const last = runs.at(-1);
     if (last?.[0] === day) last[1].push(it);
     else runs.push([day, [it]]);
@@ -143,9 +150,10 @@ export class Storage {
     const result: CommitResult = { acknowledged: [], refused: [] };
     const prepared = this.state.transaction(() => this.#prepare(raw, result, nowUs));
     for (const [day, run] of runsOfDays(prepared, nowUs)) {
-      this.#commitDay(day, run, nowUs);
+      this.#onDay(day, nowUs, (file) => file.commit(run, nowUs));
       for (const { node, epoch, committed } of run) this.#advance(node, epoch, committed);
     }
+    this.#commitLookups(prepared, nowUs);
     this.state.transaction(() => {
       for (const it of prepared) this.#commitState(it);
     });
@@ -158,13 +166,13 @@ export class Storage {
     return result;
   }
 
-  #commitDay(day: string, batches: readonly NewRows[], nowUs: number): void {
+  #onDay(day: string, nowUs: number, write: (file: DayFile) => void): void {
     try {
-      this.#day(day, nowUs).commit(batches, nowUs);
+      write(this.#day(day, nowUs));
     } catch (error) {
       if (!isCorrupt(error)) throw error;
       this.quarantine(day, nowUs);
-      this.#day(day, nowUs).commit(batches, nowUs);
+      write(this.#day(day, nowUs));
     }
   }
 
@@ -217,7 +225,16 @@ export class Storage {
       hole,
       committed: first > 0 ? Math.max(before, first + rows - 1) : before,
       containers: flows?.cgroups.map((cgroup) => this.state.containerId(node, epoch, cgroup, nowUs)) ?? [],
-      names: flows?.strings.map((text) => this.state.stringId(text)) ?? [],
+      strings: flows?.strings.map((text) => this.state.stringId(text)) ?? [],
+      lookups: batch.lookups.map((it) => ({
+        container: this.state.containerId(node, epoch, it.cgroup, nowUs),
+        windowUs: it.windowUs,
+        name: this.state.stringId(it.name),
+        type: it.type,
+        result: it.result,
+        count: it.count,
+        addresses: it.addresses.map(({ high, low }) => addressText(toBits(high, low))),
+      })),
     };
   }
 
@@ -226,12 +243,30 @@ export class Storage {
     for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total);
     if (it.flows) this.state.endOpen(node, it.flows, it.skip);
     if (!batch.open) return;
-    const { flows } = batch.open;
-    const containers = flows.cgroups.map((cgroup) =>
-      this.state.containerId(node, epoch, cgroup, batch.open?.timeUs ?? 0),
+    const { flows, listeners, timeUs } = batch.open;
+    const containerOf = (cgroup: number) => this.state.containerId(node, epoch, cgroup, timeUs);
+    const strings = flows.strings.map((text) => this.state.stringId(text));
+    this.state.setOpen(node, flows, flows.cgroups.map(containerOf), strings);
+    this.state.setListeners(
+      node,
+      listeners.map((listener) => ({ container: containerOf(listener.cgroup), listener })),
+      timeUs,
     );
-    const names = flows.strings.map((text) => this.state.stringId(text));
-    this.state.setOpen(node, flows, containers, names);
+  }
+
+  /** Look-ups of one window are in one file, so that one that comes again replaces itself. */
+  #commitLookups(prepared: readonly Prepared[], nowUs: number): void {
+    const days = new Map<string, NewLookup[]>();
+    for (const it of prepared.flatMap(({ lookups }) => lookups)) {
+      const day = dayFor(it.windowUs, nowUs);
+      days.set(day, [...(days.get(day) ?? []), it]);
+    }
+    for (const [day, lookups] of days) this.#onDay(day, nowUs, (file) => file.addLookups(lookups));
+  }
+
+  /** A bounded piece of the work that makes old rows quick to find; true: there may be more. */
+  digest(): boolean {
+    return [...this.#days.values()].some((day) => day.digest());
   }
 
   /** For when day files go, which know it first. */

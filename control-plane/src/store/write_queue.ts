@@ -9,6 +9,8 @@ import type { CommitResult, RawBatch, Storage } from './storage.js';
 
 /** Streams have a window of batches each, so what waits is bounded by windows, not by this. */
 const MOST_BATCHES_PER_COMMIT = 256;
+/** Segments after each commit: more than a commit can fill, so that none are left behind under load. */
+const MOST_DIGESTED = 16;
 /** Notes that wait; above it the oldest are dropped: agents list their containers again with each connection. */
 const MOST_NOTES = 10_000;
 const RETRY_MS = 1000;
@@ -67,7 +69,20 @@ export class WriteQueue {
     } catch (error) {
       this.#troubled(error);
     }
-    if (this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
+    if (this.#digest() || this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
+  }
+
+  /** After the commit was told. True: there is more to do. */
+  #digest(): boolean {
+    if (this.#trouble) return false;
+    try {
+      for (let piece = 0; piece < MOST_DIGESTED; piece++) if (!this.#storage.digest()) return false;
+      return true;
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#troubled(error);
+      return true;
+    }
   }
 
   #writeNotes(): void {

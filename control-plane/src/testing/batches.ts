@@ -16,11 +16,22 @@ export interface SampleFlow {
   readonly remote?: readonly number[];
   readonly remotePort?: number;
   readonly sentBytes?: number;
+  readonly receivedBytes?: number;
   readonly rule?: number;
   readonly generation?: number;
   readonly cookie?: number;
   readonly processName?: string;
+  readonly flags?: number;
+  readonly failure?: number;
+  readonly payload?: number;
+  readonly tlsVersion?: number;
+  readonly serverName?: string;
+  readonly name?: string;
+  readonly source?: End;
+  /** With `source`: the flow was translated. */
+  readonly destination?: End;
 }
+type End = readonly [address: readonly number[], port: number];
 
 class Dictionary<T> {
   readonly values: T[] = [];
@@ -61,7 +72,7 @@ export function columnsOf(flows: readonly SampleFlow[]): types.cellwall.v1.FlowC
     remoteAddress: all((it) => addresses.index(it.remote ?? REMOTE)),
     remotePort: all((it) => it.remotePort ?? 443),
     sentBytesPlusOne: all((it) => (it.sentBytes ?? 99) + 1),
-    receivedBytesPlusOne: all(() => 201),
+    receivedBytesPlusOne: all((it) => (it.receivedBytes ?? 200) + 1),
     sentPackets: all(() => 3),
     receivedPackets: all(() => 4),
     rttUs: all(() => 80),
@@ -71,10 +82,39 @@ export function columnsOf(flows: readonly SampleFlow[]): types.cellwall.v1.FlowC
     cookieDelta: deltas(all((it) => it.cookie ?? 0)),
     processId: all(() => 4242),
     processName: all((it) => strings.index(it.processName ?? 'curl')),
-    flags: all(() => 0),
+    flags: all((it) => it.flags ?? 0),
+  };
+  const some = <T>(value: (flow: SampleFlow) => T | undefined) => {
+    const rows = flows.flatMap((flow, row) => {
+      const given = value(flow);
+      return given === undefined ? [] : [{ row, flow, given }];
+    });
+    return { rows, row: rows.map(({ row }) => row) };
+  };
+  const ends = some((it) => it.source && it.destination && ([it.source, it.destination] as const));
+  const names = some((it) => it.name);
+  const payloads = some((it) => it.payload);
+  const failures = some((it) => it.failure);
+  const sparse = {
+    translations: {
+      row: ends.row,
+      sourceAddress: ends.rows.map(({ given: [source] }) => addresses.index(source[0])),
+      sourcePort: ends.rows.map(({ given: [source] }) => source[1]),
+      destinationAddress: ends.rows.map(({ given: [, destination] }) => addresses.index(destination[0])),
+      destinationPort: ends.rows.map(({ given: [, destination] }) => destination[1]),
+    },
+    names: { row: names.row, name: names.rows.map(({ given }) => strings.index(given)) },
+    payloads: {
+      row: payloads.row,
+      payload: payloads.rows.map(({ given }) => given),
+      tlsVersion: payloads.rows.map(({ flow }) => flow.tlsVersion ?? 0),
+      serverName: payloads.rows.map(({ flow }) => (flow.serverName ? strings.index(flow.serverName) + 1 : 0)),
+    },
+    failures: { row: failures.row, failure: failures.rows.map(({ given }) => given) },
   };
   return {
     ...columns,
+    ...sparse,
     addresses: addresses.values.map((bytes) => Uint8Array.from(bytes)),
     cgroups: cgroups.values,
     strings: strings.values,

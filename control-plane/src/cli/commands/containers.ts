@@ -17,6 +17,11 @@ interface Container {
   firstSeen: string;
   gone: string | null;
   policies: string[];
+  observed: { names: boolean; payload: boolean };
+}
+
+function observed({ observed: { names, payload } }: Container): string[] {
+  return [...(names ? ['names'] : []), ...(payload ? ['payload'] : [])];
 }
 
 interface Options extends ConnectionOptions {
@@ -37,13 +42,14 @@ async function run(options: Options): Promise<void> {
     {
       name: 'containers',
       items: containers,
-      head: ['CONTAINER', 'NODE', 'ADDRESSES', 'IMAGE', 'POLICIES', 'SINCE', ...(all ? ['GONE'] : [])],
+      head: ['CONTAINER', 'NODE', 'ADDRESSES', 'IMAGE', 'POLICIES', 'OBSERVED', 'SINCE', ...(all ? ['GONE'] : [])],
       row: (it) => [
         { text: it.name, color: 'bold' },
         { text: it.node },
         { text: it.addresses.join(', ') || '-' },
         { text: it.image || '-' },
         { text: it.policies.join(', ') || '-' },
+        { text: observed(it).join(', ') || '-' },
         { text: localTime(it.firstSeen, now) },
         ...(all ? [{ text: it.gone ? localTime(it.gone, now) : '-' }] : []),
       ],
@@ -61,6 +67,7 @@ async function run(options: Options): Promise<void> {
         'policies',
         'first_seen',
         'gone',
+        'observed',
       ],
       csvRow: (it) => [
         it.name,
@@ -76,6 +83,7 @@ async function run(options: Options): Promise<void> {
         it.policies.join(' '),
         it.firstSeen,
         it.gone,
+        observed(it).join(' '),
       ],
       empty: 'no containers match',
     },
@@ -85,7 +93,7 @@ async function run(options: Options): Promise<void> {
 
 export function containersCommand(): Command {
   const command = new Command('containers')
-    .description('containers that agents see, and the policies that select them')
+    .description('containers that agents see, the policies that select them, and what is observed of them')
     .option('-n, --namespace <name>', 'namespace')
     .option('-p, --pod <name>', 'pod')
     .option('--name <name>', 'name of the container in its pod')

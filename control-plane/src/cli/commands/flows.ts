@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, Option } from 'commander';
-import type { Flow } from '../../flows/record.js';
-import type { Client } from '../client.js';
+import { FAILURES, type Flow, PAYLOADS, PROTOCOLS } from '../../flows/record.js';
+import type { Client, Query } from '../client.js';
 import { FLOW_CSV_HEAD, flowCsv, flowListing, flowRow } from '../flow_listing.js';
 import { csvLine, table, useColor } from '../format.js';
 import {
@@ -13,44 +13,44 @@ import {
   print,
   printListing,
 } from '../shared.js';
-
-interface Options extends ConnectionOptions {
-  readonly container?: string;
-  readonly pod?: string;
-  readonly namespace?: string;
-  readonly node?: string;
-  readonly from?: string;
-  readonly to?: string;
-  readonly verdict?: string;
-  readonly direction?: string;
-  readonly protocol?: string;
-  readonly peer?: string;
-  readonly end?: string;
-  readonly open: string;
-  readonly limit: string;
-  readonly cursor?: string;
-  readonly follow?: boolean;
-  readonly output: Output;
-}
+import { flowShowCommand } from './flow_show.js';
 
 const FILTERS = [
   'container',
   'pod',
   'namespace',
   'node',
-  'from',
-  'to',
+  'since',
+  'until',
   'verdict',
   'direction',
   'protocol',
   'peer',
+  'port',
+  'service',
+  'name',
+  'payload',
   'end',
+  'failure',
+  'from',
+  'to',
 ] as const;
 
+type Options = ConnectionOptions &
+  Partial<Record<(typeof FILTERS)[number], string>> & {
+    readonly not: string[];
+    readonly plaintext?: boolean;
+    readonly open: string;
+    readonly limit: string;
+    readonly cursor?: string;
+    readonly follow?: boolean;
+    readonly output: Output;
+  };
+
 /** Widths of what was printed before, so that the lines of a stream stay in their columns. */
-async function follow(client: Client, query: Record<string, string | undefined>, output: Output): Promise<void> {
+async function follow(client: Client, query: Query, output: Output): Promise<void> {
   if (output === 'csv') print(csvLine(FLOW_CSV_HEAD));
-  const widths = [8, 24, 26, 30, 7, 8, 7, 6];
+  const widths = [8, 24, 26, 20, 30, 9, 7, 8, 7, 6];
   for await (const line of client.lines('/v1/flows/stream', query)) {
     const flow = JSON.parse(line) as Flow;
     if (output === 'json' || output === 'jsonl') print(`${line}\n`);
@@ -77,7 +77,11 @@ async function follow(client: Client, query: Record<string, string | undefined>,
 
 async function run(options: Options): Promise<void> {
   const client = connect(options);
-  const query = Object.fromEntries(FILTERS.map((name) => [name, options[name]]));
+  const query = {
+    ...Object.fromEntries(FILTERS.map((name) => [name, options[name]])),
+    ...(options.plaintext && { plaintext: 'true' }),
+    not: options.not,
+  };
   if (options.follow) return follow(client, query, options.output);
   const page = await client.json<{ flows: Flow[]; nextCursor: string | null }>('GET', '/v1/flows', {
     ...query,
@@ -89,21 +93,46 @@ async function run(options: Options): Promise<void> {
   if (page.nextCursor && options.output !== 'json') process.stderr.write(`more: add --cursor ${page.nextCursor}\n`);
 }
 
+const EXAMPLES = `
+Examples:
+  cellwall flows --container shop/web/malware --verdict denied --since 1h
+  cellwall flows --from shop/web/nginx --to shop/db/postgres --port 5432
+  cellwall flows --namespace shop --plaintext --not peer=10.0.0.0/8
+  cellwall flows --name '*.stripe.com' -o csv
+  cellwall flows --follow --verdict denied
+  cellwall flows show 2026-03-02-17`;
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+const CONTAINER = 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID';
+
 export function flowsCommand(): Command {
   const command = new Command('flows')
     .description('what containers talked to, and what was refused by which rule')
-    .option('-c, --container <name>', 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID')
+    .option('-c, --container <name>', `${CONTAINER}; * stands for any text`)
     .option('-p, --pod <name>', 'pod')
     .option('-n, --namespace <name>', 'namespace')
     .option('--node <name>', 'node')
-    .option('--from <time>', 'not before: 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago')
-    .option('--since <time>', 'the same as --from')
-    .option('--to <time>', 'not after')
-    .option('--verdict <verdict>', 'allowed, denied or audit')
-    .option('--direction <direction>', 'egress or ingress')
-    .option('--protocol <protocol>', 'tcp, udp or a number')
-    .option('--peer <address>', 'address, CIDR, ADDRESS:PORT, [V6]:PORT or :PORT')
-    .option('--end <reason>', 'closed, denied, failed, reset or idle')
+    .option('--from <end>', 'who began: a container, as above, or an address, CIDR or ADDRESS:PORT')
+    .option('--to <end>', 'who was reached, as --from')
+    .option('--since <time>', 'not before: 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago')
+    .option('--until <time>', 'not after')
+    .addOption(new Option('--verdict <verdict>', 'what was decided').choices(['allowed', 'denied', 'audit']))
+    .addOption(new Option('--direction <direction>', 'who began').choices(['egress', 'ingress']))
+    .option('--protocol <protocol>', `${Object.keys(PROTOCOLS).join(', ')} or a number`)
+    .option('--peer <address>', 'the other end: address, CIDR, ADDRESS:PORT, [V6]:PORT or :PORT; also as backend')
+    .option('--port <port>', 'port of the server')
+    .option('--service <service>', 'ADDRESS or ADDRESS:PORT that was asked for and translated to a backend')
+    .option('--name <dns-name>', 'domain name or server name of TLS; * stands for any text')
+    .addOption(new Option('--payload <protocol>', 'what it carries').choices(PAYLOADS.slice(1).map(({ name }) => name)))
+    .option('--plaintext', 'what everybody on the way can read')
+    .addOption(new Option('--end <reason>', 'how it ended').choices(['closed', 'denied', 'failed', 'reset', 'idle']))
+    .addOption(new Option('--failure <reason>', 'why it failed').choices(FAILURES.slice(1)))
+    .option(
+      '--not <filter=value>',
+      'leave out what a filter matches, such as verdict=denied; may be repeated',
+      collect,
+      [],
+    )
     .addOption(
       new Option('--open <how>', 'flows that are still open')
         .choices(['include', 'exclude', 'only'])
@@ -112,15 +141,6 @@ export function flowsCommand(): Command {
     .option('--limit <count>', 'how many, at most 1000', '100')
     .option('--cursor <cursor>', 'go on where a page ended')
     .option('-f, --follow', 'print flows as they come, until interrupted')
-    .addHelpText(
-      'after',
-      `
-Examples:
-  cellwall flows --container shop/web/malware --verdict denied --since 1h
-  cellwall flows --namespace shop --peer 10.0.0.5:1433 -o csv
-  cellwall flows --follow --verdict denied`,
-    );
-  return addOutput(addConnection(command)).action((options: Options & { since?: string }) =>
-    run({ ...options, ...(options.since !== undefined && { from: options.since }) }),
-  );
+    .addHelpText('after', EXAMPLES);
+  return addOutput(addConnection(command)).action(run).addCommand(flowShowCommand());
 }

@@ -1,130 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `deny` and `allow`: one line that writes a policy.
-import { createHash } from 'node:crypto';
 import { Command, Option } from 'commander';
-import { stringify } from 'yaml';
-import { EXIT } from '../../errors.js';
-import { parsePeer } from '../../flows/filter.js';
-import { CommandError } from '../client.js';
-import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
-import type { Applied } from './policy.js';
-
-interface Options extends ConnectionOptions {
-  readonly container: string;
-  readonly podLabel: string[];
-  readonly to: string[];
-  readonly protocol: 'tcp' | 'udp';
-  readonly name?: string;
-  readonly audit?: boolean;
-  readonly dryRun?: boolean;
-}
-
-type Action = 'Accept' | 'Deny';
-
-interface Target {
-  namespace: string;
-  pod: string | undefined;
-  container: string;
-}
-
-function readContainer(text: string, labels: readonly string[]): Target {
-  const parts = text.split('/');
-  if (parts.some((part) => part === '') || parts.length > 3)
-    throw new CommandError(
-      `--container ${text}: write NAMESPACE/POD/CONTAINER, or CONTAINER outside Kubernetes`,
-      EXIT.usage,
-    );
-  if (parts.length === 2 && labels.length === 0)
-    throw new CommandError(
-      `--container ${text}: write NAMESPACE/POD/CONTAINER, or NAMESPACE/CONTAINER together with --pod-label`,
-      EXIT.usage,
-    );
-  if (parts.length === 3)
-    return { namespace: parts[0] ?? '', pod: labels.length > 0 ? undefined : parts[1], container: parts[2] ?? '' };
-  return { namespace: parts.length === 2 ? (parts[0] ?? '') : '', pod: undefined, container: parts.at(-1) ?? '' };
-}
-
-function readLabels(labels: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    labels.map((label) => {
-      const at = label.indexOf('=');
-      if (at < 1) throw new CommandError(`--pod-label ${label}: write KEY=VALUE`, EXIT.usage);
-      return [label.slice(0, at), label.slice(at + 1)];
-    }),
-  );
-}
-
-function readPeer(text: string): { host: string | undefined; port: number | undefined } {
-  try {
-    const peer = parsePeer(text);
-    return { host: peer.network && 'text' in peer.network ? String(peer.network.text) : undefined, port: peer.port };
-  } catch (error) {
-    throw new CommandError(`--to ${(error as Error).message}`, EXIT.usage);
-  }
-}
-
-function makeRule(action: Action, text: string, protocol: 'tcp' | 'udp', name: string) {
-  const { host, port } = readPeer(text);
-  return {
-    name,
-    action,
-    ...(host !== undefined && { to: [{ networks: [host] }] }),
-    ...(port !== undefined && { protocols: [{ [protocol]: { destinationPort: { number: port } } }] }),
-  };
-}
-
-const slug = (text: string): string => text.replace(/[^A-Za-z0-9]+/g, '-').replace(/^-|-$/g, '');
-
-export function makePolicy(action: Action, options: Options) {
-  const target = readContainer(options.container, options.podLabel);
-  const matchLabels = readLabels(options.podLabel);
-  const verb = action === 'Deny' ? 'deny' : 'allow';
-  const rules = options.to.map((text) => makeRule(action, text, options.protocol, `${verb}-${slug(text)}`));
-  const pods = {
-    ...(target.pod !== undefined && { names: [target.pod] }),
-    ...(options.podLabel.length > 0 && { matchLabels }),
-  };
-  // The same line gives the same policy, other lines other ones.
-  const mark = createHash('sha256')
-    .update(JSON.stringify([target, matchLabels, rules]))
-    .digest('hex')
-    .slice(0, 6);
-  return {
-    apiVersion: 'cellwall.dev/v1alpha1',
-    kind: 'ContainerPolicy',
-    metadata: {
-      name: options.name ?? `${verb}-${slug(target.container)}-${mark}`,
-      ...(target.namespace !== '' && { namespace: target.namespace }),
-    },
-    spec: {
-      subject: { ...(Object.keys(pods).length > 0 && { pods }), containers: [target.container] },
-      mode: options.audit ? 'Audit' : 'Enforce',
-      egress: rules,
-    },
-  };
-}
+import type { Action, Options } from '../one_line_policy.js';
+import { addConnection, connect, print } from '../shared.js';
+import { collect, podLabelOption } from '../subject.js';
+import { type Applied, printApplied } from './policy.js';
 
 async function run(action: Action, options: Options): Promise<void> {
+  // Loaded here, as yaml: completion starts every command and should not wait for them.
+  const { makePolicy } = await import('../one_line_policy.js');
+  const { stringify } = await import('yaml');
   const policy = makePolicy(action, options);
   const query = { source: action === 'Deny' ? 'deny' : 'allow', dryRun: options.dryRun ? 'true' : 'false' };
   const text = stringify(policy);
   const done = await connect(options).json<Applied>('PUT', '/v1/policies', query, text);
-  const [first] = done.applied;
-  print(`${text}---\n`);
-  print(
-    options.dryRun
-      ? `${first?.key} would be ${first?.change}; nothing was changed\n`
-      : `${first?.key} ${first?.change}, generation ${done.generation}\n`,
-  );
+  printApplied(text, done, options.dryRun);
   if (options.dryRun) return;
   if (action === 'Accept')
     print(`the container is isolated now: what no rule allows is ${options.audit ? 'marked as audit' : 'refused'}\n`);
-  print(`take it back: cellwall policy delete ${first?.key}\n`);
+  print(`take it back: cellwall policy delete ${done.applied[0]?.key}\n`);
 }
 
 function oneLine(action: Action, command: Command): Command {
-  const collect = (value: string, before: string[]) => [...before, value];
   command
     .requiredOption('-c, --container <name>', 'NAMESPACE/POD/CONTAINER, or CONTAINER outside Kubernetes')
     .requiredOption(
@@ -133,12 +31,7 @@ function oneLine(action: Action, command: Command): Command {
       collect,
       [],
     )
-    .option(
-      '--pod-label <key=value>',
-      'all pods with this label, in place of the one that is named; may be repeated',
-      collect,
-      [],
-    )
+    .addOption(podLabelOption())
     .addOption(new Option('--protocol <protocol>', 'of the port').choices(['tcp', 'udp']).default('tcp'))
     .option('--name <name>', 'of the policy')
     .option('--audit', 'let it through, but mark it')

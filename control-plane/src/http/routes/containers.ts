@@ -38,6 +38,7 @@ export function containers(api: Api, { store, rollout }: Context): void {
       {
         containers: found.map(({ firstUs, lastUs, goneUs, ...row }) => {
           const labels = JSON.parse(row.labels) as Record<string, string>;
+          const known = { namespace: row.namespace, pod: row.pod, name: row.container, labels };
           return {
             ...row,
             name: displayName(row),
@@ -46,7 +47,8 @@ export function containers(api: Api, { store, rollout }: Context): void {
             firstSeen: timeText(firstUs),
             lastSeen: timeText(lastUs),
             gone: goneUs === null ? null : timeText(goneUs),
-            policies: rollout.selecting({ namespace: row.namespace, pod: row.pod, name: row.container, labels }),
+            policies: rollout.selecting(known),
+            observed: rollout.observing(known),
           };
         }),
       },

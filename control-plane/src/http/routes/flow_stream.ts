@@ -29,7 +29,11 @@ export function flowStream(api: Api, { store, log }: Context): void {
   // By hand: a typed route cannot answer with a stream.
   api.openAPIRegistry.registerPath(route);
   api.get(route.path, async (c) => {
-    const words = flowFilterQuery.safeParse(c.req.query());
+    const given = Object.entries(c.req.queries()).map(([word, values]) => [
+      word,
+      values.length > 1 ? values : values[0],
+    ]);
+    const words = flowFilterQuery.safeParse(Object.fromEntries(given));
     if (!words.success)
       throw new CellwallError('invalid_filter', words.error.issues.map((it) => it.message).join('; '));
     const filter = parseFilter(words.data, nowUs());
@@ -54,8 +58,12 @@ export function flowStream(api: Api, { store, log }: Context): void {
             });
             const next = await store.reader.call('after', filter, position, CHUNK);
             position = next.position;
+            // The record at the other end is mostly not there yet; who has the address is.
+            const peers = next.flows.length > 0 ? await store.reader.call('peers', next.flows) : [];
             if (next.flows.length > 0)
-              await out.write(`${next.flows.map((flow) => JSON.stringify(toFlow(flow))).join('\n')}\n`);
+              await out.write(
+                `${next.flows.map((flow, index) => JSON.stringify(toFlow(flow, peers[index] ?? null))).join('\n')}\n`,
+              );
             if (next.flows.length < CHUNK) await committed;
           }
         } finally {

@@ -2,20 +2,23 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
-import { type Policy, policyKey, selects } from '../../policy/index.js';
+import { documentKey, KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
 import type { StoredPolicy } from '../../store/state.js';
 import type { Api, Context } from '../context.js';
 import { failures, json, policySchema } from '../schemas.js';
 
-const keyParameters = z.object({
-  namespace: z.string().openapi({ description: '"-" for policies without one' }),
-  name: z.string(),
-});
+const one = {
+  params: z.object({
+    namespace: z.string().openapi({ description: '"-" for documents without one' }),
+    name: z.string(),
+  }),
+  query: z.strictObject({ kind: z.enum(KINDS).default('ContainerPolicy') }),
+};
 
 const list = createRoute({
   method: 'get',
   path: '/v1/policies',
-  summary: 'All policies',
+  summary: 'All policies and observations',
   responses: {
     200: json(z.object({ policies: z.array(policySchema), generation: z.number() }), 'by key'),
     ...failures,
@@ -24,14 +27,14 @@ const list = createRoute({
 const get = createRoute({
   method: 'get',
   path: '/v1/policies/{namespace}/{name}',
-  summary: 'One policy',
-  request: { params: keyParameters },
-  responses: { 200: json(policySchema, 'the policy'), ...failures },
+  summary: 'One policy or observation',
+  request: one,
+  responses: { 200: json(policySchema, 'the document'), ...failures },
 });
 const put = createRoute({
   method: 'put',
   path: '/v1/policies',
-  summary: 'Create or replace policies: all that the body holds, or none',
+  summary: 'Create or replace policies and observations: all that the body holds, or none',
   request: {
     query: z.strictObject({
       dryRun: z.enum(['true', 'false']).default('false'),
@@ -60,31 +63,37 @@ const put = createRoute({
 const remove = createRoute({
   method: 'delete',
   path: '/v1/policies/{namespace}/{name}',
-  summary: 'Delete a policy',
-  request: { params: keyParameters },
+  summary: 'Delete a policy or an observation',
+  request: one,
   responses: { 200: json(z.object({ generation: z.number() }), 'the new generation'), ...failures },
 });
 
+interface Document {
+  readonly kind: Kind;
+  readonly spec?: { readonly mode?: string };
+}
+
 function show(stored: StoredPolicy) {
-  const document = JSON.parse(stored.document) as { spec?: { mode?: string } };
+  const document = JSON.parse(stored.document) as Document;
   return {
     key: stored.key,
+    kind: document.kind,
     namespace: stored.namespace,
     name: stored.name,
-    mode: document.spec?.mode ?? 'Enforce',
+    mode: document.kind === 'ContainerPolicy' ? (document.spec?.mode ?? 'Enforce') : null,
     generation: stored.generation,
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),
-    document: document as Record<string, unknown>,
+    document: document as unknown as Record<string, unknown>,
   };
 }
 
-const keyOf = ({ namespace, name }: { namespace: string; name: string }) =>
-  namespace === '-' ? name : `${namespace}/${name}`;
+const keyOf = (kind: Kind, { namespace, name }: { namespace: string; name: string }) =>
+  documentKey({ kind, namespace: namespace === '-' ? '' : namespace, name });
 
 export function policies(api: Api, { store, rollout, log }: Context): void {
-  /** A policy for nothing is mostly a misspelt one. */
-  async function idle(applied: readonly Policy[]): Promise<string[]> {
+  /** A document about nothing is mostly a misspelt one. */
+  async function idle(selections: ReadonlyMap<string, Selection>): Promise<string[]> {
     const rows = await store.reader.call('containers', false);
     const running = rows.map((row) => ({
       namespace: row.namespace,
@@ -92,26 +101,26 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
       name: row.container,
       labels: JSON.parse(row.labels) as Record<string, string>,
     }));
-    return applied
-      .filter((policy) => !running.some((container) => selects(policy, container)))
-      .map((policy) => `${policyKey(policy)} selects no container that runs now`);
+    return [...selections]
+      .filter(([, selection]) => !running.some((container) => selects(selection, container)))
+      .map(([key]) => `${key} selects no container that runs now`);
   }
 
-  api.openapi(list, (c) => c.json({ policies: rollout.policies().map(show), generation: rollout.generation }, 200));
+  api.openapi(list, (c) => c.json({ policies: rollout.documents().map(show), generation: rollout.generation }, 200));
   api.openapi(get, (c) => {
-    const key = keyOf(c.req.valid('param'));
-    const found = rollout.policies().find((policy) => policy.key === key);
+    const key = keyOf(c.req.valid('query').kind, c.req.valid('param'));
+    const found = rollout.documents().find((document) => document.key === key);
     if (!found) throw new CellwallError('not_found', `there is no policy ${key}`);
     return c.json(show(found), 200);
   });
   api.openapi(put, async (c) => {
     const { dryRun, source } = c.req.valid('query');
-    const { policies, ...done } = await rollout.apply(await c.req.text(), source, dryRun === 'true');
+    const { selections, ...done } = await rollout.apply(await c.req.text(), source, dryRun === 'true');
     if (dryRun === 'false') log.info(done, 'policies applied');
-    return c.json({ ...done, warnings: await idle(policies) }, 200);
+    return c.json({ ...done, warnings: await idle(selections) }, 200);
   });
   api.openapi(remove, async (c) => {
-    const key = keyOf(c.req.valid('param'));
+    const key = keyOf(c.req.valid('query').kind, c.req.valid('param'));
     const generation = await rollout.delete(key);
     log.info({ key, generation }, 'policy deleted');
     return c.json({ generation }, 200);

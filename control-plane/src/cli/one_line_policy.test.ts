@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { parsePolicies } from '../../policy/index.js';
-import { makePolicy } from './one_line.js';
+import { parseDocuments } from '../policy/index.js';
+import { makePolicy } from './one_line_policy.js';
 
 const options = { server: 'http://127.0.0.1:1', podLabel: [], protocol: 'tcp' as const };
 
@@ -11,7 +11,7 @@ function policyOf(
   more: Partial<Parameters<typeof makePolicy>[1]> & { container: string; to: string[] },
 ) {
   const made = makePolicy(action, { ...options, ...more });
-  const { policies, problems } = parsePolicies(stringify(made), 'line');
+  const { policies, problems } = parseDocuments(stringify(made), 'line');
   expect(problems).toEqual([]);
   return { made, policy: policies[0] };
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes the messages of the unit tests as the first inputs of the fuzzers: seeds DIRECTORY
+#include <netinet/in.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "../unit/messages.h"
+
+namespace {
+
+using namespace cellwall::test;
+
+bool write(const std::filesystem::path& file, const Message& bytes) {
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream out(file, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return out.good();
+}
+
+Message marked(const PayloadSample& sample) {
+  const int mark = (sample.from_client ? 1 : 0) | (sample.protocol == IPPROTO_UDP ? 2 : 0) |
+                   (sample.server_port == 53 ? 4 : 0);
+  Message bytes = {static_cast<uint8_t>(mark)};
+  bytes.insert(bytes.end(), sample.bytes.begin(), sample.bytes.end());
+  return bytes;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: seeds DIRECTORY\n");
+    return 2;
+  }
+  const std::filesystem::path directory = argv[1];
+  bool good = true;
+  for (const auto& [name, bytes] : dns_samples())
+    good = write(directory / "dns_message" / name, bytes) && good;
+  for (const auto& sample : payload_samples())
+    good = write(directory / "first_payload" / sample.name, marked(sample)) && good;
+  if (!good) std::perror(argv[1]);
+  return good ? 0 : 1;
+}

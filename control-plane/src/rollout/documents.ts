@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import { CellwallError } from '../errors.js';
+import {
+  type Observation,
+  type Observed,
+  observedOf,
+  type Policy,
+  type PolicyContainer,
+  parseDocuments,
+  policyKey,
+  type Source,
+  selects,
+} from '../policy/index.js';
+import type { StoredPolicy } from '../store/state.js';
+
+export interface Change {
+  readonly key: string;
+  readonly change: 'created' | 'updated' | 'unchanged' | 'deleted';
+}
+
+/** What there is to know of a document that is to be stored. */
+export type NewDocument = Pick<StoredPolicy, 'key' | 'namespace' | 'name' | 'document'>;
+
+export function toStore({ key, namespace, name, document }: Source): NewDocument {
+  return { key, namespace, name, document: JSON.stringify(document) };
+}
+
+/** All documents of the store, read: policies and observations, sorted by key. */
+export class Documents {
+  readonly policies: readonly Policy[];
+  readonly observations: readonly Observation[];
+  readonly #stored: ReadonlyMap<string, StoredPolicy>;
+
+  constructor(stored: readonly StoredPolicy[]) {
+    const sorted = [...stored].sort((a, b) => (a.key < b.key ? -1 : 1));
+    const parsed = sorted.map((it) => {
+      const found = parseDocuments(it.document, it.key);
+      if (found.sources.length !== 1 || found.problems.length > 0)
+        throw new CellwallError('internal', `the stored policy ${it.key} cannot be read by this version`);
+      return found;
+    });
+    this.policies = parsed.flatMap(({ policies }) => policies);
+    this.observations = parsed.flatMap(({ observations }) => observations);
+    this.#stored = new Map(sorted.map((it) => [it.key, it]));
+  }
+
+  stored(): StoredPolicy[] {
+    return [...this.#stored.values()];
+  }
+
+  has(key: string): boolean {
+    return this.#stored.has(key);
+  }
+
+  changeBy({ key, document }: NewDocument): Change {
+    const before = this.#stored.get(key)?.document;
+    return { key, change: before === undefined ? 'created' : before === document ? 'unchanged' : 'updated' };
+  }
+
+  selecting(container: PolicyContainer): string[] {
+    return this.policies.filter((policy) => selects(policy, container)).map(policyKey);
+  }
+
+  observing(container: PolicyContainer): Observed {
+    return observedOf(this.observations, container);
+  }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who was behind an address and port at a time: the question that somebody else's log raises.
+import { endsOf } from '../flows/ends.js';
+import { type Endpoint, isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
+import { addressText } from '../policy/index.js';
+import { toBits, toHalves } from './addresses.js';
+import type { Connections } from './connections.js';
+import { flowsById, type Reading, rangeOf } from './reading.js';
+import { dayOf } from './storage.js';
+
+const MOST = 100;
+/** Rows of one day that are looked through for a service, at most. */
+const MOST_ROWS = 5_000_000;
+
+export interface WhoQuestion {
+  /** 128 bits. */
+  readonly address: bigint;
+  readonly port: number;
+  /** IP protocol number; undefined: any. */
+  readonly protocol: number | undefined;
+  readonly atUs: number;
+  /** How far the asker's clock may be off. */
+  readonly slackUs: number;
+}
+
+export interface ListenerRow {
+  readonly container: { namespace: string; pod: string; container: string; cgroupId: string; node: string };
+  readonly protocol: number;
+  readonly address: string;
+  readonly port: number;
+  readonly processId: number;
+  readonly processName: string;
+  readonly firstUs: number;
+  readonly goneUs: number | null;
+}
+
+export interface WhoAnswer {
+  /** Flows that were going on then and began at that address and port: seen from inside, or from outside after NAT. */
+  readonly callers: StoredFlow[];
+  /** Sockets that accepted there. */
+  readonly listeners: ListenerRow[];
+  /** Flows that were going on then towards that address and port. */
+  readonly called: StoredFlow[];
+}
+
+const is = (end: Endpoint | undefined, address: string, port: number): boolean =>
+  end !== undefined && end.port === port && end.address === address;
+
+export class Who {
+  readonly #connections: Connections;
+  readonly #reading: Reading;
+
+  constructor(connections: Connections, reading: Reading) {
+    this.#connections = connections;
+    this.#reading = reading;
+  }
+
+  ask(question: WhoQuestion): WhoAnswer {
+    const address = addressText(question.address);
+    const { port } = question;
+    const open = this.#reading.openWithPorts([port]).filter((flow) => goesOn(flow, question, true));
+    const began = (flow: StoredFlow) =>
+      is(endsOf(flow)?.caller, address, port) ||
+      is(flow.translation?.source, address, port) ||
+      (isEgress(flow) && is({ address: flow.local, port: flow.localPort }, address, port));
+    const reached = (flow: StoredFlow) =>
+      is(endsOf(flow)?.server, address, port) ||
+      is(flow.translation?.destination, address, port) ||
+      (isEgress(flow) && is({ address: flow.remote, port: flow.remotePort }, address, port));
+    const callers = [...open, ...this.#ended(question)].filter(began);
+    const listeners = this.#listeners(question, address);
+    const called = callers.length > 0 ? [] : [...open.filter(reached), ...this.#towards(question)];
+    return { callers: nearest(callers, question.atUs), listeners, called: nearest(called, question.atUs) };
+  }
+
+  /** A flow that went on at a time is stored when it ends: on that day or later. */
+  #days({ atUs, slackUs }: WhoQuestion): string[] {
+    const first = dayOf(atUs - slackUs);
+    return this.#connections.days().filter((day) => day >= first);
+  }
+
+  #ended(question: WhoQuestion): StoredFlow[] {
+    const from = question.atUs - question.slackUs;
+    return this.#days(question).flatMap(
+      (day) =>
+        this.#connections.ask(day, (database, ports) =>
+          flowsById(database, day, ports.find(question.port, from, Number.MAX_SAFE_INTEGER)).filter((flow) =>
+            goesOn(flow, question, false),
+          ),
+        ) ?? [],
+    );
+  }
+
+  /** Flows that asked for the address, as service or as backend. */
+  #towards(question: WhoQuestion): StoredFlow[] {
+    const { high, low } = toHalves(question.address);
+    const { port, atUs, slackUs } = question;
+    return this.#days(question).flatMap(
+      (day) =>
+        this.#connections.ask(day, (database) => {
+          const range = rangeOf(database, { sinceUs: atUs - slackUs });
+          if (!range) return [];
+          const ids = database
+            .prepare(
+              `SELECT f.id FROM flows f LEFT JOIN translations t ON t.id = f.id
+               WHERE f.id BETWEEN ? AND ? AND f.end_us >= ? AND f.end_us - f.duration <= ?
+                 AND ((f.remote_port = ? AND f.remote_low = ? AND f.remote_high = ? AND (f.kind >> 8) & 3 = 1)
+                   OR (t.destination_port = ? AND t.destination_low = ? AND t.destination_high = ?)
+                   OR (f.local_port = ? AND f.local_low = ? AND f.local_high = ? AND (f.kind >> 8) & 3 = 2))
+               ORDER BY f.id LIMIT ?`,
+            )
+            .pluck()
+            .all(
+              range.first,
+              Math.min(range.last, range.first + MOST_ROWS),
+              atUs - slackUs,
+              atUs + slackUs,
+              ...[port, low, high, port, low, high, port, low, high],
+              MOST,
+            ) as number[];
+          return flowsById(database, day, ids);
+        }) ?? [],
+    );
+  }
+
+  #listeners(question: WhoQuestion, address: string): ListenerRow[] {
+    const { atUs, slackUs, port, protocol } = question;
+    const rows = this.#connections
+      .state()
+      .prepare(
+        `SELECT c.namespace, c.pod, c.name AS container, c.cgroup, n.name AS node, c.addresses, n.hello, l.protocol, l.high, l.low,
+          l.port, l.process, s.text AS process_name, l.first_us, l.gone_us
+         FROM listeners l JOIN containers c ON c.id = l.container JOIN nodes n ON n.id = c.node LEFT JOIN strings s ON s.id = l.process_name
+         WHERE l.port = ? AND l.first_us <= ? AND coalesce(l.gone_us, ?) >= ?`,
+      )
+      .safeIntegers()
+      .all(port, atUs + slackUs, Number.MAX_SAFE_INTEGER, atUs - slackUs) as Record<string, bigint | string | null>[];
+    return rows
+      .filter((row) => protocol === undefined || Number(row.protocol) === protocol)
+      .filter((row) => listensAt(row, address))
+      .map(toListener);
+  }
+}
+
+function listensAt(row: Record<string, bigint | string | null>, address: string): boolean {
+  const own = addressText(toBits(row.high as bigint, row.low as bigint));
+  if (own === address) return true;
+  if (own !== '0.0.0.0' && own !== '::') return false;
+  const ofNode = (JSON.parse(row.hello as string) as { addresses?: string[] }).addresses ?? [];
+  const ofPod = JSON.parse(row.addresses as string) as string[];
+  // Containers on the node's own network have its addresses.
+  return ofPod.includes(address) || (ofPod.length === 0 && ofNode.includes(address));
+}
+
+export function toListener(row: Record<string, bigint | string | null>): ListenerRow {
+  return {
+    container: {
+      namespace: row.namespace as string,
+      pod: row.pod as string,
+      container: row.container as string,
+      cgroupId: String(row.cgroup),
+      node: row.node as string,
+    },
+    protocol: Number(row.protocol),
+    address: addressText(toBits(row.high as bigint, row.low as bigint)),
+    port: Number(row.port),
+    processId: Number(row.process),
+    processName: (row.process_name as string | null) ?? '',
+    firstUs: Number(row.first_us),
+    goneUs: row.gone_us === null || row.gone_us === undefined ? null : Number(row.gone_us),
+  };
+}
+
+/** Was it going on at that time? A flow whose start is unknown counts for the time of its end only. */
+function goesOn(flow: StoredFlow, { atUs, slackUs, protocol }: WhoQuestion, open: boolean): boolean {
+  const { protocol: own } = unpackKind(flow.kind);
+  if (protocol !== undefined && own !== protocol) return false;
+  const begin = flow.endUs - (flow.durationUs ?? 0);
+  return begin - slackUs <= atUs && (open || atUs <= flow.endUs + slackUs);
+}
+
+function nearest(flows: StoredFlow[], us: number): StoredFlow[] {
+  const distance = (flow: StoredFlow) => {
+    const begin = flow.endUs - (flow.durationUs ?? 0);
+    return us < begin ? begin - us : Math.max(us - flow.endUs, 0);
+  };
+  return flows.sort((a, b) => distance(a) - distance(b) || b.endUs - a.endUs).slice(0, MOST);
+}

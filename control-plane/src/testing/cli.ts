@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+import { execFile } from 'node:child_process';
+import { resolve } from 'node:path';
+
+/** The compiled command line. */
+export const CLI = resolve('dist/control-plane/src/cli/main.js');
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export function run(file: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  return new Promise((done) => {
+    execFile(file, args, { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+      done({ code: error ? Number(error.code ?? 255) : 0, stdout, stderr }),
+    );
+  });
+}
+
+/** `cellwall ARGS` against a server. */
+export const cellwall = (server: string, ...args: string[]): Promise<Ran> =>
+  run(process.execPath, [CLI, ...args], { CELLWALL_SERVER: server });
