@@ -178,7 +178,8 @@ static __always_inline void cw_read_multipath(struct cw_event *event, struct soc
 static __always_inline void cw_describe(struct cw_event *event, struct sock *sk, __u64 cookie, const struct cw_flow *flow)
 {
 	__u16 protocol = cw_read(sk, sk_protocol);
-	struct cw_tcp_state now;
+	/* Not set, it is refused: the compiler moves parts of it before the test of the protocol. */
+	struct cw_tcp_state now = {};
 	bool began = true;
 
 	if (protocol == IPPROTO_TCP)
