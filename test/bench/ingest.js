@@ -19,6 +19,10 @@ const beganUs = Date.now() * 1000;
 
 const column = (value) => Array.from({ length: ROWS }, (_, i) => value(i));
 
+/** Who begins has a port of no meaning, who is called a known one. */
+const callerPort = (sequence, i) => 32768 + ((sequence * 7919 + i * 31) % 28_000);
+const serverPort = (i) => [80, 443, 5432, 6379][(i >> 1) % 4];
+
 function batch(sequence) {
   const firstEventIndex = (sequence - 1) * ROWS + 1;
   const ended = {
@@ -34,9 +38,9 @@ function batch(sequence) {
     verdict: column((i) => (i % 97 === 0 ? 2 : 1)),
     end: column((i) => (i % 97 === 0 ? 2 : 1)),
     localAddress: column((i) => i % 8),
-    localPort: column((i) => 32768 + ((sequence * 7919 + i * 31) % 28_000)),
+    localPort: column((i) => (i % 2 === 0 ? callerPort(sequence, i) : serverPort(i))),
     remoteAddress: column((i) => i % 64),
-    remotePort: column((i) => [80, 443, 5432, 6379][i % 4]),
+    remotePort: column((i) => (i % 2 === 0 ? serverPort(i) : callerPort(sequence, i))),
     sentBytesPlusOne: column((i) => 200 + i),
     receivedBytesPlusOne: column((i) => 4000 + i * 3),
     sentPackets: column(() => 5),

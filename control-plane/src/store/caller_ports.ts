@@ -7,6 +7,8 @@ import type { Database } from 'better-sqlite3';
 
 /** Rows of a segment: an entry has 15 bits for the place of its row. */
 export const SEGMENT_ROWS = 32_768;
+/** Of rows that are found: a port that many callers use again and again (53 of name servers) is no way to find one of them. */
+const MOST_FOUND = 10_000;
 /** Ports of a group share their high byte; an entry is the low byte of the port and 16 bits of the row's place. */
 const GROUP_BITS = 8;
 const ENTRY_BYTES = 3;
@@ -54,19 +56,22 @@ export class CallerPorts {
     this.#database = database;
   }
 
-  /** Ids of flows whose caller used the port and whose end may lie between the times, newest first. */
+  /** Ids of flows whose caller used the port and whose end may lie between the times, newest first, at most MOST_FOUND. */
   find(port: number, fromUs: number, toUs: number): number[] {
+    this.#readTail();
+    const found = (this.#tail.get(port) ?? []).slice(-MOST_FOUND).reverse();
     const rows = this.#database
       .prepare(
         `SELECT s.first_id, p.entries FROM segments s JOIN caller_ports p ON p.port_group = ? AND p.segment = s.last_id
-         WHERE s.last_us >= ? AND s.first_us <= ?`,
+         WHERE s.last_us >= ? AND s.first_us <= ? ORDER BY s.last_id DESC`,
       )
       .raw()
-      .all(port >> GROUP_BITS, fromUs, toUs) as [number, Buffer][];
-    const found = rows.flatMap(([first, entries]) => placesOf(entries, port).map((place) => first + place));
-    this.#readTail();
-    found.push(...(this.#tail.get(port) ?? []));
-    return found.sort((a, b) => b - a);
+      .iterate(port >> GROUP_BITS, fromUs, toUs) as IterableIterator<[number, Buffer]>;
+    for (const [first, entries] of rows) {
+      for (const place of placesOf(entries, port).reverse()) found.push(first + place);
+      if (found.length >= MOST_FOUND) break;
+    }
+    return found.slice(0, MOST_FOUND);
   }
 
   #readTail(): void {

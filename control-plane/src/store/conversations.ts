@@ -52,7 +52,7 @@ export class Conversations {
         );
         return flowsById(database, day, [...new Set(wanted)]);
       });
-      found.push(...(ids ?? []));
+      for (const flow of ids ?? []) found.push(flow);
     }
     return found;
   }
