@@ -43,6 +43,11 @@ const insertSql = (rows: number) =>
      .fill(`(${Array(COLUMNS).fill('?').join(',')})`)
      .join(',')}`;
 
+const TRANSLATION_COLUMNS = 7;
+const translateSql = (rows: number) =>
+  `INSERT INTO translations (id, source_high, source_low, source_port, destination_high, destination_low, destination_port)
+   VALUES ${Array(rows).fill('(?,?,?,?,?,?,?)').join(',')}`;
+
 export class DayFile {
   readonly day: string;
   readonly #database: Database;
@@ -51,7 +56,8 @@ export class DayFile {
   readonly #progress: Statement;
   readonly #span: Statement;
   readonly #loss: Statement;
-  readonly #translation: Statement;
+  readonly #translateMany: Statement;
+  readonly #translateOne: Statement;
   readonly #lookup: Statement;
   readonly #digest: Digest;
   #nextId: number;
@@ -68,10 +74,8 @@ export class DayFile {
        ON CONFLICT (node, epoch) DO UPDATE SET event = excluded.event, flows = flows + excluded.flows`,
     );
     this.#span = this.#database.prepare('INSERT INTO spans (first_id, last_id, first_us, last_us) VALUES (?, ?, ?, ?)');
-    this.#translation = this.#database.prepare(
-      `INSERT INTO translations (id, source_high, source_low, source_port, destination_high, destination_low, destination_port)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    );
+    this.#translateMany = this.#database.prepare(translateSql(ROWS_PER_STATEMENT));
+    this.#translateOne = this.#database.prepare(translateSql(1));
     this.#lookup = this.#database.prepare(
       `INSERT INTO lookups (container, window_us, name, type, result, count, addresses) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET count = excluded.count, addresses = excluded.addresses`,
@@ -130,9 +134,17 @@ export class DayFile {
   }
 
   #insertTranslations(batch: NewRows, flows: DecodedFlows): void {
+    let values: unknown[] = [];
     for (const it of flows.translations) {
-      if (it.row >= batch.skip) this.#translation.run(translationRow(this.#nextId + it.row - batch.skip, it, flows));
+      if (it.row < batch.skip) continue;
+      pushTranslation(values, this.#nextId + it.row - batch.skip, it, flows);
+      if (values.length === TRANSLATION_COLUMNS * ROWS_PER_STATEMENT) {
+        this.#translateMany.run(values);
+        values = [];
+      }
     }
+    for (let at = 0; at < values.length; at += TRANSLATION_COLUMNS)
+      this.#translateOne.run(values.slice(at, at + TRANSLATION_COLUMNS));
   }
 
   /** A window that comes again replaces itself. */
@@ -206,8 +218,13 @@ const idOrNone = (strings: readonly number[], plusOne: number): number =>
   plusOne === 0 ? 0 : (strings[plusOne - 1] as number);
 
 /** The values of the table `translations`, in day files and in the state file. */
-export function translationRow(id: number, it: DecodedTranslation, { addresses }: DecodedFlows): unknown[] {
+export function pushTranslation(
+  values: unknown[],
+  id: number,
+  it: DecodedTranslation,
+  { addresses }: DecodedFlows,
+): void {
   const source = addresses[it.source];
   const destination = addresses[it.destination];
-  return [id, source?.high, source?.low, it.sourcePort, destination?.high, destination?.low, it.destinationPort];
+  values.push(id, source?.high, source?.low, it.sourcePort, destination?.high, destination?.low, it.destinationPort);
 }

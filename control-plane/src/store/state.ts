@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import type { DecodedFlows, DecodedListener } from '../ingest/decode.js';
-import { pushRow, translationRow } from './day_file.js';
+import { pushRow, pushTranslation } from './day_file.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 
@@ -269,7 +269,11 @@ export class State {
       pushRow(values, { containers, strings }, flows, i);
       const { lastInsertRowid } = insert.run(values);
       const translation = translations.get(i);
-      if (translation) translate.run(translationRow(Number(lastInsertRowid), translation, flows));
+      if (translation) {
+        const ends: unknown[] = [];
+        pushTranslation(ends, Number(lastInsertRowid), translation, flows);
+        translate.run(ends);
+      }
       cookies.add(flows.cookies[i] as number);
     }
     this.#openCookies.set(node, cookies);
