@@ -14,6 +14,8 @@ import { Store } from '../../dist/control-plane/src/store/store.js';
 const ROWS = 1024;
 const WINDOW = 32;
 const CONTAINERS = 50;
+/** Between the ends of two flows: 10 million are some hours of a busy node. */
+const APART_US = 1000;
 const batches = Math.ceil((Number(process.argv[2] ?? 1) * 1e6) / ROWS);
 const beganUs = Date.now() * 1000;
 
@@ -31,7 +33,7 @@ function batch(sequence) {
     cgroups: Array.from({ length: CONTAINERS }, (_, i) => 1000 + i),
     strings: ['nginx', 'curl'],
     cgroup: column((i) => (i * 7) % CONTAINERS),
-    endTimeDelta: column((i) => (i === 0 ? beganUs - (batches - sequence) * ROWS : 1)),
+    endTimeDelta: column((i) => (i === 0 ? beganUs - (batches - sequence) * ROWS * APART_US : APART_US)),
     durationPlusOne: column((i) => 1000 + i),
     protocol: column(() => 6),
     direction: column((i) => 1 + (i % 2)),
@@ -106,7 +108,7 @@ const who = (i) =>
   store.reader.call('who', {
     ...parseEndpoint(`10.0.3.1:${20_000 + i * 1009}`),
     protocol: 6,
-    atUs: beganUs - Math.floor(batches / 2) * ROWS,
+    atUs: beganUs - Math.floor(batches / 2) * ROWS * APART_US,
     slackUs: 2e6,
   });
 const day = () => store.reader.call('edges', { sinceUs: nowUs() - 86_400e6, untilUs: nowUs() + 86_400e6 }, {});

@@ -29,7 +29,8 @@ export const isLoopback = (address: string): boolean => address.startsWith('127.
 const samePlace = (one: StoredFlow, other: StoredFlow): boolean =>
   one.node === other.node && one.namespace === other.namespace && one.pod === other.pod;
 
-const sameBytes = (one: StoredFlow, other: StoredFlow): boolean =>
+/** Both ends know how much went each way, and agree. */
+export const sameBytes = (one: StoredFlow, other: StoredFlow): boolean =>
   one.sentBytes !== null &&
   one.receivedBytes !== null &&
   one.sentBytes === other.receivedBytes &&

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The two records of one connection, joined when they are asked for: however late the second one came.
-import { choosePartner, endsKey, endsOf } from '../flows/ends.js';
+import { choosePartner, endsKey, endsOf, sameBytes } from '../flows/ends.js';
 import { grouped } from '../flows/group.js';
 import { displayName, flowId, isEgress, type Peer, type StoredFlow, unpackKind } from '../flows/record.js';
 import type { Connections } from './connections.js';
@@ -9,8 +9,9 @@ import type { Directory, LabelledPeer } from './directory.js';
 import { flowsById, type Reading } from './reading.js';
 import { dayOf } from './storage.js';
 
-/** Between the ends of both records: clocks differ, and one side can close long before the other. */
-const SLACK_US = 600e6;
+/** Between the ends of both records: mostly little; but clocks differ, and one side can close long before the other. */
+const NEAR_US = 5e6;
+const FAR_US = 600e6;
 
 export class Conversations {
   readonly #connections: Connections;
@@ -26,29 +27,40 @@ export class Conversations {
   /** The record at the other end of each, by the id of the flow. */
   partners(flows: readonly StoredFlow[]): Map<string, StoredFlow> {
     const wanted = flows.filter((flow) => endsOf(flow) !== undefined);
+    // What ended at nearly the same time, and agrees in every byte, needs no look further away.
+    const found = this.#partnersWithin(wanted, NEAR_US, sameBytes);
+    const left = wanted.filter((flow) => !found.has(flowId(flow)));
+    return new Map([...found, ...this.#partnersWithin(left, FAR_US, () => true)]);
+  }
+
+  #partnersWithin(
+    flows: readonly StoredFlow[],
+    slackUs: number,
+    accept: (flow: StoredFlow, partner: StoredFlow) => boolean,
+  ): Map<string, StoredFlow> {
     const candidates = grouped(
-      this.#candidates(wanted).flatMap((it) => {
+      this.#candidates(flows, slackUs).flatMap((it) => {
         const ends = endsOf(it);
         return ends ? [[endsKey(ends), it] as const] : [];
       }),
     );
     const found = new Map<string, StoredFlow>();
-    for (const flow of wanted) {
+    for (const flow of flows) {
       const ends = endsOf(flow);
-      const partner = ends && choosePartner(flow, candidates.get(endsKey(ends)) ?? [], SLACK_US);
-      if (partner) found.set(flowId(flow), partner);
+      const partner = ends && choosePartner(flow, candidates.get(endsKey(ends)) ?? [], slackUs);
+      if (partner && accept(flow, partner)) found.set(flowId(flow), partner);
     }
     return found;
   }
 
-  #candidates(flows: readonly StoredFlow[]): StoredFlow[] {
+  #candidates(flows: readonly StoredFlow[], slackUs: number): StoredFlow[] {
     const ports = [...new Set(flows.map((flow) => endsOf(flow)?.caller.port ?? 0))];
     if (ports.length === 0) return [];
     const found = this.#reading.openWithPorts(ports);
-    for (const [day, ofDay] of byDay(flows)) {
+    for (const [day, ofDay] of byDay(flows, slackUs)) {
       const ids = this.#connections.ask(day, (database, index) => {
         const wanted = ofDay.flatMap((flow) =>
-          index.find(endsOf(flow)?.caller.port ?? 0, flow.endUs - SLACK_US, flow.endUs + SLACK_US),
+          index.find(endsOf(flow)?.caller.port ?? 0, flow.endUs - slackUs, flow.endUs + slackUs),
         );
         return flowsById(database, day, [...new Set(wanted)]);
       });
@@ -81,10 +93,10 @@ export class Conversations {
 }
 
 /** By the day files in which the other record can be. */
-function byDay(flows: readonly StoredFlow[]): Map<string, StoredFlow[]> {
+function byDay(flows: readonly StoredFlow[], slackUs: number): Map<string, StoredFlow[]> {
   return grouped(
     flows.flatMap((flow) =>
-      [...new Set([-SLACK_US, 0, SLACK_US].map((us) => dayOf(flow.endUs + us)))].map((day) => [day, flow] as const),
+      [...new Set([-slackUs, 0, slackUs].map((us) => dayOf(flow.endUs + us)))].map((day) => [day, flow] as const),
     ),
   );
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who was behind an address and port at a time: the question that somebody else's log raises.
+import type { Database } from 'better-sqlite3';
 import { endsOf } from '../flows/ends.js';
 import { type Endpoint, isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
 import { addressText } from '../policy/index.js';
@@ -10,8 +11,8 @@ import { flowsById, type Reading, rangeOf } from './reading.js';
 import { dayOf } from './storage.js';
 
 const MOST = 100;
-/** Rows of one day that are looked through for a service, at most. */
-const MOST_ROWS = 5_000_000;
+/** Rows behind the time that are looked through for a service: those of flows that lasted longer are not found. */
+const MOST_ROWS = 1_000_000;
 
 export interface WhoQuestion {
   /** 128 bits. */
@@ -94,33 +95,8 @@ export class Who {
 
   /** Flows that asked for the address, as service or as backend. */
   #towards(question: WhoQuestion): StoredFlow[] {
-    const { high, low } = toHalves(question.address);
-    const { port, atUs, slackUs } = question;
     return this.#days(question).flatMap(
-      (day) =>
-        this.#connections.ask(day, (database) => {
-          const range = rangeOf(database, { sinceUs: atUs - slackUs });
-          if (!range) return [];
-          const ids = database
-            .prepare(
-              `SELECT f.id FROM flows f LEFT JOIN translations t ON t.id = f.id
-               WHERE f.id BETWEEN ? AND ? AND f.end_us >= ? AND f.end_us - f.duration <= ?
-                 AND ((f.remote_port = ? AND f.remote_low = ? AND f.remote_high = ? AND (f.kind >> 8) & 3 = 1)
-                   OR (t.destination_port = ? AND t.destination_low = ? AND t.destination_high = ?)
-                   OR (f.local_port = ? AND f.local_low = ? AND f.local_high = ? AND (f.kind >> 8) & 3 = 2))
-               ORDER BY f.id LIMIT ?`,
-            )
-            .pluck()
-            .all(
-              range.first,
-              Math.min(range.last, range.first + MOST_ROWS),
-              atUs - slackUs,
-              atUs + slackUs,
-              ...[port, low, high, port, low, high, port, low, high],
-              MOST,
-            ) as number[];
-          return flowsById(database, day, ids);
-        }) ?? [],
+      (day) => this.#connections.ask(day, (database) => flowsById(database, day, idsTowards(database, question))) ?? [],
     );
   }
 
@@ -141,6 +117,44 @@ export class Who {
       .filter((row) => listensAt(row, address))
       .map(toListener);
   }
+}
+
+/** Containers that called the address, or accepted on the port, in that hour or later: out of the sums. */
+function callersOf(database: Database, { address, port, atUs, slackUs }: WhoQuestion): number[] {
+  const { high, low } = toHalves(address);
+  return database
+    .prepare(
+      `SELECT DISTINCT container FROM edges WHERE hour >= ? AND CASE WHEN (kind >> 8) & 3 = 1
+         THEN (port = ? AND peer_low = ? AND peer_high = ?) OR (backend_port = ? AND backend_low = ? AND backend_high = ?)
+         ELSE port = ? END LIMIT ?`,
+    )
+    .pluck()
+    .all(Math.floor((atUs - slackUs) / HOUR_US), port, low, high, port, low, high, port, MOST) as number[];
+}
+
+function idsTowards(database: Database, question: WhoQuestion): number[] {
+  const { port, atUs, slackUs } = question;
+  const { high, low } = toHalves(question.address);
+  const range = rangeOf(database, { sinceUs: atUs - slackUs });
+  if (!range) return [];
+  const digested = (database.prepare('SELECT max(last_id) FROM segments').pluck().get() as number | null) ?? 0;
+  const select = (place: string) =>
+    database
+      .prepare(
+        `SELECT f.id FROM flows f LEFT JOIN translations t ON t.id = f.id
+         WHERE ${place} AND f.end_us >= ? AND f.end_us - f.duration <= ?
+           AND ((f.remote_port = ? AND f.remote_low = ? AND f.remote_high = ? AND (f.kind >> 8) & 3 = 1)
+             OR (t.destination_port = ? AND t.destination_low = ? AND t.destination_high = ?)
+             OR (f.local_port = ? AND f.local_low = ? AND f.local_high = ? AND (f.kind >> 8) & 3 = 2))
+         ORDER BY f.id LIMIT ?`,
+      )
+      .pluck();
+  const wanted = [atUs - slackUs, atUs + slackUs, ...[port, low, high, port, low, high, port, low, high], MOST];
+  const ofContainer = select('f.container = ? AND f.id BETWEEN ? AND ?');
+  const last = Math.min(digested, range.first + MOST_ROWS);
+  const ids = callersOf(database, question).flatMap((id) => ofContainer.all(id, range.first, last, ...wanted));
+  const fresh = select('f.id >= ?').all(Math.max(digested + 1, range.first), ...wanted);
+  return [...ids, ...fresh] as number[];
 }
 
 function listensAt(row: Record<string, bigint | string | null>, address: string): boolean {
