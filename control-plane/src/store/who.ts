@@ -7,6 +7,7 @@ import { type Endpoint, isEgress, type StoredFlow, unpackKind } from '../flows/r
 import { addressText } from '../policy/index.js';
 import { toBits, toHalves } from './addresses.js';
 import type { Connections } from './connections.js';
+import { HOUR_US } from './digest.js';
 import { flowsById, type Reading, rangeOf } from './reading.js';
 import { dayOf } from './storage.js';
 
