@@ -100,6 +100,12 @@ async function agent(folder: string, cleanup: Cleanup): Promise<void> {
   line('agent with 1,000 containers: resident', mib(many.residentMiB), '≤ 32 MiB', many.residentMiB <= 32);
 }
 
+function beside(out: Record<string, number>, setup: string, what: string) {
+  const base = out[`${setup}_${what}_ns`] ?? Number.NaN;
+  const part = (name: string) => (out[`${setup}_${name}_ns`] ?? Number.NaN) / base - 1;
+  return { base, part, percent: (name: string) => `${part(name) < 0 ? '' : '+'}${(100 * part(name)).toFixed(1)} %` };
+}
+
 /** Names and first payloads are read of containers that ask for it; the others pay nothing, having no program. */
 function packets(): void {
   say('packets of a container whose names and payloads are read …');
@@ -108,13 +114,17 @@ function packets(): void {
     ['server', 'with a server in a process of its own'],
     ['turns', 'with both ends in one thread (worst case)'],
   ] as const) {
-    const bare = out[`${setup}_bare_ns`] ?? Number.NaN;
-    const part = (name: string) => (out[`${setup}_${name}_ns`] ?? Number.NaN) / bare - 1;
-    const percent = (name: string) => `${(100 * part(name)).toFixed(1)} %`;
-    line(`64-byte request and response ${what}, bare`, `${(bare / 1000).toFixed(2)} µs`);
-    line('the same, a program per packet that does nothing', `+${percent('empty')}`);
-    line('the same, names and payloads read', `+${percent('both')}`, '≤ 5 %', part('both') <= 0.05);
+    const { part, percent, base } = beside(out, setup, 'bare');
+    const outside = beside(out, setup, 'outside');
+    line(`64-byte request and response ${what}, connections recorded`, `${(base / 1000).toFixed(2)} µs`);
+    line('beside a client that is not recorded', outside.percent('bare'), '≤ 0.3 %', outside.part('bare') <= 0.003);
+    line('the same, a program per packet that does nothing', percent('empty'));
+    line('the same, names and payloads read', percent('both'), '≤ 5 %', part('both') <= 0.05);
   }
+  const bulk = beside(out, 'bulk', 'bare');
+  line('64 KiB of a stream', `${(bulk.base / 1000).toFixed(2)} µs`);
+  line('the same, a program per packet that does nothing', bulk.percent('empty'));
+  line('the same, names and payloads read', bulk.percent('both'));
 }
 
 function translations(): void {

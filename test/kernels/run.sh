@@ -11,10 +11,16 @@ mkdir -p "$work"
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)
 
-command -v qemu-system-x86_64 >/dev/null || {
-  echo 'packages: installing qemu-system-x86'
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-system-x86 cpio >/dev/null
-}
+export PATH="$PATH:/usr/sbin:/sbin"
+if ! command -v qemu-system-x86_64 >/dev/null || ! command -v depmod >/dev/null || ! command -v xz >/dev/null; then
+  echo 'packages: installing qemu-system-x86, cpio, kmod and xz-utils'
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends qemu-system-x86 cpio kmod xz-utils >/dev/null
+fi
+
+# What the tests need and these kernels have as modules.
+modules=(veth dummy tun vxlan nf_tables nft_chain_nat nft_nat nft_masq nft_redir nft_ct nf_conntrack_netlink tcp_diag udp_diag raw_diag
+  sch_ingress cls_bpf)
+programs=(build/agent/cellwall-kernel-tests /bin/dash "$(command -v ip)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)")
 
 # The newest image of each series that the package mirror has.
 fetch_kernels() {
@@ -22,23 +28,33 @@ fetch_kernels() {
     awk -F'[-.+]' '{ newest[$3 "." $4] = $0 } END { for (series in newest) print newest[series] }' | sort -V
 }
 
+# Of one kernel: the tests, the programs and libraries that they call, and modules in the order in which they load.
 make_initramfs() {
-  local root
+  local folder=$1 root version module file
   root="$(mktemp -d)"
-  mkdir -p "$root"/{bin,proc,sys,dev,tmp,usr/bin,usr/sbin}
+  version="$(basename "$folder"/lib/modules/*)"
+  mkdir -p "$root"/{bin,proc,sys,dev,tmp,usr/bin,usr/sbin,modules}
   cp test/kernels/init "$root/init"
   cp /bin/busybox "$root/bin/busybox"
   cp build/agent/cellwall-kernel-tests "$root/"
-  cp "$(command -v ip)" "$root/usr/sbin/ip"
+  # Of those that busybox has too, the tests need the real ones, and busybox prefers its own to what it is asked for.
+  cp "$(command -v ip)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)" "$root/usr/sbin/"
   # The tests call ip through a shell; busybox' own would take its own ip instead.
   cp /bin/dash "$root/bin/sh"
-  for program in build/agent/cellwall-kernel-tests "$(command -v ip)" /bin/dash; do
-    ldd "$program" | grep -oE '/[^ )]+' | while read -r library; do
-      mkdir -p "$root$(dirname "$library")"
-      cp -L "$library" "$root$library"
-    done
+  ldd "${programs[@]}" | grep -oE '/[^ )]+\.so[^ )]*' | sort -u | while read -r library; do
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
   done
-  (cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initramfs.gz"
+  depmod -b "$folder" "$version"
+  for module in "${modules[@]}"; do
+    # Without a line for what is built in.
+    modprobe -d "$folder" -S "$version" --show-depends "$module" 2>/dev/null | sed -n 's/^insmod //p'
+  done | awk '!seen[$1]++ { print $1 }' | while read -r file; do
+    module="$(basename "${file%.xz}")"
+    if [[ "$file" == *.xz ]]; then xz -dc "$file" >"$root/modules/$module"; else cp "$file" "$root/modules/$module"; fi
+    echo "$module" >>"$root/modules/order"
+  done
+  (cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) >"$folder/initramfs.gz"
   rm -rf "$root"
 }
 
@@ -50,14 +66,14 @@ run_one() {
     rm -f "$work/$package"_*.deb
     mv "$folder.new" "$folder"
   fi
+  make_initramfs "$folder"
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
   timeout 900 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
-    -kernel "$folder"/boot/vmlinuz-* -initrd "$work/initramfs.gz" \
+    -kernel "$folder"/boot/vmlinuz-* -initrd "$folder/initramfs.gz" \
     -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | tr -d '\r' | tee "$work/$package.log" | sed -n '/^kernel /,/^exit code/p'
   grep -q '^exit code 0$' "$work/$package.log"
 }
 
-make_initramfs
 failed=0
 for package in $(fetch_kernels); do
   echo "== $package"

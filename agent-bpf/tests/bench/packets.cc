@@ -4,9 +4,10 @@
 // one loopback connection whose client is in the container. Bare; with a program that does nothing on each
 // packet, which is the least that any costs; with names, payloads, or both. "turns" has both ends in one
 // thread: no time but that of the network stack, so the worst case. "server" has the server in a process of
-// its own, as services have. Rounds are interleaved, so that a slow phase of the machine hits all alike.
-// Prints one JSON object: nanoseconds of processor time per round trip (both processes), the
-// lowest fifth of the rounds.
+// its own, as services have. "bulk" sends in blocks instead. "outside" is a client in a cgroup that is not
+// below the attach point. Rounds are interleaved, so that a slow phase of the machine hits all alike. Prints
+// one JSON object: nanoseconds of processor time per round trip or block (both processes), the lowest fifth
+// of the rounds.
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -29,6 +30,8 @@ namespace {
 
 constexpr int kRoundTrips = 3000;
 constexpr size_t kBytes = 64;
+constexpr int kBlocks = 2000;
+constexpr size_t kBlockBytes = 64 << 10;
 
 bool pass(int from, int to) {
   char data[kBytes] = {};
@@ -70,6 +73,32 @@ double round_trip_ns(const std::string& cgroup, bool apart) {
   if (child > 0) waitpid(child, nullptr, 0);
   if (code != 0) std::fprintf(stderr, "a round ended with %d\n", code);
   return (children_ns() - before) / kRoundTrips;
+}
+
+void swallow(int fd) {
+  std::vector<char> data(kBlockBytes);
+  while (recv(fd, data.data(), data.size(), 0) > 0) {
+  }
+  _exit(0);
+}
+
+double bulk_ns(const std::string& cgroup) {
+  const Server server(SOCK_STREAM, "127.0.0.1");
+  const double before = children_ns();
+  const pid_t child = fork();
+  if (child == 0) swallow(accept(server.fd(), nullptr, nullptr));
+  const int code = run_in(cgroup, [&] {
+    const int client = make_socket("127.0.0.1", SOCK_STREAM);
+    if (tcp_try(client, "127.0.0.1", server.port()) != 0) return 1;
+    const std::vector<char> data(kBlockBytes);
+    for (int i = 0; i < kBlocks; i++) {
+      if (send(client, data.data(), data.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(data.size())) return 2;
+    }
+    return 0;
+  });
+  waitpid(child, nullptr, 0);
+  if (code != 0) std::fprintf(stderr, "a bulk round ended with %d\n", code);
+  return (children_ns() - before) / kBlocks;
 }
 
 // return 1
@@ -125,13 +154,19 @@ class Bench : public KernelTest {
     const std::string cgroup = container("container");
     if (auto done = kernel_->observe(cgroup_id(cgroup), cgroup, wanted); !done)
       std::fprintf(stderr, "%s\n", done.error().message.c_str());
+    measure(name, cgroup);
+    kernel_->stop_observing(cgroup_id(cgroup));
+  }
+
+  void measure(const std::string& name, const std::string& cgroup) {
     for (const bool apart : {false, true})
       samples_[(apart ? "server_" : "turns_") + name].push_back(round_trip_ns(cgroup, apart));
-    kernel_->stop_observing(cgroup_id(cgroup));
+    samples_["bulk_" + name].push_back(bulk_ns(cgroup));
   }
 
   std::map<std::string, double> run(int rounds) {
     for (int round = 0; round < rounds; round++) {
+      measure("outside", "");
       sample("bare", {});
       {
         Empty empty(container("container"));

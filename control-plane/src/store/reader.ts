@@ -13,6 +13,7 @@ import { containerConditions } from './flow_query.js';
 import { Inventory } from './inventory.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 import { Reading } from './reading.js';
+import { RuleUses } from './rule_use.js';
 import { Who } from './who.js';
 
 if (!parentPort) throw new Error('reader.js runs as a worker thread');
@@ -26,6 +27,7 @@ const inventory = new Inventory(connections, directory);
 const conversations = new Conversations(connections, reading, directory);
 const edges = new EdgeReading(connections, directory);
 const who = new Who(connections, reading);
+const ruleUses = new RuleUses(connections);
 
 const methods = {
   flows: reading.flows.bind(reading),
@@ -38,6 +40,7 @@ const methods = {
   edges: (times: { sinceUs: number; untilUs: number }, filter: FilterPart) =>
     edges.edges(times, containerConditions(filter)),
   who: who.ask.bind(who),
+  ruleUses: ruleUses.of.bind(ruleUses),
   listeners: inventory.listeners.bind(inventory),
   lookups: inventory.lookups.bind(inventory),
   names: inventory.names.bind(inventory),

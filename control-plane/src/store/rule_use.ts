@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How often each rule of a policy decided, and when last: from the roll-ups, and the rows that are not in them yet.
+import type { Database } from 'better-sqlite3';
+import { unpackKind } from '../flows/record.js';
+import type { Connections } from './connections.js';
+import { HOUR_US } from './digest.js';
+import { dayOf } from './storage.js';
+
+export interface RuleUse {
+  readonly rule: string;
+  readonly allowed: number;
+  readonly denied: number;
+  readonly audit: number;
+  readonly firstUs: number;
+  readonly lastUs: number;
+}
+
+interface Row {
+  readonly rule: number;
+  readonly kind: number;
+  readonly flows: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+const VERDICTS = [undefined, 'allowed', 'denied', 'audit'] as const;
+const DAY_US = 86_400e6;
+
+export class RuleUses {
+  readonly #connections: Connections;
+
+  constructor(connections: Connections) {
+    this.#connections = connections;
+  }
+
+  /** Of the rules that decided since; of the hour of `sinceUs`, all of it may count. */
+  of(policy: string, sinceUs: number): RuleUse[] {
+    const names = new Map(
+      (
+        this.#connections.state().prepare('SELECT id, rule FROM rules WHERE policy = ?').all(policy) as {
+          id: number;
+          rule: string;
+        }[]
+      ).map(({ id, rule }) => [id, rule]),
+    );
+    const ids = JSON.stringify([...names.keys()]);
+    const uses = new Map<string, RuleUse>();
+    for (const day of this.#connections.days()) {
+      if (day < dayOf(sinceUs - DAY_US)) continue;
+      for (const row of this.#connections.ask(day, (database) => rowsOf(database, ids, sinceUs)) ?? [])
+        add(uses, names.get(row.rule) ?? '', row);
+    }
+    return [...uses.values()].sort((a, b) => (a.rule < b.rule ? -1 : 1));
+  }
+}
+
+function rowsOf(database: Database, ids: string, sinceUs: number): Row[] {
+  const among = 'rule IN (SELECT value FROM json_each(?))';
+  const digested = (database.prepare('SELECT max(last_id) FROM segments').pluck().get() as number | null) ?? 0;
+  const summed = database.prepare(
+    `SELECT rule, kind, sum(flows) AS flows, min(first_us) AS first, max(last_us) AS last
+     FROM edges WHERE hour >= ? AND ${among} GROUP BY rule, kind`,
+  );
+  const loose = database.prepare(
+    `SELECT rule, kind, count(*) AS flows, min(end_us) AS first, max(end_us) AS last
+     FROM flows WHERE id > ? AND end_us >= ? AND ${among} GROUP BY rule, kind`,
+  );
+  return [...summed.all(Math.floor(sinceUs / HOUR_US), ids), ...loose.all(digested, sinceUs, ids)] as Row[];
+}
+
+function add(uses: Map<string, RuleUse>, rule: string, { kind, flows, first, last }: Row): void {
+  const verdict = VERDICTS[unpackKind(kind).verdict];
+  const known = uses.get(rule) ?? { rule, allowed: 0, denied: 0, audit: 0, firstUs: first, lastUs: last };
+  uses.set(rule, {
+    ...known,
+    ...(verdict && { [verdict]: known[verdict] + flows }),
+    firstUs: Math.min(known.firstUs, first),
+    lastUs: Math.max(known.lastUs, last),
+  });
+}
