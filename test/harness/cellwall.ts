@@ -53,6 +53,12 @@ export class ServerProcess {
     return (await response.json()) as T;
   }
 
+  async put<T>(path: string, body: string): Promise<T> {
+    const response = await fetch(new URL(path, this.http), { method: 'PUT', body });
+    if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
   /** Every flow that matches, page after page. */
   async allFlows(query = ''): Promise<Flow[]> {
     const flows: Flow[] = [];

@@ -8,7 +8,9 @@ import type { ImageRecipe } from './rootfs.js';
 
 export const CACHE = join(ROOT, 'build/images');
 const WORKLOADS = join(ROOT, 'build/workloads');
-const TEST_TOOLS = ['caller', 'connector', 'relay', 'sink'].map((name) => join(WORKLOADS, name));
+const TEST_TOOLS = ['ask', 'caller', 'connector', 'echo', 'relay', 'sink', 'talker'].map((name) =>
+  join(WORKLOADS, name),
+);
 
 function postgresFolder(): string {
   const versions = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));

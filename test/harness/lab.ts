@@ -80,9 +80,10 @@ export class Lab {
     for (const archive of archives) containerd.importImage(archive);
   }
 
-  async startPod(spec: PodSpec): Promise<Pod> {
+  /** parent: the cgroup that stands for the node, see startSecondAgent. */
+  async startPod(spec: PodSpec, parent = 'kubepods'): Promise<Pod> {
     if (!this.#containerd) throw new Error('start containerd first');
-    const pod = await Pod.start(this.#containerd, spec, `/${this.cgroups.name}/kubepods`);
+    const pod = await Pod.start(this.#containerd, spec, `/${this.cgroups.name}/${parent}`);
     this.cleanup.add(`pod ${spec.name}`, () => pod.remove());
     return pod;
   }
@@ -143,14 +144,42 @@ export class Lab {
     return agent;
   }
 
-  /** Until the node enforces what the server wants. */
+  /** Another node: an agent of its own for the pods below a cgroup of their own. Their network is that of the first. */
+  async startSecondAgent(parent: string): Promise<Background> {
+    const agent = startAgent({
+      ...this.agentOptions(['--open-interval', '1']),
+      cgroup: this.cgroups.make(parent),
+      pins: `${this.pins}-2`,
+      state: join(this.folder, 'state-2'),
+      node: 'node-2',
+      log: join(this.folder, 'agent-2.log'),
+    });
+    this.cleanup.add('the second agent', async () => {
+      await agent.stop();
+      tryRun(AGENT, ['uninstall', '--pin-directory', `${this.pins}-2`]);
+    });
+    await until('the second agent is connected', async () => {
+      if (!agent.running) throw new Error(readFileSync(agent.logFile, 'utf8').split('\n').slice(-3).join('\n'));
+      const { nodes } = await this.server.get<{ nodes: { connected: boolean }[] }>('/v1/nodes');
+      return nodes.length === 2 && nodes.every(({ connected }) => connected);
+    });
+    return agent;
+  }
+
+  /** Until the nodes enforce what the server wants. */
   async policyApplied(): Promise<void> {
     await until('the policy is in force', async () => {
       const { nodes } = await this.server.get<{ nodes: { generation: { wanted: number; applied: number } }[] }>(
         '/v1/nodes',
       );
-      return nodes[0]?.generation.applied === nodes[0]?.generation.wanted;
+      return nodes.every(({ generation }) => generation.applied === generation.wanted);
     });
+  }
+
+  /** Writes policies, and waits until they are in force. */
+  async applyPolicy(text: string): Promise<void> {
+    await this.server.put('/v1/policies', text);
+    await this.policyApplied();
   }
 
   /**

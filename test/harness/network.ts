@@ -27,6 +27,12 @@ export class NetworkNamespace {
     return run('nsenter', this.enter([command, ...args]));
   }
 
+  /** What it says, also when it fails. */
+  attempt(command: readonly string[]): string {
+    const { stdout, stderr } = tryRun('nsenter', this.enter(command));
+    return stdout + stderr;
+  }
+
   remove(): void {
     removeNamespace(this.name);
   }
