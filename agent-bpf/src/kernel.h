@@ -35,12 +35,31 @@ struct KernelOptions {
   bool force_fallback = false;        // use the hooks for kernels which cannot read a socket at its release
 };
 
-// One peer class per (rule_set, network); the class gives the verdict by protocol and port.
+// Classes are unique over all rule sets; a class gives the verdict by protocol and port.
 struct KernelPeer {
   uint32_t rule_set;
+  cw_direction direction;
   std::array<uint8_t, 16> network;
   uint8_t prefix_length;  // 0 to 128
-  uint32_t class_id;      // unique over all rule sets
+  uint32_t class_id;
+};
+
+struct KernelIdentity {
+  uint32_t rule_set;
+  cw_direction direction;
+  uint32_t identity;
+  uint32_t class_id;
+};
+
+struct KernelAddress {
+  std::array<uint8_t, 16> address;
+  uint32_t identity;
+};
+
+struct KernelName {
+  uint32_t rule_set;
+  std::string name;  // as cellwall.v1.NameEntry.name
+  uint32_t class_id;
 };
 
 struct KernelPort {
@@ -50,13 +69,36 @@ struct KernelPort {
   uint8_t port_prefix_length;  // 0 to 16
   uint8_t verdict;             // enum cw_verdict
   uint32_t rule;
+  uint8_t lift = CW_LIFT_NONE;
+  uint32_t lifted_rule = 0;
+};
+
+struct KernelSubject {
+  uint64_t cgroup;
+  uint32_t rule_set = 0;  // 0: none
+  uint32_t flags = 0;     // enum cw_subject_flag
+  std::string directory;  // of the cgroup, absolute
+};
+
+struct KernelRules {
+  std::vector<KernelPeer> peers;
+  std::vector<KernelIdentity> identities;
+  std::vector<KernelName> names;
+  std::vector<KernelPort> ports;
 };
 
 struct KernelPolicy {
-  uint64_t generation = 0;                              // from 1
-  std::vector<std::pair<uint64_t, uint32_t>> subjects;  // container's cgroup id, rule set (0: none)
-  std::vector<KernelPeer> peers;
-  std::vector<KernelPort> ports;
+  uint64_t generation = 0;  // from 1
+  std::vector<KernelSubject> subjects;
+  KernelRules rules;
+  std::vector<KernelAddress> addresses;
+};
+
+// On top of the generation in force.
+struct KernelAmendment {
+  KernelRules rules;  // of rule sets and classes that were not there, or identities that known rule sets lack
+  std::vector<KernelAddress> addresses;
+  std::vector<std::array<uint8_t, 16>> removed_addresses;
 };
 
 struct Ability {
@@ -100,13 +142,19 @@ class Kernel {
   virtual void stop_observing(uint64_t cgroup) = 0;
   virtual void read_captures(const OnCapture& each) = 0;
 
-  // All or nothing: on an error the generation before stays in force.
+  // All or nothing: on an error the generation before stays in force. Guarded subjects have their packets
+  // judged from here on, and what is open and not allowed any more is cut by cut_refused().
   virtual Result<void> apply(const KernelPolicy& policy) = 0;
+  // In the order ports, classes, addresses, so that each moment is right. On an error, what was added stays.
+  virtual Result<void> amend(const KernelAmendment& amendment) = 0;
   // For containers that are born or die between two generations.
-  virtual Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) = 0;
+  virtual Result<void> set_subject(const KernelSubject& subject) = 0;
   virtual Result<void> remove_subject(uint64_t cgroup) = 0;
-  // The rule set that is in force for a container; empty: the maps do not know it.
-  virtual std::optional<uint32_t> subject(uint64_t cgroup) const = 0;
+  // The rule set and flags that are in force for a container; empty: the maps do not know it.
+  virtual std::optional<cw_subject> subject(uint64_t cgroup) const = 0;
+  // Destroys the open connections of guarded containers that the policy in force refuses; their peers are
+  // told by a reset. Returns how many there were.
+  virtual Result<size_t> cut_refused() = 0;
   virtual uint64_t generation() const = 0;  // in force, 0: none
 
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.

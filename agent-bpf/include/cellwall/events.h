@@ -57,6 +57,9 @@ enum cw_rule {
 	CW_RULE_NO_POLICY = 0,
 	CW_RULE_DEFAULT_ALLOW = 1,
 	CW_RULE_INCOMPLETE = 2,
+	CW_RULE_STARTUP = 3,
+	CW_RULE_SOCKET = 4,
+	CW_RULE_PORT_TAKEN = 5,
 	CW_RULE_FIRST_USER = 16,
 };
 
@@ -148,18 +151,39 @@ enum cw_counter {
  * sees the slot of one generation with the number of another. */
 struct cw_policy_state {
 	__u64 selector; /* generation << 1 | slot; 0: none yet, nothing is looked up */
+	__u64 changes;  /* grows with the selector and after every change of the maps that are in force: results that were kept
+			 * with another number are looked up again */
+};
+
+enum cw_subject_flag {
+	CW_SUBJECT_GUARDED = 1,         /* packets are judged, too: the container is a subject of a policy */
+	CW_SUBJECT_REFUSES_SOCKETS = 2, /* of kinds that cannot be judged by their address */
+	CW_SUBJECT_RAW_SOCKETS = 4,     /* raw ones are left out of that */
+	CW_SUBJECT_NAMES = 8,           /* its rule set has names */
+	CW_SUBJECT_STARTUP = 16,        /* not known yet: everything is refused but what cw_startup_allows says */
 };
 
 /* cgroup id -> rule set. Every container has an entry, also one without a policy: rule_set 0. */
 struct cw_subject {
 	__u32 rule_set;
-	__u32 pad;
+	__u32 flags; /* enum cw_subject_flag */
 };
 
-/* Longest prefix trie: prefix_length counts bits after itself, 32 for the rule set and 0 to 128 of the address. */
+/* Rule sets are looked up by direction: rule_set << 1 | (direction == CW_INGRESS). */
+#define CW_RULES_OF(rule_set, direction) ((rule_set) << 1 | ((direction) == CW_INGRESS))
+
+/* Hash: address (16 bytes) -> identity (__u32). */
+
+/* Hash: -> class (__u32). */
+struct cw_identity_key {
+	__u32 rules; /* CW_RULES_OF */
+	__u32 identity;
+};
+
+/* Longest prefix trie -> class: prefix_length counts bits after itself, 32 for the rules and 0 to 128 of the address. */
 struct cw_peer_key {
 	__u32 prefix_length;
-	__u32 rule_set; /* any byte order: always matched in full */
+	__u32 rules; /* CW_RULES_OF; any byte order: always matched in full */
 	__u8 address[16];
 };
 CW_ASSERT(sizeof(struct cw_peer_key) == 24, "struct cw_peer_key changed its size");
@@ -174,8 +198,41 @@ struct cw_port_key {
 };
 CW_ASSERT(sizeof(struct cw_port_key) == 12, "struct cw_port_key changed its size");
 
+enum cw_lift { CW_LIFT_NONE = 0, CW_LIFT_ENFORCED = 1, CW_LIFT_AUDIT = 2 }; /* as cellwall.v1.Lift */
+
 struct cw_port_value {
 	__u32 rule;
-	__u8 verdict; /* enum cw_verdict */
-	__u8 pad[3];
+	__u32 lifted_rule; /* when a name lifts the verdict: refuses in audit mode also then; 0: nothing does */
+	__u8 verdict;      /* enum cw_verdict */
+	__u8 lift;         /* enum cw_lift */
+	__u8 pad[2];
+};
+
+/* Longest prefix trie -> pattern (__u64): names of a rule set, from the last byte to the first, so that a wildcard is a prefix:
+ * "*.example.com" is "moc.elpmaxe." and "example.com" is "moc.elpmaxe" and a zero byte. */
+enum { CW_NAME_BYTES = 248 };
+struct cw_name_key {
+	__u32 prefix_length; /* in bits: 32 for the rule set, then 8 for each byte */
+	__u32 rule_set;
+	__u8 name[CW_NAME_BYTES];
+};
+CW_ASSERT(sizeof(struct cw_name_key) == 256, "struct cw_name_key is larger than a trie's key may be");
+
+/* Hash: -> class (__u32). A pattern is a name that some rule set has, numbered for good by its text. */
+struct cw_pattern_key {
+	__u32 rule_set;
+	__u32 pad;
+	__u64 pattern;
+};
+
+/* Hash: what a container learned by looking names up. Not part of a generation. */
+struct cw_learned_key {
+	__u64 container; /* cgroup id */
+	__u8 address[16];
+};
+
+enum { CW_LEARNED_PATTERNS = 4 }; /* of one address; a further one takes the place of what ends first */
+struct cw_learned {
+	__u64 pattern[CW_LEARNED_PATTERNS]; /* 0: free */
+	__u64 until_ns[CW_LEARNED_PATTERNS]; /* CLOCK_BOOTTIME, the time to live and the grace */
 };

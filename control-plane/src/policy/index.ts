@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type CompiledRuleSets, compile } from './compile.js';
-export { type Evaluation, evaluate } from './evaluate.js';
+export type { CompiledAmendment, CompiledRuleSets } from './compile/compiled.js';
+export { type ContainerChange, PolicyCompiler } from './compile/compiler.js';
+export { Feed } from './compile/feed.js';
 export {
+  type CandidateTrace,
+  type Connection,
+  type Evaluation,
+  Evaluator,
+  evaluate,
+  type RuleTrace,
+  type SideTrace,
+} from './evaluate.js';
+export {
+  BUILTIN_RULES,
+  type Direction,
   documentKey,
   KINDS,
   type Kind,
+  type NamedPort,
+  type Network,
   type Observation,
   type Observed,
   observationKey,
@@ -16,4 +30,6 @@ export {
 } from './model.js';
 export { addressBits, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
+export { jsonSchema } from './schema.js';
 export { observedOf, selects } from './select.js';
+export { NO_OPTIONS, type PolicyOptions, type Service, type World, type WorldContainer, type WorldNode } from './world.js';

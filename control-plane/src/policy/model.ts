@@ -2,10 +2,14 @@
 
 export type Mode = 'Audit' | 'Enforce';
 export type Action = 'Accept' | 'Deny';
+export type Direction = 'egress' | 'ingress';
+export type Entity = 'Node' | 'Cluster' | 'World' | 'APIServer';
 
 /** IP protocol numbers that rules can name. */
 export const TCP = 6;
 export const UDP = 17;
+export const ICMP = 1;
+export const ICMPV6 = 58;
 
 /** A prefix over 128 bits, IPv4 as ::ffff:a.b.c.d; `text` as the user wrote it. Bits after the prefix are 0. */
 export interface Network {
@@ -14,21 +18,20 @@ export interface Network {
   readonly text: string;
 }
 
-/** Ports `first` to `last`, both included. */
+/** Destination ports `first` to `last`, both included. Of ICMP and ICMPv6 the type is the port. */
 export interface PortRange {
-  readonly protocol: typeof TCP | typeof UDP;
+  readonly protocol: number;
   readonly first: number;
   readonly last: number;
 }
 
-export interface Rule {
-  readonly name: string;
-  readonly action: Action;
-  /** Empty: every address. */
-  readonly networks: readonly Network[];
-  /** Empty: every protocol and port. */
-  readonly ports: readonly PortRange[];
+/** A port by the name that the destination container (or the service) gives it. */
+export interface PortName {
+  readonly protocol: number;
+  readonly portName: string;
 }
+
+export type PortMatch = PortRange | PortName;
 
 /** As in Kubernetes' label selectors. */
 export interface Requirement {
@@ -37,25 +40,55 @@ export interface Requirement {
   readonly values: readonly string[];
 }
 
-/** Which containers of the policy's namespace a policy is about. All parts must hold; an empty part selects all. */
-export interface Subject {
+/** Which containers are meant. All parts must hold; an empty part selects all. */
+export interface Selector {
+  /** null: all of them. '' is outside Kubernetes. */
+  readonly namespaces: readonly string[] | null;
   readonly podLabels: readonly Requirement[];
   readonly podNames: readonly string[];
   readonly containers: readonly string[];
+  readonly images: readonly string[];
 }
 
-/** What selects containers: a namespace ('': outside Kubernetes) and a subject in it. */
-export interface Selection {
+export interface ServiceName {
   readonly namespace: string;
-  readonly subject: Subject;
+  readonly name: string;
+}
+
+export type Peer =
+  | { readonly kind: 'containers'; readonly selector: Selector }
+  | { readonly kind: 'networks'; readonly networks: readonly Network[]; readonly except: readonly Network[] }
+  | { readonly kind: 'services'; readonly services: readonly ServiceName[] }
+  | { readonly kind: 'domainNames'; readonly names: readonly string[] }
+  | { readonly kind: 'entities'; readonly entities: readonly Entity[] };
+
+export interface Rule {
+  readonly name: string;
+  readonly action: Action;
+  /** Any of them; empty: everything. */
+  readonly peers: readonly Peer[];
+  /** Empty: every protocol and port. */
+  readonly ports: readonly PortMatch[];
+}
+
+/** What selects containers. */
+export interface Selection {
+  readonly subject: Selector;
 }
 
 export interface Policy extends Selection {
+  readonly kind: 'ContainerPolicy' | 'ClusterContainerPolicy';
+  /** '' for cluster policies, and outside Kubernetes. */
+  readonly namespace: string;
   readonly name: string;
   readonly mode: Mode;
-  readonly isolated: boolean;
+  /** Directions in which everything is denied that no rule accepts. */
+  readonly isolated: Readonly<Record<Direction, boolean>>;
   readonly loopback: 'Allow' | 'Deny';
+  readonly rawSockets: 'Allow' | 'Deny';
+  /** No two rules of a policy share a name, whatever their direction. */
   readonly egress: readonly Rule[];
+  readonly ingress: readonly Rule[];
 }
 
 /** What is read of a container's packets. Each costs the container something per packet. */
@@ -67,29 +100,54 @@ export interface Observed {
 }
 
 export interface Observation extends Selection, Observed {
+  readonly namespace: string;
   readonly name: string;
 }
 
 /** The kinds of documents that there are. */
-export const KINDS = ['ContainerPolicy', 'ContainerObservation'] as const;
+export const KINDS = ['ContainerPolicy', 'ClusterContainerPolicy', 'ContainerObservation'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Names of the rules that a policy has without being written. The brackets keep them apart from the names of users. */
 export const DEFAULT_DENY = '(default deny)';
 export const LOOPBACK = '(loopback)';
+export const NODE = '(node)';
+export const API_SERVER = '(api server)';
+export const DNS = '(dns)';
+export const BUILTIN_RULES = [DEFAULT_DENY, LOOPBACK, NODE, API_SERVER, DNS] as const;
 
-/** "namespace/name", or "name" outside Kubernetes. */
-export function policyKey(policy: { namespace: string; name: string }): string {
-  return policy.namespace === '' ? policy.name : `${policy.namespace}/${policy.name}`;
+export function isCluster(policy: Policy): boolean {
+  return policy.kind === 'ClusterContainerPolicy';
 }
 
-/** As policyKey. Names have no colon, so that a policy and an observation may share a name. */
+function nameIn({ namespace, name }: { namespace: string; name: string }): string {
+  return namespace === '' ? name : `${namespace}/${name}`;
+}
+
+/** "namespace/name", "name" outside Kubernetes, "cluster:name". Names have no colon, so that kinds may share names. */
+export function policyKey(policy: Pick<Policy, 'namespace' | 'name'> & { readonly kind?: Policy['kind'] }): string {
+  return policy.kind === 'ClusterContainerPolicy' ? `cluster:${policy.name}` : nameIn(policy);
+}
+
 export function observationKey(observation: { namespace: string; name: string }): string {
-  return `observation:${policyKey(observation)}`;
+  return `observation:${nameIn(observation)}`;
 }
 
-export function documentKey(document: { kind: Kind; namespace: string; name: string }): string {
-  return document.kind === 'ContainerPolicy' ? policyKey(document) : observationKey(document);
+export function documentKey({ kind, namespace, name }: { kind: Kind; namespace: string; name: string }): string {
+  return kind === 'ContainerObservation' ? observationKey({ namespace, name }) : policyKey({ kind, namespace, name });
+}
+
+/** The order in which policies are asked: cluster policies first, then by key. */
+export function comparePolicies(a: Policy, b: Policy): number {
+  if (a.kind !== b.kind) return isCluster(a) ? -1 : 1;
+  const [x, y] = [policyKey(a), policyKey(b)];
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: number;
+  readonly port: number;
 }
 
 /** What a policy has to know about a container. */
@@ -98,6 +156,7 @@ export interface PolicyContainer {
   readonly pod: string;
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly image: string;
 }
 
 /** What is wrong with the input; `where` is "file:line:column path". */

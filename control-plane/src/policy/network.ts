@@ -61,6 +61,10 @@ export function parseNetwork(text: string): Network | string {
   return { address: bits, prefix, text };
 }
 
-export const LOOPBACK_NETWORKS: readonly Network[] = ['127.0.0.0/8', '::1/128'].map(
-  (text) => parseNetwork(text) as Network,
-);
+const known = (texts: readonly string[]) => texts.map((text) => parseNetwork(text) as Network);
+export const LOOPBACK_NETWORKS: readonly Network[] = known(['127.0.0.0/8', '::1/128']);
+export const LINK_LOCAL_NETWORKS: readonly Network[] = known(['169.254.0.0/16', 'fe80::/10']);
+
+export function isWithin(networks: readonly Network[], address: bigint): boolean {
+  return networks.some((network) => contains(network, { address, prefix: 128 }));
+}

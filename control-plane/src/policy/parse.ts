@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
-import { documentKey, KINDS, type Kind, type Observation, type Policy, type Problem, type Subject } from './model.js';
+import { documentKey, KINDS, type Kind, type Observation, type Policy, type Problem } from './model.js';
+import { toObservation, toPolicy } from './read.js';
 import { type ObservationDocument, otherSchema, type PolicyDocument, SCHEMAS } from './schema.js';
-import { unknownField, unknownKind } from './spelling.js';
+import { invalidOption, unknownField, unknownKind } from './spelling.js';
 
 /** A document as it was written. */
 export interface Source {
@@ -72,41 +73,12 @@ function problemsOf(issues: readonly z.core.$ZodIssue[], document: Document, pla
       }));
     if (issue.path[0] === 'kind')
       return [{ where: places.of(document, issue.path), message: unknownKind(document.get('kind')) }];
+    if (issue.code === 'invalid_value')
+      return [
+        { where: places.of(document, issue.path), message: invalidOption(document.getIn(issue.path), issue.values) },
+      ];
     return [{ where: places.of(document, issue.path), message: issue.message }];
   });
-}
-
-function toSubject({ pods, containers }: PolicyDocument['spec']['subject']): Subject {
-  const labels = Object.entries(pods?.matchLabels ?? {}).map(
-    ([key, value]) => ({ key, operator: 'In', values: [value] }) as const,
-  );
-  return {
-    podLabels: [...labels, ...(pods?.matchExpressions ?? [])],
-    podNames: pods?.names ?? [],
-    containers,
-  };
-}
-
-function toPolicy({ metadata, spec }: PolicyDocument): Policy {
-  return {
-    namespace: metadata.namespace,
-    name: metadata.name,
-    mode: spec.mode,
-    isolated: spec.isolate.length > 0 || spec.egress.some((rule) => rule.action === 'Accept'),
-    loopback: spec.loopback,
-    subject: toSubject(spec.subject),
-    egress: spec.egress.map((rule) => ({
-      name: rule.name,
-      action: rule.action,
-      networks: (rule.to ?? []).flatMap((peer) => peer.networks),
-      ports: rule.protocols ?? [],
-    })),
-  };
-}
-
-function toObservation({ metadata, spec }: ObservationDocument): Observation {
-  const { names, payload } = spec;
-  return { namespace: metadata.namespace, name: metadata.name, subject: toSubject(spec.subject), names, payload };
 }
 
 function schemaOf(object: object) {
@@ -137,17 +109,17 @@ class Parser {
 
   #take(given: PolicyDocument | ObservationDocument, object: unknown, document: Document): void {
     const { kind } = given;
-    const { namespace, name } = given.metadata;
+    const { namespace = '', name } = given.metadata;
     const key = documentKey({ kind, namespace, name });
     if (this.#seen.has(key))
       this.parsed.problems.push({
         where: this.#places.of(document, ['metadata', 'name']),
-        message: `the ${kind === 'ContainerPolicy' ? 'policy ' : ''}${key} is there twice`,
+        message: `the ${kind === 'ContainerObservation' ? '' : 'policy '}${key} is there twice`,
       });
     this.#seen.add(key);
     this.parsed.sources.push({ key, kind, namespace, name, document: object });
-    if (given.kind === 'ContainerPolicy') this.parsed.policies.push(toPolicy(given));
-    else this.parsed.observations.push(toObservation(given));
+    if (given.kind === 'ContainerObservation') this.parsed.observations.push(toObservation(given));
+    else this.parsed.policies.push(toPolicy(given));
   }
 }
 

@@ -1,164 +1,134 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
-import { KINDS, type Network, type PortRange, TCP, UDP } from './model.js';
-import { contains, parseNetwork } from './network.js';
+import { KINDS } from './model.js';
+import { clusterSubject, listOf, name, type PeerDocument, peers, protocols, subject } from './schema_peers.js';
 
-const name = z
-  .string()
-  .min(1)
-  .max(253)
-  .regex(
-    /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/,
-    'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
-  );
-const names = z.array(z.string().min(1).max(253)).max(1000).default([]);
-const port = z.number().int().min(1, 'must be a port from 1 to 65535').max(65535, 'must be a port from 1 to 65535');
+const MOST_RULES = 10_000;
 
-const network = z.string().transform((text, context): Network => {
-  const parsed = parseNetwork(text);
-  if (typeof parsed !== 'string') return parsed;
-  context.addIssue({ code: 'custom', message: parsed });
-  return z.NEVER;
-});
+const WITHOUT_NAMES =
+  'cannot be denied: a name has other addresses tomorrow and shares those of today, so what is denied could be reached by another name or address; deny networks instead';
+const NO_INGRESS = {
+  services: 'are for egress: what comes in comes from containers and addresses, not from a service',
+  domainNames: 'are for egress: who comes in is not known by a name that was looked up',
+} as const;
+const NAMED_PORT = 'is a name, which only a destination that is a container or service has: give "containers" or "services" peers, or a number';
 
-const networks = z
-  .array(network)
-  .min(1, 'is empty; leave "to" out to mean every address')
-  .max(100_000)
-  .superRefine((list, context) => {
-    const sorted = list
-      .map((entry, index) => ({ entry, index }))
-      .filter(({ entry }) => entry !== undefined)
-      .sort((a, b) => a.entry.prefix - b.entry.prefix || (a.entry.address < b.entry.address ? -1 : 1));
-    const overlaps = findOverlaps(sorted);
-    for (const { inner, outer, index } of overlaps.slice(0, 10)) {
-      const what =
-        inner.prefix === outer.prefix
-          ? `"${inner.text}" is listed twice`
-          : `"${inner.text}" lies within "${outer.text}"`;
-      context.addIssue({ code: 'custom', path: [index], message: `${what}; remove one of them` });
-    }
-  });
-
-function findOverlaps(sorted: { entry: Network; index: number }[]) {
-  const found: { inner: Network; outer: Network; index: number }[] = [];
-  const byPrefix = new Map<number, Map<bigint, Network>>();
-  for (const { entry, index } of sorted) {
-    for (const [prefix, seen] of byPrefix) {
-      const outer = seen.get((entry.address >> BigInt(128 - prefix)) << BigInt(128 - prefix));
-      if (outer && contains(outer, entry)) found.push({ inner: entry, outer, index });
-    }
-    const same = byPrefix.get(entry.prefix) ?? new Map<bigint, Network>();
-    if (!same.has(entry.address)) same.set(entry.address, entry);
-    byPrefix.set(entry.prefix, same);
-  }
-  return found;
-}
-
-const range = z
-  .strictObject({ start: port, end: port })
-  .refine((given) => given.start <= given.end, { message: 'starts after its end' });
-const destinationPort = z
-  .strictObject({ number: port.optional(), range: range.optional() })
-  .refine((given) => (given.number === undefined) !== (given.range === undefined), {
-    message: 'needs either "number" or "range"',
-  });
-const transport = z.strictObject({ destinationPort: destinationPort.optional() });
-const protocol = z
-  .strictObject({ tcp: transport.optional(), udp: transport.optional() })
-  .refine((given) => (given.tcp === undefined) !== (given.udp === undefined), {
-    message: 'needs either "tcp" or "udp"',
-  })
-  .transform(({ tcp, udp }): PortRange => {
-    const given = (tcp ?? udp)?.destinationPort;
-    const bounds = given?.range ?? { start: given?.number ?? 0, end: given?.number ?? 65535 };
-    return { protocol: tcp ? TCP : UDP, first: bounds.start, last: bounds.end };
-  });
-
-const rule = z.strictObject({
+const ruleFields = {
   name,
   action: z.enum(['Accept', 'Deny']),
-  to: z.array(z.strictObject({ networks })).min(1, 'is empty; leave it out to mean every address').optional(),
-  protocols: z.array(protocol).min(1, 'is empty; leave it out to mean every protocol and port').optional(),
-});
+  protocols: protocols.optional(),
+};
+type RuleFields = z.output<z.ZodObject<typeof ruleFields>>;
 
-const requirement = z
-  .strictObject({
-    key: z.string().min(1),
-    operator: z.enum(['In', 'NotIn', 'Exists', 'DoesNotExist']),
-    values: z.array(z.string()).default([]),
-  })
-  .refine((given) => (given.operator === 'In' || given.operator === 'NotIn') === given.values.length > 0, {
-    message: 'In and NotIn need values, Exists and DoesNotExist have none',
+function checkEgress(rule: RuleFields & { to?: PeerDocument[] | undefined }, context: z.RefinementCtx): void {
+  const to = rule.to ?? [];
+  to.forEach((peer, index) => {
+    if (peer.domainNames && rule.action === 'Deny')
+      context.addIssue({ code: 'custom', path: ['to', index, 'domainNames'], message: WITHOUT_NAMES });
   });
+  const named = rule.protocols?.some((it) => 'portName' in it) ?? false;
+  const haveNames = to.length > 0 && to.every((peer) => peer.containers ?? peer.services);
+  if (named && !haveNames) context.addIssue({ code: 'custom', path: ['protocols'], message: NAMED_PORT });
+}
 
-const pods = z.strictObject({
-  matchLabels: z.record(z.string(), z.string()).default({}),
-  matchExpressions: z.array(requirement).default([]),
-  names,
-});
+function checkIngress(rule: RuleFields & { from?: PeerDocument[] | undefined }, context: z.RefinementCtx): void {
+  (rule.from ?? []).forEach((peer, index) => {
+    for (const part of ['services', 'domainNames'] as const)
+      if (peer[part]) context.addIssue({ code: 'custom', path: ['from', index, part], message: NO_INGRESS[part] });
+  });
+}
 
-const subject = z.strictObject({ pods: pods.optional(), containers: names }).default({ containers: [] });
+const rules = <T extends z.ZodType>(rule: T) =>
+  z.array(rule).max(MOST_RULES, `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy`).default([]);
+const egress = rules(z.strictObject({ ...ruleFields, to: peers.optional() }).superRefine(checkEgress));
+const ingress = rules(z.strictObject({ ...ruleFields, from: peers.optional() }).superRefine(checkIngress));
+
+function checkRules(spec: { egress: { name: string }[]; ingress: { name: string }[] }, context: z.RefinementCtx): void {
+  if (spec.egress.length + spec.ingress.length > MOST_RULES)
+    context.addIssue({ code: 'custom', message: `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy` });
+  const seen = new Set<string>();
+  for (const direction of ['egress', 'ingress'] as const)
+    spec[direction].forEach((given, index) => {
+      if (seen.has(given.name))
+        context.addIssue({
+          code: 'custom',
+          path: [direction, index, 'name'],
+          message: `"${given.name}" names two rules`,
+        });
+      seen.add(given.name);
+    });
+}
 
 /** What all kinds have. */
-const head = {
-  apiVersion: z.literal('cellwall.dev/v1alpha1'),
-  metadata: z.strictObject({
-    name,
-    namespace: z.union([z.literal(''), name]).default(''),
-    labels: z.record(z.string(), z.string()).optional(),
-    annotations: z.record(z.string(), z.string()).optional(),
-  }),
+const apiVersion = z.literal('cellwall.dev/v1alpha1');
+const words = z.record(z.string(), z.string()).optional();
+const metadata = z.strictObject({
+  name,
+  namespace: z.union([z.literal(''), name]).default(''),
+  labels: words,
+  annotations: words,
+});
+const clusterMetadata = z.strictObject({
+  name,
+  namespace: z.undefined({ error: 'is not for cluster policies: they are about all namespaces, or subject.namespaces' }).optional(),
+  labels: words,
+  annotations: words,
+});
+
+const policySpec = {
+  mode: z.enum(['Audit', 'Enforce']).default('Enforce'),
+  isolate: listOf(z.enum(['Egress', 'Ingress']), 2, 'what its rules say').optional(),
+  loopback: z.enum(['Allow', 'Deny']).default('Allow'),
+  rawSockets: z.enum(['Allow', 'Deny']).default('Deny'),
+  egress,
+  ingress,
 };
 
 const policySchema = z.strictObject({
-  ...head,
+  apiVersion,
+  metadata,
   kind: z.literal('ContainerPolicy'),
-  spec: z.strictObject({
-    subject,
-    mode: z.enum(['Audit', 'Enforce']).default('Enforce'),
-    isolate: z.array(z.enum(['Egress'])).default([]),
-    loopback: z.enum(['Allow', 'Deny']).default('Allow'),
-    egress: z
-      .array(rule)
-      .max(10_000)
-      .default([])
-      .superRefine((rules, context) => {
-        const seen = new Set<string>();
-        rules.forEach((given, index) => {
-          if (seen.has(given.name))
-            context.addIssue({ code: 'custom', path: [index, 'name'], message: `"${given.name}" names two rules` });
-          seen.add(given.name);
-        });
-      }),
-  }),
+  spec: z.strictObject({ subject: subject.optional(), ...policySpec }).superRefine(checkRules),
+});
+
+const clusterPolicySchema = z.strictObject({
+  apiVersion,
+  metadata: clusterMetadata,
+  kind: z.literal('ClusterContainerPolicy'),
+  spec: z.strictObject({ subject: clusterSubject.optional(), ...policySpec }).superRefine(checkRules),
 });
 
 const observationSchema = z.strictObject({
-  ...head,
+  apiVersion,
+  metadata,
   kind: z.literal('ContainerObservation'),
-  spec: z.strictObject({ subject, names: z.boolean().default(false), payload: z.boolean().default(false) }).refine(
-    (given) => given.names || given.payload,
-    // A misspelt field is told by itself.
-    { message: 'observes nothing; set "names" or "payload" to true, or both', when: ({ issues }) => !issues.length },
-  ),
+  spec: z
+    .strictObject({ subject: subject.optional(), names: z.boolean().default(false), payload: z.boolean().default(false) })
+    .refine(
+      (given) => given.names || given.payload,
+      // A misspelt field is told by itself.
+      { message: 'observes nothing; set "names" or "payload" to true, or both', when: ({ issues }) => !issues.length },
+    ),
 });
 
-export const SCHEMAS = { ContainerPolicy: policySchema, ContainerObservation: observationSchema } as const;
+export const SCHEMAS = {
+  ContainerPolicy: policySchema,
+  ClusterContainerPolicy: clusterPolicySchema,
+  ContainerObservation: observationSchema,
+} as const;
 /** What can be said of a document whose kind is not known. */
-export const otherSchema = z.looseObject({ ...head, kind: z.enum(KINDS) });
-export type PolicyDocument = z.output<typeof policySchema>;
+export const otherSchema = z.looseObject({ apiVersion, metadata, kind: z.enum(KINDS) });
+export type PolicyDocument = z.output<typeof policySchema> | z.output<typeof clusterPolicySchema>;
 export type ObservationDocument = z.output<typeof observationSchema>;
 
 /** Fields of the design which this version does not have; a reader of the design may try them. */
-export const NOT_OFFERED = new Set([
-  'ingress',
-  'domainNames',
-  'namespaces',
-  'startup',
-  'services',
-  'nodes',
-  'sctp',
-  'icmp',
-  'sourcePort',
-]);
+export const NOT_OFFERED = new Set(['startup', 'nodes', 'sctp', 'sourcePort']);
+
+/** As JSON Schema, for editors: what has to be checked across fields is left to the server. */
+export function jsonSchema(): object {
+  const { $schema, ...kinds } = z.toJSONSchema(z.union([policySchema, clusterPolicySchema, observationSchema]), {
+    io: 'input',
+    unrepresentable: 'any',
+  });
+  return { $schema, title: 'Cellwall policies and observations', ...kinds };
+}

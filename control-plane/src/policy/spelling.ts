@@ -22,39 +22,11 @@ function distance(a: string, b: string): number {
 }
 
 const FIELDS = [
-  'apiVersion',
-  'kind',
-  'metadata',
-  'name',
-  'namespace',
-  'labels',
-  'annotations',
-  'spec',
-  'subject',
-  'mode',
-  'isolate',
-  'loopback',
-  'egress',
-  'pods',
-  'containers',
-  'matchLabels',
-  'matchExpressions',
-  'names',
-  'key',
-  'operator',
-  'values',
-  'payload',
-  'action',
-  'to',
-  'protocols',
-  'networks',
-  'tcp',
-  'udp',
-  'destinationPort',
-  'number',
-  'range',
-  'start',
-  'end',
+  ...['apiVersion', 'kind', 'metadata', 'name', 'namespace', 'labels', 'annotations', 'spec', 'subject', 'mode', 'isolate'],
+  ...['loopback', 'rawSockets', 'egress', 'ingress', 'pods', 'containers', 'images', 'namespaces', 'matchLabels'],
+  ...['matchExpressions', 'names', 'key', 'operator', 'values', 'payload', 'action', 'to', 'from', 'protocols', 'networks'],
+  ...['except', 'services', 'domainNames', 'entities', 'tcp', 'udp', 'icmp', 'destinationPort', 'number', 'range', 'start'],
+  ...['end', 'type'],
 ];
 
 function didYouMean(word: string, words: readonly string[]): string {
@@ -65,13 +37,24 @@ function didYouMean(word: string, words: readonly string[]): string {
   return nearest && nearest.far <= 3 ? `; did you mean "${nearest.known}"?` : '';
 }
 
+function oneOf(words: readonly unknown[]): string {
+  const quoted = words.map((word) => JSON.stringify(word));
+  return quoted.length < 2 ? quoted.join() : `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+}
+
+export function invalidOption(given: unknown, options: readonly unknown[]): string {
+  if (typeof given !== 'string') return `must be ${oneOf(options)}`;
+  const words = options.filter((option) => typeof option === 'string');
+  return `"${given.slice(0, LONGEST_WORD)}" is not ${oneOf(options)}${didYouMean(given, words)}`;
+}
+
 export function unknownField(field: string): string {
   if (NOT_OFFERED.has(field) || FIELDS.includes(field)) return `"${field}" is not offered here in this version`;
   return `unknown field "${field}"${didYouMean(field, FIELDS)}`;
 }
 
 export function unknownKind(kind: unknown): string {
-  const kinds = KINDS.map((known) => `"${known}"`).join(' or ');
+  const kinds = oneOf(KINDS);
   if (typeof kind !== 'string') return `must be ${kinds}`;
   return `unknown kind "${kind.slice(0, LONGEST_WORD)}", must be ${kinds}${didYouMean(kind, KINDS)}`;
 }

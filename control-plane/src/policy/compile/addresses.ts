@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who is at each address, and what changes there.
+import { addressBytes } from '../network.js';
+import { bitsOf, canBePeer, type Service, serviceKey, type WorldContainer, type WorldNode } from '../world.js';
+import type { Catalog } from './catalog.js';
+import type { CompiledAddress } from './compiled.js';
+import type { Profile } from './profiles.js';
+import { type Candidate, type Kind, type Remote, Remotes, type ServiceRole } from './remotes.js';
+import type { Tree } from './tree.js';
+
+export interface Resident {
+  readonly container: WorldContainer;
+  readonly profile: Profile;
+  readonly bits: readonly bigint[];
+}
+
+interface State {
+  readonly remote: Remote;
+  /** Of a node's address, at that node. */
+  readonly own: Remote | null;
+  readonly nodes: readonly string[];
+  /** Hosts that do not route to each other can use the same addresses: at these nodes, their own containers are meant. */
+  readonly near: ReadonlyMap<string, Remote> | null;
+}
+
+export class Addresses {
+  readonly remotes = new Remotes();
+  readonly #catalog: Catalog;
+  readonly #tree: Tree;
+  readonly #holders = new Map<bigint, Set<Resident>>();
+  readonly #nodes = new Map<bigint, string[]>();
+  #services = new ServicesByAddress([]);
+  readonly #states = new Map<bigint, State>();
+  /** What changed, in order. */
+  readonly journal: bigint[] = [];
+
+  constructor(catalog: Catalog, tree: Tree) {
+    this.#catalog = catalog;
+    this.#tree = tree;
+  }
+
+  get size(): number {
+    return this.#states.size;
+  }
+
+  hold(resident: Resident): void {
+    if (!canBePeer(resident.container)) return;
+    for (const bits of resident.bits) {
+      const known = this.#holders.get(bits);
+      if (known) known.add(resident);
+      else this.#holders.set(bits, new Set([resident]));
+    }
+  }
+
+  release(resident: Resident): void {
+    for (const bits of resident.bits) {
+      const known = this.#holders.get(bits);
+      known?.delete(resident);
+      if (known?.size === 0) this.#holders.delete(bits);
+    }
+  }
+
+  /** Returns the addresses that this is about. */
+  setNodes(nodes: readonly WorldNode[]): Set<bigint> {
+    const touched = new Set(this.#nodes.keys());
+    this.#nodes.clear();
+    for (const { name, addresses } of nodes)
+      for (const bits of bitsOf(addresses)) {
+        touched.add(bits);
+        this.#nodes.set(bits, [...(this.#nodes.get(bits) ?? []), name]);
+      }
+    return touched;
+  }
+
+  setServices(services: readonly Service[]): Set<bigint> {
+    const before = this.#services;
+    this.#services = new ServicesByAddress(services);
+    return new Set([...before.all(), ...this.#services.all()]);
+  }
+
+  /** With what depends on them. */
+  refresh(touched: ReadonlySet<bigint>): void {
+    const all = new Set(touched);
+    for (const bits of touched)
+      for (const { addresses } of this.#services.behind(bits)) for (const it of addresses) all.add(it);
+    for (const bits of all) this.#refreshOne(bits);
+  }
+
+  #refreshOne(bits: bigint): void {
+    const before = this.#states.get(bits);
+    const now = this.#stateOf(bits);
+    if (same(before, now)) return;
+    if (now) this.#states.set(bits, now);
+    else this.#states.delete(bits);
+    this.journal.push(bits);
+  }
+
+  #stateOf(bits: bigint): State | undefined {
+    const nodes = this.#nodes.get(bits) ?? [];
+    const kind = nodes.length > 0 ? 'node' : this.#isKnown(bits) ? 'container' : 'outside';
+    const found = this.#remoteAt(bits, '', kind);
+    const own = nodes.length > 0 ? this.#remoteAt(bits, '', 'own node') : null;
+    const near = new Map<string, Remote>();
+    for (const node of this.#contenders(bits)) {
+      const remote = this.#remoteAt(bits, node, kind);
+      if (remote !== found) near.set(node, remote);
+    }
+    const matters = nodes.length > 0 || [found, ...near.values()].some((it) => this.#matters(it));
+    if (!matters) return undefined;
+    return { remote: found, own, nodes, near: near.size > 0 ? near : null };
+  }
+
+  #isKnown(bits: bigint): boolean {
+    return this.#at(bits).size > 0 || this.#services.at(bits).length > 0;
+  }
+
+  /** Nodes whose containers have an address that those of others have as well: it, or one behind it. */
+  #contenders(bits: bigint): Set<string> {
+    const all = [bits, ...this.#services.at(bits).flatMap(({ backends }) => backends)];
+    const found = new Set<string>();
+    for (const it of all) {
+      const nodes = new Set([...this.#at(it)].map(({ container }) => container.node));
+      if (nodes.size > 1) for (const node of nodes) found.add(node);
+    }
+    return found;
+  }
+
+  /** Containers that have the address for themselves. */
+  #at(bits: bigint): ReadonlySet<Resident> {
+    return this.#nodes.has(bits) ? NOBODY : (this.#holders.get(bits) ?? NOBODY);
+  }
+
+  #profilesAt(bits: bigint, node: string): Profile[] {
+    const all = [...this.#at(bits)];
+    const near = all.filter(({ container }) => container.node === node);
+    return (near.length > 0 ? near : all).map(({ profile }) => profile);
+  }
+
+  #remoteAt(bits: bigint, node: string, kind: Kind): Remote {
+    const direct = this.#profilesAt(bits, node).map((profile): Candidate => ({ profile, via: null }));
+    const behind = this.#services
+      .at(bits)
+      .flatMap(({ backends, service: { ports } }) =>
+        backends.flatMap((it) => this.#profilesAt(it, node).map((profile): Candidate => ({ profile, via: ports }))),
+      );
+    return this.remotes.intern(kind, this.#tree.find(bits), [...direct, ...behind], this.#rolesAt(bits));
+  }
+
+  #rolesAt(bits: bigint): ServiceRole[] {
+    const roles = (services: readonly Served[], itself: boolean) =>
+      services
+        .map(({ service }) => ({ key: serviceKey(service), itself, ports: service.ports }))
+        .filter(({ key }) => this.#catalog.services.has(key));
+    return [...roles(this.#services.at(bits), true), ...roles(this.#services.behind(bits), false)];
+  }
+
+  #matters({ candidates, roles }: Remote): boolean {
+    return this.#catalog.usesCluster || roles.length > 0 || candidates.some(({ profile }) => profile.selectors.length > 0);
+  }
+
+  /** As a node sees it; undefined: networks alone tell. */
+  compiled(bits: bigint, node: string): CompiledAddress | undefined {
+    const state = this.#states.get(bits);
+    if (!state) return undefined;
+    const { remote, own, nodes, near } = state;
+    const address = { address: addressBytes(bits), identity: (near?.get(node) ?? remote).identity };
+    if (!own) return address;
+    return { ...address, node: nodes.includes(node) ? node : (nodes[0] as string), ownIdentity: own.identity };
+  }
+
+  all(): Iterable<bigint> {
+    return this.#states.keys();
+  }
+}
+
+const NOBODY: ReadonlySet<Resident> = new Set();
+
+interface Served {
+  readonly service: Service;
+  readonly addresses: readonly bigint[];
+  readonly backends: readonly bigint[];
+}
+
+class ServicesByAddress {
+  readonly #at = new Map<bigint, Served[]>();
+  readonly #behind = new Map<bigint, Served[]>();
+
+  constructor(services: readonly Service[]) {
+    for (const service of services) {
+      const served = { service, addresses: bitsOf(service.addresses), backends: bitsOf(service.backends) };
+      for (const bits of new Set(served.addresses)) this.#at.set(bits, [...this.at(bits), served]);
+      for (const bits of new Set(served.backends)) this.#behind.set(bits, [...this.behind(bits), served]);
+    }
+  }
+
+  at(bits: bigint): readonly Served[] {
+    return this.#at.get(bits) ?? [];
+  }
+
+  behind(bits: bigint): readonly Served[] {
+    return this.#behind.get(bits) ?? [];
+  }
+
+  all(): bigint[] {
+    return [...this.#at.keys(), ...this.#behind.keys()];
+  }
+}
+
+function same(a: State | undefined, b: State | undefined): boolean {
+  if (!a || !b) return a === b;
+  const equal = a.remote === b.remote && a.own === b.own && a.nodes.join(' ') === b.nodes.join(' ');
+  const near = (state: State) => [...(state.near ?? [])].map(([node, { identity }]) => `${node} ${identity}`).join();
+  return equal && near(a) === near(b);
+}

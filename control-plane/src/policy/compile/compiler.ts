@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Policies to rule sets: all precedence is resolved here, so that the kernel only takes the longest match. Keeps what it
+// has compiled, so that a container that comes or goes costs little.
+import type { Observation, Policy } from '../model.js';
+import { bitsOf, type PolicyOptions, type Service, type WorldContainer, type WorldNode } from '../world.js';
+import { Addresses, type Resident } from './addresses.js';
+import { Catalog } from './catalog.js';
+import type { CompiledSelector } from './compiled.js';
+import { type Profile, Profiles } from './profiles.js';
+import { RuleSetBuilder, type Surroundings } from './rule_set.js';
+import { Tree } from './tree.js';
+
+export interface CompilerInput {
+  readonly generation: number;
+  readonly policies: readonly Policy[];
+  readonly observations: readonly Observation[];
+  readonly options: PolicyOptions;
+  /** The lasting number of a rule, from 16. */
+  ruleNumber(policyKey: string, rule: string): number;
+  /** Revisions go on from here. */
+  readonly revision?: number;
+}
+
+export interface ContainerChange {
+  /** What names a container in the cluster. */
+  readonly key: string;
+  /** null: it is gone. */
+  readonly container: WorldContainer | null;
+}
+
+/** Identities that no address has any more are kept up to this many, and as many again as there are addresses. */
+const MOST_STALE = 1024;
+
+/** Of one generation. */
+export class PolicyCompiler {
+  readonly generation: number;
+  readonly catalog: Catalog;
+  readonly addresses: Addresses;
+  readonly #profiles: Profiles;
+  readonly #around: Surroundings;
+  readonly #residents = new Map<string, Resident>();
+  /** How many containers of each profile a node has. */
+  readonly #byNode = new Map<string, Map<Profile, number>>();
+  readonly #exact = new Map<Profile, RuleSetBuilder>();
+  readonly #light = new Map<Profile, RuleSetBuilder>();
+  #revision: number;
+
+  constructor(input: CompilerInput) {
+    this.generation = input.generation;
+    this.#revision = input.revision ?? 0;
+    this.catalog = new Catalog(input.policies, input.observations);
+    this.#profiles = new Profiles(this.catalog);
+    const tree = new Tree(this.catalog, input.options);
+    this.addresses = new Addresses(this.catalog, tree);
+    const { refs } = this.catalog;
+    const numbers: number[] = [];
+    this.#around = {
+      tree,
+      remotes: this.addresses.remotes.list,
+      farIsOpen: input.options.apiServer.length + input.options.dnsServers.length > 0,
+      numberOf: (ref) => {
+        const { policy, rule } = refs[ref] as { policy: string; rule: string };
+        numbers[ref] ??= input.ruleNumber(policy, rule);
+        return numbers[ref];
+      },
+    };
+  }
+
+  /** Grows whenever rule sets or addresses of some node may have changed. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** So much is left of what is gone that compiling anew is better. */
+  get isStale(): boolean {
+    return this.addresses.remotes.list.length > 2 * this.addresses.size + MOST_STALE;
+  }
+
+  get selectors(): CompiledSelector[] {
+    return this.catalog.selectors.compiled();
+  }
+
+  update(changes: Iterable<ContainerChange>): void {
+    const touched = new Set<bigint>();
+    for (const { key, container } of changes) {
+      const before = this.#residents.get(key);
+      if (before) this.#remove(key, before, touched);
+      if (container) this.#add(key, container, touched);
+    }
+    this.addresses.refresh(touched);
+    this.#revision++;
+  }
+
+  #add(key: string, container: WorldContainer, touched: Set<bigint>): void {
+    const profile = this.#profiles.of(container, container.ports);
+    const resident = { container, profile, bits: bitsOf(container.addresses) };
+    this.#residents.set(key, resident);
+    this.addresses.hold(resident);
+    const counts = this.#byNode.get(container.node) ?? new Map<Profile, number>();
+    this.#byNode.set(container.node, counts.set(profile, (counts.get(profile) ?? 0) + 1));
+    for (const bits of resident.bits) touched.add(bits);
+  }
+
+  #remove(key: string, resident: Resident, touched: Set<bigint>): void {
+    const { container, profile, bits } = resident;
+    this.#residents.delete(key);
+    this.addresses.release(resident);
+    const counts = this.#byNode.get(container.node);
+    const left = (counts?.get(profile) ?? 1) - 1;
+    if (left > 0) counts?.set(profile, left);
+    else counts?.delete(profile);
+    for (const it of bits) touched.add(it);
+  }
+
+  setNodes(nodes: readonly WorldNode[]): void {
+    this.addresses.refresh(this.addresses.setNodes(nodes));
+    this.#revision++;
+  }
+
+  setServices(services: readonly Service[]): void {
+    this.addresses.refresh(this.addresses.setServices(services));
+    this.#revision++;
+  }
+
+  /** What policies can tell of a container. */
+  profileOf(container: WorldContainer): Profile {
+    return this.#profiles.of(container, container.ports);
+  }
+
+  /** Of the containers of a node, and for each policy that of a container which only this policy selects. */
+  ruleSets(node: string): RuleSetBuilder[] {
+    const own = [...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged);
+    const subjects = [...new Set(this.catalog.policies.map(({ subject }) => subject))];
+    const single = subjects.map((subject) => this.#profiles.intern([subject]));
+    return [
+      ...single.filter((profile) => !own.includes(profile)).map((profile) => this.#builder(this.#light, profile)),
+      ...own.map((profile) => this.#builder(this.#exact, profile)),
+    ];
+  }
+
+  #builder(among: Map<Profile, RuleSetBuilder>, profile: Profile): RuleSetBuilder {
+    const id = this.#exact.size + this.#light.size + 1;
+    const known = among.get(profile) ?? new RuleSetBuilder(id, profile, this.#around, among === this.#light);
+    among.set(profile, known);
+    return known.extend();
+  }
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What one node has been sent, and what it lacks.
+import { addressBytes } from '../network.js';
+import type { CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from './compiled.js';
+import type { PolicyCompiler } from './compiler.js';
+import type { RuleSetBuilder } from './rule_set.js';
+
+/** How much of the lists of a rule set was sent. */
+interface Mark {
+  readonly ports: number;
+  readonly identities: number;
+}
+
+const markOf = ({ set }: RuleSetBuilder): Mark => ({ ports: set.ports.length, identities: set.identities.length });
+
+export class Feed {
+  readonly #node: string;
+  #compiler: PolicyCompiler | undefined;
+  #revision = 0;
+  #selectors = 0;
+  #position = 0;
+  #sent = new Map<RuleSetBuilder, Mark>();
+
+  constructor(node: string) {
+    this.#node = node;
+  }
+
+  full(compiler: PolicyCompiler): CompiledRuleSets {
+    const builders = compiler.ruleSets(this.#node);
+    const addresses = [...compiler.addresses.all()].flatMap((bits) => compiler.addresses.compiled(bits, this.#node) ?? []);
+    this.#note(compiler, builders, true);
+    return {
+      generation: compiler.generation,
+      revision: compiler.revision,
+      policies: compiler.selectors,
+      ruleSets: builders.map(({ set }) => set),
+      addresses,
+    };
+  }
+
+  #note(compiler: PolicyCompiler, builders: readonly RuleSetBuilder[], anew: boolean): void {
+    if (anew) this.#sent = new Map();
+    for (const builder of builders) this.#sent.set(builder, markOf(builder));
+    this.#compiler = compiler;
+    this.#revision = compiler.revision;
+    this.#selectors = compiler.selectors.length;
+    this.#position = compiler.addresses.journal.length;
+  }
+
+  /** null: the node has all. "full": it needs all rule sets. */
+  amendment(compiler: PolicyCompiler): CompiledAmendment | 'full' | null {
+    if (compiler !== this.#compiler) return 'full';
+    if (compiler.revision === this.#revision) return null;
+    const builders = compiler.ruleSets(this.#node);
+    if (compiler.selectors.length !== this.#selectors || this.#changesKind(builders)) return 'full';
+    const fresh = builders.filter((it) => !this.#sent.has(it));
+    const additions = [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
+    const changed = this.#changedAddresses(compiler);
+    const base = this.#revision;
+    if (fresh.length + additions.length + changed.addresses.length + changed.removedAddresses.length === 0) {
+      this.#position = compiler.addresses.journal.length;
+      return null;
+    }
+    this.#note(compiler, [...this.#sent.keys(), ...fresh], false);
+    return {
+      generation: compiler.generation,
+      baseRevision: base,
+      revision: compiler.revision,
+      ruleSets: fresh.map(({ set }) => ({ ...set })),
+      additions,
+      ...changed,
+    };
+  }
+
+  /** A node has one rule set for the same selectors: the one for nobody in particular gives way to the one that is exact. */
+  #changesKind(builders: readonly RuleSetBuilder[]): boolean {
+    const sent = new Set([...this.#sent.keys()].map(({ profile }) => profile));
+    return builders.some((it) => !this.#sent.has(it) && sent.has(it.profile));
+  }
+
+  #additionTo(builder: RuleSetBuilder): CompiledRuleSet | undefined {
+    const mark = this.#sent.get(builder);
+    const { set } = builder;
+    if (!mark) return undefined;
+    const ports = set.ports.slice(mark.ports);
+    const identities = set.identities.slice(mark.identities);
+    if (ports.length + identities.length === 0) return undefined;
+    return { ...set, policies: [], peers: [], names: [], ports, identities };
+  }
+
+  #changedAddresses({ addresses }: PolicyCompiler): Pick<CompiledAmendment, 'addresses' | 'removedAddresses'> {
+    const changed = [...new Set(addresses.journal.slice(this.#position))];
+    const now = changed.map((bits) => ({ bits, address: addresses.compiled(bits, this.#node) }));
+    return {
+      addresses: now.flatMap(({ address }) => address ?? []),
+      removedAddresses: now.filter(({ address }) => !address).map(({ bits }) => addressBytes(bits)),
+    };
+  }
+}

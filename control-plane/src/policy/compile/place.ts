@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which rules of the own side hold at an address, whoever is there.
+import type { Direction, Entity } from '../model.js';
+import type { CatalogRule } from './catalog.js';
+import { type Match, matchOf, portsAt, servicePorts } from './match.js';
+import type { Profile } from './profiles.js';
+import type { Remote } from './remotes.js';
+import { placeKey, type Tree, type TreeNode } from './tree.js';
+
+/** A peer of a rule begins or ends to hold at a network. */
+interface Edge {
+  readonly rule: CatalogRule;
+  readonly peer: object;
+  readonly holds: boolean;
+}
+
+export interface Place {
+  readonly id: number;
+  /** In order. */
+  readonly matches: readonly Match[];
+}
+
+const ANYWHERE: object = {};
+
+export class PlacesOfProfile {
+  readonly #own: Profile;
+  readonly #direction: Direction;
+  readonly #rules: readonly CatalogRule[];
+  readonly #edges = new Map<string, Edge[]>();
+  /** By tree node: which rules hold by their networks. */
+  readonly #byNode = new Map<TreeNode, ReadonlyMap<object, CatalogRule>>();
+  readonly #places = new Map<string, Place>();
+
+  constructor(own: Profile, direction: Direction) {
+    this.#own = own;
+    this.#direction = direction;
+    this.#rules = own.policies.flatMap(({ rules }) => rules[direction]);
+    for (const rule of this.#rules) {
+      if (rule.everything) this.#edge({ address: 0n, prefix: 0 }, { rule, peer: ANYWHERE, holds: true });
+      for (const peer of rule.networks) {
+        for (const network of peer.networks) this.#edge(network, { rule, peer, holds: true });
+        for (const network of peer.except) this.#edge(network, { rule, peer, holds: false });
+      }
+    }
+  }
+
+  #edge(network: { address: bigint; prefix: number }, edge: Edge): void {
+    const key = placeKey(network);
+    const list = this.#edges.get(key);
+    if (list) list.push(edge);
+    else this.#edges.set(key, [edge]);
+  }
+
+  /** Nodes at which something may begin, in the order of the tree. */
+  nodes(tree: Tree): TreeNode[] {
+    const keys = [...this.#edges.keys()].map((key) => {
+      const [address = '0', prefix = '0'] = key.split('/');
+      return tree.at({ address: BigInt(address), prefix: Number(prefix) });
+    });
+    const all = new Set([tree.root, ...tree.special, ...keys]);
+    return [...all].sort((a, b) => a.id - b.id);
+  }
+
+  #holding(node: TreeNode): ReadonlyMap<object, CatalogRule> {
+    const known = this.#byNode.get(node);
+    if (known) return known;
+    const around = node.parent ? this.#holding(node.parent) : new Map<object, CatalogRule>();
+    const edges = this.#edges.get(placeKey(node));
+    let found = around;
+    if (edges) {
+      const changed = new Map(around);
+      for (const { rule, peer, holds } of edges) if (holds) changed.set(peer === ANYWHERE ? rule : peer, rule);
+      for (const { peer, holds } of edges) if (!holds) changed.delete(peer);
+      found = changed;
+    }
+    this.#byNode.set(node, found);
+    return found;
+  }
+
+  #isEntity(entity: Entity, { kind, node }: Remote): boolean {
+    const cluster = (kind !== null && kind !== 'outside') || node.cluster;
+    if (entity === 'Node') return kind === 'own node';
+    if (entity === 'Cluster') return cluster;
+    if (entity === 'APIServer') return node.apiServer;
+    return !cluster && !node.loopback && !node.linkLocal;
+  }
+
+  at(remote: Remote): Place {
+    const { kind, node, roles } = remote;
+    const services = roles.map((role) => `${role.itself}${role.key}${JSON.stringify(role.ports)}`).join();
+    // Nodes at which nothing of this profile begins are as the network around them.
+    const key = `${kind ?? ''}|${this.#stateOf(node)}|${services}`;
+    const known = this.#places.get(key);
+    if (known) return known;
+    const place = { id: this.#places.size, matches: this.#matches(remote) };
+    this.#places.set(key, place);
+    return place;
+  }
+
+  readonly #states = new Map<ReadonlyMap<object, CatalogRule>, number>();
+
+  #stateOf(node: TreeNode): string {
+    const holding = this.#holding(node);
+    const number = this.#states.get(holding) ?? this.#states.size;
+    this.#states.set(holding, number);
+    const { loopback, linkLocal, cluster, apiServer, dns } = node;
+    return `${number}${+loopback}${+linkLocal}${+cluster}${+apiServer}${+dns}`;
+  }
+
+  #matches(remote: Remote): Match[] {
+    const destination = this.#direction === 'ingress' ? this.#own : null;
+    const found: Match[] = [];
+    const holding = new Set(this.#holding(remote.node).values());
+    for (const rule of this.#rules) {
+      const byAddress = holding.has(rule) || rule.entities.some((entity) => this.#isEntity(entity, remote));
+      if (byAddress) found.push(matchOf(rule, portsAt(rule, destination), false));
+      for (const role of remote.roles)
+        if (rule.services.includes(role.key)) found.push(matchOf(rule, servicePorts(rule, role), false));
+    }
+    return found.sort((a, b) => a.order - b.order);
+  }
+}
