@@ -6,6 +6,7 @@ import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
 import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
+import { explainCommand } from './commands/explain.js';
 import { flowsCommand } from './commands/flows.js';
 import { listenersCommand } from './commands/listeners.js';
 import { lookupsCommand } from './commands/lookups.js';
@@ -31,6 +32,7 @@ const COMMANDS = [
   allowCommand,
   observeCommand,
   policyCommand,
+  explainCommand,
   statusCommand,
   serverCommand,
   completionCommand,

@@ -15,7 +15,14 @@ export const PROTOCOLS: Readonly<Record<string, number>> = {
   sctp: 132,
   udplite: 136,
 };
-const BUILTIN_RULES = ['(no policy)', '(default allow)', '(incomplete rule set)'];
+const BUILTIN_RULES = [
+  '(no policy)',
+  '(default allow)',
+  '(incomplete rule set)',
+  '(startup)',
+  '(kind of socket)',
+  '(port taken)',
+];
 const FLAG = { partial: 1, untracked: 4, older: 8 } as const;
 const EGRESS = 1;
 
@@ -201,6 +208,9 @@ export function timeText(us: number): string {
   const ms = Math.floor(us / 1000);
   return `${new Date(ms).toISOString().slice(0, -1)}${String(us - ms * 1000).padStart(3, '0')}Z`;
 }
+
+/** Of a rule that is in no policy. */
+export const builtinRule = (rule: number): string => BUILTIN_RULES[rule] ?? `rule ${rule}`;
 
 /** "policy:rule", or one of ours in brackets. */
 export function ruleDisplay(rule: number, policy: string | null, name: string | null): string {

@@ -8,6 +8,7 @@ import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
 import { AgentStream } from './agent_stream.js';
 import type { Frame } from './frames.js';
+import type { Answer, Question } from './questions.js';
 
 export type AgentCall = ServerDuplexStream<Frame, types.cellwall.v1.StreamResponse.$Properties>;
 
@@ -48,6 +49,11 @@ export class Agents {
   left(number: number, node: string | undefined, stream: AgentStream): void {
     this.#streams.delete(number);
     if (node !== undefined && this.#byNode.get(node) === stream) this.#byNode.delete(node);
+  }
+
+  /** null: the agent is away, or does not answer in time. */
+  async ask(node: string, question: Question): Promise<Answer | null> {
+    return (await this.#byNode.get(node)?.ask(question)) ?? null;
   }
 
   isConnected(node: string): boolean {

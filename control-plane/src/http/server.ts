@@ -12,6 +12,7 @@ import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import { VERSION } from '../version.js';
 import type { Context } from './context.js';
 import { containers } from './routes/containers.js';
+import { explanations } from './routes/explain.js';
 import { flow } from './routes/flow.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
@@ -22,6 +23,7 @@ import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
+import { policyDescription } from './routes/policy_description.js';
 import { statusRoutes } from './routes/status.js';
 import { who } from './routes/who.js';
 
@@ -41,6 +43,8 @@ const ROUTES = [
   containers,
   nodes,
   policies,
+  policyDescription,
+  explanations,
   hints,
   statusRoutes,
   metrics,

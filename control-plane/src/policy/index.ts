@@ -11,6 +11,7 @@ export {
   type RuleTrace,
   type SideTrace,
 } from './evaluate.js';
+export { type Ask, type EndExplained, type Explained, explain, nameOf } from './explain.js';
 export {
   BUILTIN_RULES,
   type Direction,
@@ -28,7 +29,7 @@ export {
   policyKey,
   type Selection,
 } from './model.js';
-export { addressBits, addressText, parseNetwork, prefixMask } from './network.js';
+export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
 export { jsonSchema } from './schema.js';
 export { observedOf, selects } from './select.js';

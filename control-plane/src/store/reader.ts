@@ -41,6 +41,7 @@ const methods = {
     edges.edges(times, containerConditions(filter)),
   who: who.ask.bind(who),
   ruleUses: ruleUses.of.bind(ruleUses),
+  ruleName: ruleUses.name.bind(ruleUses),
   listeners: inventory.listeners.bind(inventory),
   lookups: inventory.lookups.bind(inventory),
   names: inventory.names.bind(inventory),

@@ -34,6 +34,13 @@ export class RuleUses {
     this.#connections = connections;
   }
 
+  /** By number. undefined: a rule that nobody wrote, or none. */
+  name(number: number): { policy: string; rule: string } | undefined {
+    return this.#connections.state().prepare('SELECT policy, rule FROM rules WHERE id = ?').get(number) as
+      | { policy: string; rule: string }
+      | undefined;
+  }
+
   /** Of the rules that decided since; of the hour of `sinceUs`, all of it may count. */
   of(policy: string, sinceUs: number): RuleUse[] {
     const names = new Map(

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { parseDocuments } from '../../policy/index.js';
 import { makeObservation } from './observe.js';
-import { policyAt } from './policy.js';
+import { policyAt } from './policy_keys.js';
 
 type Options = Parameters<typeof makeObservation>[0];
 const make = (more: Partial<Options>) => makeObservation({ server: 'http://127.0.0.1:1', podLabel: [], ...more });

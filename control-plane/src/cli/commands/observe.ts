@@ -15,7 +15,8 @@ import {
   subjectOf,
   type Target,
 } from '../subject.js';
-import { type Applied, policyAt, printApplied, remove } from './policy.js';
+import { type Applied, printApplied, remove } from './policy.js';
+import { policyAt } from './policy_keys.js';
 
 interface Options extends ConnectionOptions {
   readonly namespace?: string;

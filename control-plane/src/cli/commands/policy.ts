@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander';
-import { EXIT } from '../../errors.js';
 import type { Kind } from '../../policy/index.js';
-import { type Client, CommandError, readInput } from '../client.js';
+import { type Client, readInput } from '../client.js';
 import { localTime } from '../format.js';
 import {
   addConnection,
@@ -13,6 +12,9 @@ import {
   print,
   printListing,
 } from '../shared.js';
+import { type DescribeOptions, describe } from './policy_describe.js';
+import { diff } from './policy_diff.js';
+import { KEY, policyAt } from './policy_keys.js';
 
 /** A policy or an observation. */
 interface Policy {
@@ -21,22 +23,7 @@ interface Policy {
   mode: string | null;
   generation: number;
   updatedAt: string;
-  document: { spec?: { egress?: unknown[]; names?: boolean; payload?: boolean } };
-}
-
-const OBSERVATION = 'observation:';
-const KEY = 'NAMESPACE/NAME of a policy, or observation:NAMESPACE/NAME';
-
-/** Where the API has it: "-" stands for no namespace. */
-export function policyAt(key: string): { path: string; query: { kind: Kind } } {
-  const isObservation = key.startsWith(OBSERVATION);
-  const parts = (isObservation ? key.slice(OBSERVATION.length) : key).split('/');
-  if (parts.length > 2 || parts.includes('')) throw new CommandError(`${key}: write ${KEY}`, EXIT.usage);
-  const [name = '', namespace = '-'] = parts.reverse();
-  return {
-    path: `/v1/policies/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`,
-    query: { kind: isObservation ? 'ContainerObservation' : 'ContainerPolicy' },
-  };
+  document: { spec?: { egress?: unknown[]; ingress?: unknown[]; names?: boolean; payload?: boolean } };
 }
 
 export interface Applied {
@@ -75,8 +62,11 @@ function getOne(client: Client, key: string): Promise<Policy> {
   return client.json<Policy>('GET', path, query);
 }
 
-const isPolicy = (it: Policy): boolean => it.kind === 'ContainerPolicy';
-const rulesOf = (it: Policy): number | null => (isPolicy(it) ? (it.document.spec?.egress?.length ?? 0) : null);
+function rulesOf({ kind, document }: Policy): number | null {
+  if (kind === 'ContainerObservation') return null;
+  return (document.spec?.egress?.length ?? 0) + (document.spec?.ingress?.length ?? 0);
+}
+
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 
@@ -122,7 +112,7 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 }
 
 export function policyCommand(): Command {
-  const command = new Command('policy').description('policies and observations: apply, get, delete');
+  const command = new Command('policy').description('policies and observations: apply, get, describe, diff, delete');
   addConnection(command.command('apply').description('create or replace all that a file holds, or nothing'))
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')
@@ -136,6 +126,17 @@ export function policyCommand(): Command {
   ])
     .argument('[policy]', KEY)
     .action(get);
+  addOutput(
+    addConnection(command.command('describe').description('whom a policy selects, where, and what it decided')),
+    ['table', 'json'],
+  )
+    .argument('<policy>', KEY)
+    .option('--since <time>', 'of the decisions: 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago', '7d')
+    .action((key: string, options: DescribeOptions) => describe(key, options));
+  addConnection(command.command('diff').description('what applying a file would change; nothing is changed'))
+    .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
+    .option('--exit-code', 'fail when something would change')
+    .action(diff);
   addConnection(command.command('delete').description('delete a policy or an observation'))
     .argument('<policy>', KEY)
     .action(remove);

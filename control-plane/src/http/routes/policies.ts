@@ -2,9 +2,10 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
-import { documentKey, KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
+import { KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
 import type { StoredPolicy } from '../../store/state.js';
 import type { Api, Context } from '../context.js';
+import { policyKeyAt } from '../policy_keys.js';
 import { failures, json, policySchema } from '../schemas.js';
 
 const one = {
@@ -51,7 +52,14 @@ const put = createRoute({
   responses: {
     200: json(
       z.object({
-        applied: z.array(z.object({ key: z.string(), change: z.string() })),
+        applied: z.array(
+          z.object({
+            key: z.string(),
+            change: z.string(),
+            before: z.record(z.string(), z.unknown()).nullable(),
+            after: z.record(z.string(), z.unknown()),
+          }),
+        ),
         generation: z.number(),
         warnings: z.array(z.string()),
       }),
@@ -73,23 +81,20 @@ interface Document {
   readonly spec?: { readonly mode?: string };
 }
 
-function show(stored: StoredPolicy) {
+export function showPolicy(stored: StoredPolicy) {
   const document = JSON.parse(stored.document) as Document;
   return {
     key: stored.key,
     kind: document.kind,
     namespace: stored.namespace,
     name: stored.name,
-    mode: document.kind === 'ContainerPolicy' ? (document.spec?.mode ?? 'Enforce') : null,
+    mode: document.kind === 'ContainerObservation' ? null : (document.spec?.mode ?? 'Enforce'),
     generation: stored.generation,
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),
     document: document as unknown as Record<string, unknown>,
   };
 }
-
-const keyOf = (kind: Kind, { namespace, name }: { namespace: string; name: string }) =>
-  documentKey({ kind, namespace: namespace === '-' ? '' : namespace, name });
 
 export function policies(api: Api, { store, rollout, log }: Context): void {
   /** A document about nothing is mostly a misspelt one. */
@@ -106,12 +111,14 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
       .map(([key]) => `${key} selects no container that runs now`);
   }
 
-  api.openapi(list, (c) => c.json({ policies: rollout.documents().map(show), generation: rollout.generation }, 200));
+  api.openapi(list, (c) =>
+    c.json({ policies: rollout.documents().map(showPolicy), generation: rollout.generation }, 200),
+  );
   api.openapi(get, (c) => {
-    const key = keyOf(c.req.valid('query').kind, c.req.valid('param'));
+    const key = policyKeyAt(c.req.valid('query').kind, c.req.valid('param'));
     const found = rollout.documents().find((document) => document.key === key);
     if (!found) throw new CellwallError('not_found', `there is no policy ${key}`);
-    return c.json(show(found), 200);
+    return c.json(showPolicy(found), 200);
   });
   api.openapi(put, async (c) => {
     const { dryRun, source } = c.req.valid('query');
@@ -120,7 +127,7 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
     return c.json({ ...done, warnings: await idle(selections) }, 200);
   });
   api.openapi(remove, async (c) => {
-    const key = keyOf(c.req.valid('query').kind, c.req.valid('param'));
+    const key = policyKeyAt(c.req.valid('query').kind, c.req.valid('param'));
     const generation = await rollout.delete(key);
     log.info({ key, generation }, 'policy deleted');
     return c.json({ generation }, 200);
