@@ -39,9 +39,12 @@ export class PolicyCompiler {
   readonly addresses: Addresses;
   readonly #profiles: Profiles;
   readonly #around: Surroundings;
+  readonly #single: readonly Profile[];
   readonly #residents = new Map<string, Resident>();
   /** How many containers of each profile a node has. */
   readonly #byNode = new Map<string, Map<Profile, number>>();
+  /** How often a profile came to a node or went. */
+  readonly #turns = new Map<string, number>();
   readonly #exact = new Map<Profile, RuleSetBuilder>();
   readonly #light = new Map<Profile, RuleSetBuilder>();
   #revision: number;
@@ -51,11 +54,14 @@ export class PolicyCompiler {
     this.#revision = input.revision ?? 0;
     this.catalog = new Catalog(input.policies, input.observations);
     this.#profiles = new Profiles(this.catalog);
+    const subjects = new Set(this.catalog.policies.map(({ subject }) => subject));
+    this.#single = [...subjects].map((subject) => this.#profiles.intern([subject]));
     const tree = new Tree(this.catalog, input.options);
     this.addresses = new Addresses(this.catalog, tree);
     const { refs } = this.catalog;
     const numbers: number[] = [];
     this.#around = {
+      catalog: this.catalog,
       tree,
       remotes: this.addresses.remotes.list,
       farIsOpen: input.options.apiServer.length + input.options.dnsServers.length > 0,
@@ -98,6 +104,7 @@ export class PolicyCompiler {
     this.#residents.set(key, resident);
     this.addresses.hold(resident);
     const counts = this.#byNode.get(container.node) ?? new Map<Profile, number>();
+    if (!counts.has(profile)) this.#turn(container.node);
     this.#byNode.set(container.node, counts.set(profile, (counts.get(profile) ?? 0) + 1));
     for (const bits of resident.bits) touched.add(bits);
   }
@@ -109,7 +116,7 @@ export class PolicyCompiler {
     const counts = this.#byNode.get(container.node);
     const left = (counts?.get(profile) ?? 1) - 1;
     if (left > 0) counts?.set(profile, left);
-    else counts?.delete(profile);
+    else if (counts?.delete(profile)) this.#turn(container.node);
     for (const it of bits) touched.add(it);
   }
 
@@ -123,6 +130,15 @@ export class PolicyCompiler {
     this.#revision++;
   }
 
+  #turn(node: string): void {
+    this.#turns.set(node, (this.#turns.get(node) ?? 0) + 1);
+  }
+
+  /** Equal: the rule sets of the node are those of before. */
+  stateOf(node: string): string {
+    return `${this.addresses.remotes.list.length} ${this.selectors.length} ${this.#turns.get(node) ?? 0}`;
+  }
+
   /** What policies can tell of a container. */
   profileOf(container: WorldContainer): Profile {
     return this.#profiles.of(container, container.ports);
@@ -130,12 +146,10 @@ export class PolicyCompiler {
 
   /** Of the containers of a node, and for each policy that of a container which only this policy selects. */
   ruleSets(node: string): RuleSetBuilder[] {
-    const own = [...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged);
-    const subjects = [...new Set(this.catalog.policies.map(({ subject }) => subject))];
-    const single = subjects.map((subject) => this.#profiles.intern([subject]));
+    const own = new Set([...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged));
     return [
-      ...single.filter((profile) => !own.includes(profile)).map((profile) => this.#builder(this.#light, profile)),
-      ...own.map((profile) => this.#builder(this.#exact, profile)),
+      ...this.#single.filter((profile) => !own.has(profile)).map((profile) => this.#builder(this.#light, profile)),
+      ...[...own].map((profile) => this.#builder(this.#exact, profile)),
     ];
   }
 
