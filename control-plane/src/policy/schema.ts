@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
 import { KINDS } from './model.js';
-import { clusterSubject, listOf, name, type PeerDocument, peers, protocols, subject } from './schema_peers.js';
+import { clusterSubject, listOf, name, namespaceName, type PeerDocument, peers, protocols, subject } from './schema_peers.js';
 
 const MOST_RULES = 10_000;
 
@@ -64,7 +64,7 @@ const apiVersion = z.literal('cellwall.dev/v1alpha1');
 const words = z.record(z.string(), z.string()).optional();
 const metadata = z.strictObject({
   name,
-  namespace: z.union([z.literal(''), name]).default(''),
+  namespace: namespaceName.default(''),
   labels: words,
   annotations: words,
 });

@@ -22,6 +22,15 @@ export const name = z
     'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
   );
 
+/** '' is outside Kubernetes. */
+export const namespaceName = z
+  .string()
+  .max(253)
+  .regex(
+    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/,
+    'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
+  );
+
 /** An empty list reads like "none" and like "all"; it is neither. */
 export function listOf<T extends z.ZodType>(item: T, most: number, meaning = 'all') {
   return z
@@ -32,7 +41,7 @@ export function listOf<T extends z.ZodType>(item: T, most: number, meaning = 'al
 
 const names = listOf(z.string().min(1).max(253), MOST_NAMES);
 const namespaces = z.strictObject({
-  names: listOf(z.union([z.literal(''), name]), MOST_NAMES, 'all namespaces').optional(),
+  names: listOf(namespaceName, MOST_NAMES, 'all namespaces').optional(),
 });
 const image = z
   .string()
@@ -120,7 +129,7 @@ const peerFields = {
   containers: containersPeer.optional(),
   networks: networkList.optional(),
   except: networkList.optional(),
-  services: listOf(z.strictObject({ name, namespace: z.union([z.literal(''), name]).optional() }), MOST_NAMES).optional(),
+  services: listOf(z.strictObject({ name, namespace: namespaceName.optional() }), MOST_NAMES).optional(),
   domainNames: listOf(domainName, MOST_NAMES).optional(),
   entities: listOf(z.enum(['Node', 'Cluster', 'World', 'APIServer']), 4).optional(),
 };

@@ -21,7 +21,7 @@ interface Policy {
   mode: string | null;
   generation: number;
   updatedAt: string;
-  document: { spec?: { egress?: unknown[]; names?: boolean; payload?: boolean } };
+  document: { spec?: { egress?: unknown[]; ingress?: unknown[]; names?: boolean; payload?: boolean } };
 }
 
 const OBSERVATION = 'observation:';
@@ -75,8 +75,8 @@ function getOne(client: Client, key: string): Promise<Policy> {
   return client.json<Policy>('GET', path, query);
 }
 
-const isPolicy = (it: Policy): boolean => it.kind === 'ContainerPolicy';
-const rulesOf = (it: Policy): number | null => (isPolicy(it) ? (it.document.spec?.egress?.length ?? 0) : null);
+const isPolicy = (it: Policy): boolean => it.kind !== 'ContainerObservation';
+const rulesOf = (it: Policy): number | null => (isPolicy(it) ? (it.document.spec?.egress?.length ?? 0) + (it.document.spec?.ingress?.length ?? 0) : null);
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 

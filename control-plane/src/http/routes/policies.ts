@@ -80,7 +80,7 @@ function show(stored: StoredPolicy) {
     kind: document.kind,
     namespace: stored.namespace,
     name: stored.name,
-    mode: document.kind === 'ContainerPolicy' ? (document.spec?.mode ?? 'Enforce') : null,
+    mode: document.kind === 'ContainerObservation' ? null : (document.spec?.mode ?? 'Enforce'),
     generation: stored.generation,
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),
@@ -99,6 +99,7 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
       namespace: row.namespace,
       pod: row.pod,
       name: row.container,
+      image: row.image,
       labels: JSON.parse(row.labels) as Record<string, string>,
     }));
     return [...selections]

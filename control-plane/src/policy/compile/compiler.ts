@@ -18,6 +18,9 @@ export interface CompilerInput {
   readonly options: PolicyOptions;
   /** The lasting number of a rule, from 16. */
   ruleNumber(policyKey: string, rule: string): number;
+  readonly nodes?: readonly WorldNode[];
+  readonly services?: readonly Service[];
+  readonly containers?: readonly ContainerChange[];
   /** Revisions go on from here. */
   readonly revision?: number;
 }
@@ -45,13 +48,13 @@ export class PolicyCompiler {
   readonly #byNode = new Map<string, Map<Profile, number>>();
   /** How often a profile came to a node or went. */
   readonly #turns = new Map<string, number>();
+  #turned = 0;
   readonly #exact = new Map<Profile, RuleSetBuilder>();
   readonly #light = new Map<Profile, RuleSetBuilder>();
-  #revision: number;
+  #revision = 0;
 
   constructor(input: CompilerInput) {
     this.generation = input.generation;
-    this.#revision = input.revision ?? 0;
     this.catalog = new Catalog(input.policies, input.observations);
     this.#profiles = new Profiles(this.catalog);
     const subjects = new Set(this.catalog.policies.map(({ subject }) => subject));
@@ -71,6 +74,10 @@ export class PolicyCompiler {
         return numbers[ref];
       },
     };
+    this.setNodes(input.nodes ?? []);
+    this.setServices(input.services ?? []);
+    this.update(input.containers ?? []);
+    this.#revision = input.revision ?? 1;
   }
 
   /** Grows whenever rule sets or addresses of some node may have changed. */
@@ -89,13 +96,19 @@ export class PolicyCompiler {
 
   update(changes: Iterable<ContainerChange>): void {
     const touched = new Set<bigint>();
+    const turns = this.#turned;
     for (const { key, container } of changes) {
       const before = this.#residents.get(key);
       if (before) this.#remove(key, before, touched);
       if (container) this.#add(key, container, touched);
     }
+    this.#refresh(touched, this.#turned > turns);
+  }
+
+  #refresh(touched: ReadonlySet<bigint>, turned = false): void {
+    const before = this.addresses.journal.length;
     this.addresses.refresh(touched);
-    this.#revision++;
+    if (turned || this.addresses.journal.length > before) this.#revision++;
   }
 
   #add(key: string, container: WorldContainer, touched: Set<bigint>): void {
@@ -121,16 +134,15 @@ export class PolicyCompiler {
   }
 
   setNodes(nodes: readonly WorldNode[]): void {
-    this.addresses.refresh(this.addresses.setNodes(nodes));
-    this.#revision++;
+    this.#refresh(this.addresses.setNodes(nodes));
   }
 
   setServices(services: readonly Service[]): void {
-    this.addresses.refresh(this.addresses.setServices(services));
-    this.#revision++;
+    this.#refresh(this.addresses.setServices(services));
   }
 
   #turn(node: string): void {
+    this.#turned++;
     this.#turns.set(node, (this.#turns.get(node) ?? 0) + 1);
   }
 
