@@ -36,7 +36,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     for (const step of closing.splice(0).reverse()) await step();
   };
   try {
-    const rollout = new Rollout(store);
+    const rollout = new Rollout(store, config.policy);
     await Promise.race([rollout.load(), failed]);
     const agents = new Agents(store, rollout, log);
     const context = { store, rollout, agents, log, dataFolder: config.dataFolder, startedUs: Date.now() * 1000 };

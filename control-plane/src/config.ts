@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
 import type { Level } from './logger.js';
+import { type Network, type PolicyOptions, parseNetwork } from './policy/index.js';
 
 export interface ServerOptions {
   readonly dataFolder: string;
@@ -19,6 +20,10 @@ export interface ServerOptions {
   readonly logLevel: Level;
   readonly retentionDays: number;
   readonly maxBytes: number;
+  /** Networks and addresses, separated by commas. */
+  readonly clusterNetworks?: string | undefined;
+  readonly apiServer?: string | undefined;
+  readonly dnsServers?: string | undefined;
 }
 
 export interface Address {
@@ -40,8 +45,10 @@ export interface ServerConfig {
   readonly httpToken: string | undefined;
   readonly retentionDays: number;
   readonly maxBytes: number;
+  readonly policy: PolicyOptions;
 }
 
+const MOST_NETWORKS = 1000;
 const SHORTEST_TOKEN = 16;
 
 function refuse(message: string): never {
@@ -97,6 +104,16 @@ function positive(value: number, option: string): number {
   return value;
 }
 
+function readNetworks(text: string | undefined, option: string): Network[] {
+  const parts = (text ?? '').split(',').map((part) => part.trim());
+  const given = parts.filter((part) => part !== '');
+  if (given.length > MOST_NETWORKS) refuse(`${option}: has more than ${MOST_NETWORKS} networks`);
+  return given.map((part) => {
+    const network = parseNetwork(part);
+    return typeof network === 'string' ? refuse(`${option}: ${network}`) : network;
+  });
+}
+
 /** Plain text stays on this machine; anything else needs TLS; agents show a certificate, people a token. */
 export function readConfig(options: ServerOptions): ServerConfig {
   const grpc = parseAddress(options.grpcListen, '--grpc-listen');
@@ -119,5 +136,10 @@ export function readConfig(options: ServerOptions): ServerConfig {
     httpToken,
     retentionDays: positive(options.retentionDays, '--retention-days'),
     maxBytes: positive(options.maxBytes, '--max-bytes'),
+    policy: {
+      clusterNetworks: readNetworks(options.clusterNetworks, '--cluster-networks'),
+      apiServer: readNetworks(options.apiServer, '--api-server'),
+      dnsServers: readNetworks(options.dnsServers, '--dns-servers'),
+    },
   };
 }

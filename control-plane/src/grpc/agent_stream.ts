@@ -3,11 +3,12 @@ import { status } from '@grpc/grpc-js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import { safe } from '../ingest/decode.js';
 import type { types } from '../ingest/wire.js';
-import { NodeContainers } from '../rollout/node_containers.js';
+import { Feed } from '../policy/index.js';
 import type { ContainerFacts } from '../store/state.js';
 import { VERSION } from '../version.js';
 import type { AgentCall, Agents } from './agents.js';
 import type { Frame } from './frames.js';
+import { type Answer, type Question, Questions } from './questions.js';
 
 /** Batches that an agent may have under way. */
 export const WINDOW = 32;
@@ -28,6 +29,11 @@ function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerF
     pod: container.pod ?? '',
     labels: container.labels ?? {},
     addresses: container.addresses ?? [],
+    ports: (container.ports ?? []).map((it) => ({
+      name: it.name ?? '',
+      protocol: it.protocol ?? 0,
+      port: it.port ?? 0,
+    })),
     createdUs: safe((container.createdUs ?? 0) as number, 'created_us'),
   };
 }
@@ -43,13 +49,15 @@ export class AgentStream {
   readonly #agents: Agents;
   readonly #number: number;
   readonly #call: AgentCall;
-  readonly #containers = new NodeContainers();
   readonly #watchdog: NodeJS.Timeout;
+  readonly #questions = new Questions();
   #node: string | undefined;
   #epoch = '';
   #welcomed = false;
   #underWay = 0;
-  #outline = '';
+  #feed = new Feed('');
+  /** Sent since the last full rule sets: the agent may lack what they amend. */
+  #amended = false;
   #heard = Date.now();
   #ended = false;
   /** Messages are taken one after the other; the agent waits for its welcome, so that few wait here. */
@@ -81,6 +89,7 @@ export class AgentStream {
     if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
     else if (message.containers) await this.#takeContainers(message.containers);
     else if (message.statistics) await writer.call('statistics', this.#node, countersOf(message.statistics));
+    else if (message.answer) this.#questions.answered(message.answer);
     else if (message.applied) await this.#takeApplied(this.#node, message.applied);
   }
 
@@ -101,8 +110,10 @@ export class AgentStream {
     // Asked after the hello, so behind everything that the stream before has left with the writer.
     const committed = await writer.call('committed', node, epoch);
     // Before the agent lists them again, so that its rule sets do not lack a combination meanwhile.
-    this.#containers.update(await writer.call('containers', node, epoch), [], true);
+    const containers = await writer.call('containers', node, epoch);
     if (this.#ended) return;
+    this.#agents.rollout.joined(node, hello.addresses ?? [], containers);
+    this.#feed = new Feed(node);
     this.#welcomed = true;
     this.#call.write({
       welcome: {
@@ -116,7 +127,7 @@ export class AgentStream {
       { node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed },
       'agent connected',
     );
-    this.sendRuleSets();
+    this.#sendRuleSets();
   }
 
   #takeFlows(data: Uint8Array): void {
@@ -129,9 +140,9 @@ export class AgentStream {
     const facts = (update.upserted ?? []).map(toFacts);
     const removed = (update.removed ?? []).map((id) => safe(id as number, 'a cgroup id'));
     const complete = update.complete ?? false;
-    this.#containers.update(facts, removed, complete);
-    await this.#agents.store.writer.call('updateContainers', this.#node ?? '', this.#epoch, facts, removed, complete);
-    if (this.#agents.rollout.outline(this.#containers) !== this.#outline) this.sendRuleSets();
+    const node = this.#node ?? '';
+    this.#agents.rollout.update(node, facts, removed, complete);
+    await this.#agents.store.writer.call('updateContainers', node, this.#epoch, facts, removed, complete);
   }
 
   async #takeApplied(node: string, applied: types.cellwall.v1.Applied.$Properties): Promise<void> {
@@ -139,18 +150,32 @@ export class AgentStream {
     const error = applied.error ?? '';
     if (error !== '') this.#agents.log.error({ node, generation, error }, 'the node refused the newest policy');
     await this.#agents.store.writer.call('applied', node, generation, error);
+    // Once: an agent that refuses the whole would refuse it again.
+    if (error !== '' && this.#amended) this.#sendRuleSets();
   }
 
-  sendRuleSets(): void {
-    if (this.#ended || !this.#welcomed) return;
-    this.#outline = this.#agents.rollout.outline(this.#containers);
-    const ruleSets = this.#agents.rollout.ruleSets(this.#containers);
+  #sendRuleSets(): void {
+    this.#amended = false;
+    const ruleSets = this.#agents.rollout.ruleSets(this.#feed);
     if (ruleSets) this.#call.write({ ruleSets });
+  }
+
+  /** Sends what the node lacks. */
+  catchUp(): void {
+    if (this.#ended || !this.#welcomed) return;
+    const update = this.#agents.rollout.updateFor(this.#feed);
+    if (!update) return;
+    this.#amended = 'amendment' in update;
+    this.#call.write(update);
   }
 
   acknowledge(sequence: number, committed: number): void {
     this.#underWay--;
     if (!this.#ended) this.#call.write({ acknowledge: { sequence, committedEventIndex: committed } });
+  }
+
+  ask(question: Question): Promise<Answer | null> {
+    return this.#questions.ask((id) => this.#call.write({ question: { ...question, id } }));
   }
 
   refuse(message: string): void {
@@ -181,6 +206,7 @@ export class AgentStream {
     if (this.#ended) return;
     this.#ended = true;
     clearInterval(this.#watchdog);
+    this.#questions.close();
     this.#agents.left(this.#number, this.#node, this);
     if (this.#node)
       this.#agents.log.info({ node: this.#node, reason: details || 'it closed the stream' }, 'agent disconnected');

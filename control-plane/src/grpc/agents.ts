@@ -18,6 +18,8 @@ export class Agents {
   readonly log: Logger;
   readonly #streams = new Map<number, AgentStream>();
   readonly #byNode = new Map<string, AgentStream>();
+  /** May lack something of the newest rule sets. */
+  readonly #behind = new Set<AgentStream>();
   /** Malformed batches; each ended its stream. */
   refusedBatches = 0;
   #next = 1;
@@ -30,9 +32,22 @@ export class Agents {
       this.#streams.get(stream)?.acknowledge(sequence, committed),
     );
     store.on('refused', ({ stream, message }) => this.#streams.get(stream)?.refuse(message));
-    rollout.on('changed', () => {
-      for (const stream of this.#byNode.values()) stream.sendRuleSets();
-    });
+    rollout.on('changed', () => this.#catchUp());
+  }
+
+  /** One node after the other: between two, the server sees to everything else. */
+  #catchUp(): void {
+    const waiting = this.#behind.size > 0;
+    for (const stream of this.#byNode.values()) this.#behind.add(stream);
+    if (!waiting && this.#behind.size > 0) setImmediate(() => this.#serveNext());
+  }
+
+  #serveNext(): void {
+    const [stream] = this.#behind;
+    if (!stream) return;
+    this.#behind.delete(stream);
+    stream.catchUp();
+    if (this.#behind.size > 0) setImmediate(() => this.#serveNext());
   }
 
   readonly accept = (call: AgentCall): void => {

@@ -1,139 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { encodeRuleSets } from '../ingest/encode.js';
 import { v1 } from '../ingest/wire.js';
-import { compile } from './compile.js';
-import { evaluate } from './evaluate.js';
-import { lookup } from './lookup.js';
-import { type Policy, policyKey } from './model.js';
-import { parseNetwork } from './network.js';
+import { copied, RuleNumbers } from '../testing/policy_compile.js';
+import { type ContainerChange, PolicyCompiler } from './compile/compiler.js';
+import { Feed } from './compile/feed.js';
+import { amended, lookup, type Question, ruleSetOf } from './lookup.js';
 import { parseDocuments } from './parse.js';
 import { observedOf } from './select.js';
+import { NO_OPTIONS, type PolicyOptions, type WorldContainer } from './world.js';
 
-function numbers() {
-  const names = ['(no policy)', '(default allow)'];
-  return {
-    ruleNumber(key: string, rule: string): number {
-      const name = `${key}:${rule}`;
-      const known = names.indexOf(name, 2);
-      return (known >= 0 ? known : names.push(name) - 1) + 14;
-    },
-    nameOf: (number: number) => (number < 16 ? names[number] : names[number - 14]),
-  };
+const HEAD = (name: string, namespace = 'shop') =>
+  `apiVersion: cellwall.dev/v1alpha1\nkind: ContainerPolicy\nmetadata: {name: ${name}, namespace: ${namespace}}\n`;
+
+function container(name: string, more: Partial<WorldContainer> = {}): ContainerChange {
+  const plain = { namespace: 'shop', pod: name, name, labels: {}, image: '', node: 'n', addresses: [], ports: [] };
+  return { key: name, container: { ...plain, ...more } };
 }
 
-// Nested and neighbouring networks, and ports at the edges of prefixes, so that rules meet often.
-const networks = [
-  '0.0.0.0/0',
-  '10.0.0.0/8',
-  '10.1.0.0/16',
-  '10.1.2.0/24',
-  '10.1.2.3',
-  '10.1.2.4',
-  '127.0.0.0/8',
-  '127.0.0.1',
-  '::1',
-  'fd00::/8',
-  'fd00::5',
-  '::/0',
-  '128.0.0.0/1',
-];
-const addresses = [
-  '10.1.2.3',
-  '10.1.2.4',
-  '10.1.3.1',
-  '10.2.0.1',
-  '11.0.0.1',
-  '127.0.0.1',
-  '127.9.9.9',
-  '::1',
-  'fd00::5',
-  'fd01::1',
-  '2001:db8::1',
-  '255.255.255.255',
-  '::ffff:10.1.2.3',
-];
-const edges = [1, 2, 79, 80, 81, 443, 1023, 1024, 8191, 8192, 65534, 65535];
-
-const port = fc.constantFrom(...edges);
-const range = fc
-  .tuple(fc.constantFrom(6 as const, 17 as const), port, port)
-  .map(([protocol, a, b]) => ({ protocol, first: Math.min(a, b), last: Math.max(a, b) }));
-const rule = fc.record({
-  action: fc.constantFrom('Accept' as const, 'Deny' as const),
-  networks: fc.subarray(networks, { maxLength: 3 }).map((list) => list.map((text) => parseNetwork(text) as never)),
-  ports: fc.array(range, { maxLength: 3 }),
-});
-const policy = fc.record({
-  mode: fc.constantFrom('Audit' as const, 'Enforce' as const),
-  isolate: fc.boolean(),
-  loopback: fc.constantFrom('Allow' as const, 'Deny' as const),
-  rules: fc.array(rule, { maxLength: 5 }),
-});
-const policies = fc.array(policy, { minLength: 1, maxLength: 4 }).map((list) =>
-  list.map(
-    (given, index): Policy => ({
-      namespace: 'shop',
-      name: `p${index}`,
-      mode: given.mode,
-      isolated: given.isolate || given.rules.some((entry) => entry.action === 'Accept'),
-      loopback: given.loopback,
-      subject: { podLabels: [], podNames: [], containers: [] },
-      egress: given.rules.map((entry, at) => ({ ...entry, name: `r${at}` })),
-    }),
-  ),
-);
-const probe = fc.record({
-  address: fc.constantFrom(...addresses),
-  protocol: fc.constantFrom(6, 17, 1),
-  port: fc.oneof(port, fc.integer({ min: 1, max: 65535 })),
-});
-
-test('the compiled rule set says what the reference evaluator says', () => {
-  fc.assert(
-    fc.property(policies, fc.array(probe, { minLength: 10, maxLength: 30 }), (list, probes) => {
-      const numbering = numbers();
-      const combination = list.map((_, index) => index);
-      const set = compile({
-        generation: 1,
-        policies: list,
-        observations: [],
-        combinations: [combination],
-        ruleNumber: numbering.ruleNumber,
-      }).ruleSets[0];
-      if (!set) throw new Error('no rule set');
-      for (const each of probes) {
-        const wanted = evaluate(list, each);
-        const found = lookup(set, each);
-        expect({
-          probe: each,
-          verdict: ['', 'allowed', 'denied', 'audit'][found?.verdict ?? 0],
-          rule: numbering.nameOf(found?.rule ?? -1),
-        }).toEqual({
-          probe: each,
-          verdict: wanted.verdict,
-          rule: wanted.policy === null ? '(default allow)' : `${wanted.policy}:${wanted.rule}`,
-        });
-      }
-    }),
-    { numRuns: 2000 },
-  );
-});
-
-function compileText(text: string) {
+function compileText(text: string, containers: readonly ContainerChange[] = [], options: PolicyOptions = NO_OPTIONS) {
   const parsed = parseDocuments(text, 'test.yaml');
   expect(parsed.problems).toEqual([]);
-  const numbering = numbers();
-  const sorted = [...parsed.policies].sort((a, b) => policyKey(a).localeCompare(policyKey(b)));
-  const sets = compile({
+  const numbers = new RuleNumbers();
+  const compiler = new PolicyCompiler({
+    ...parsed,
     generation: 7,
-    policies: sorted,
-    observations: [],
-    combinations: [sorted.map((_, i) => i)],
-    ruleNumber: numbering.ruleNumber,
+    options,
+    containers,
+    ruleNumber: numbers.ruleNumber,
   });
-  return { sets, ...numbering };
+  const feed = new Feed('n');
+  return { compiler, feed, sets: copied(feed.full(compiler)), numbers };
+}
+
+function ask(
+  compiled: ReturnType<typeof compileText>,
+  who: ContainerChange,
+  question: Partial<Question>,
+  sets = compiled.sets,
+) {
+  const { selectors } = compiled.compiler.profileOf(who.container as WorldContainer);
+  const set = ruleSetOf(sets, selectors);
+  const whole = { direction: 'egress', address: '10.0.0.9', protocol: 6, port: 80, ...question } as const;
+  const found = set && lookup(sets, set, whole, 'n');
+  return found && `${['', 'allowed', 'denied', 'audit'][found.verdict]} ${compiled.numbers.nameOf(found.rule)}`;
 }
 
 const two = `
@@ -159,20 +69,13 @@ spec: {names: true, payload: true}
 `;
 
 test('observations come behind the policies, and change no byte of theirs', () => {
-  const { policies: given, observations } = parseDocuments(two, 'test.yaml');
-  const bytes = (seen: typeof observations) => {
-    const { ruleNumber } = numbers();
-    const input = { generation: 1, policies: given, combinations: [[0], [1], [0, 1]], ruleNumber };
-    return encodeRuleSets(compile({ ...input, observations: seen }));
-  };
-  const plain = v1.RuleSets.decode(bytes([]));
-  const observed = v1.RuleSets.decode(bytes(observations));
-  const reEncoded = v1.RuleSets.encode({ ...observed, policies: observed.policies.slice(0, 2) }).finish();
-  expect(Buffer.from(reEncoded).equals(bytes([]))).toBe(true);
+  const plain = v1.RuleSets.decode(encodeRuleSets(compileText(two.split('---').slice(0, 2).join('---')).sets));
+  const observed = v1.RuleSets.decode(encodeRuleSets(compileText(two).sets));
+  expect(observed.policies.slice(0, 1)).toEqual(plain.policies);
   expect(observed.ruleSets).toEqual(plain.ruleSets);
-  expect(observed.policies.slice(2)).toMatchObject([
+  expect(observed.policies.slice(1)).toMatchObject([
     {
-      index: 2,
+      index: 1,
       name: 'observation:shop/a',
       namespace: 'shop',
       podLabels: [{ key: 'app', operator: 1, values: ['web'] }],
@@ -181,13 +84,19 @@ test('observations come behind the policies, and change no byte of theirs', () =
       observeNames: false,
       observePayload: true,
     },
-    { index: 3, name: 'observation:shop/all', containers: [], pods: [], observeNames: true, observePayload: true },
+    { index: 2, name: 'observation:shop/all', containers: [], pods: [], observeNames: true, observePayload: true },
   ]);
+});
+
+test('a selector that several policies have is there once', () => {
+  const { sets } = compileText(two);
+  expect(sets.policies.filter((it) => it.subject)).toMatchObject([{ index: 0, name: 'shop/a', namespace: 'shop' }]);
+  expect(sets.ruleSets.map((it) => it.policies)).toEqual([[0]]);
 });
 
 test('a container is observed as the observations that select it ask together', () => {
   const { observations } = parseDocuments(two, 'test.yaml');
-  const nginx = { namespace: 'shop', pod: 'web-1', name: 'nginx', labels: { app: 'web' } };
+  const nginx = { namespace: 'shop', pod: 'web-1', name: 'nginx', labels: { app: 'web' }, image: '' };
   expect(observedOf(observations, nginx)).toEqual({ names: true, payload: true });
   expect(observedOf(observations.slice(0, 1), nginx)).toEqual({ names: false, payload: true });
   expect(observedOf(observations, { ...nginx, namespace: 'other' })).toEqual({ names: false, payload: false });
@@ -195,18 +104,27 @@ test('a container is observed as the observations that select it ask together', 
 });
 
 test('a wide deny beats a narrower accept', () => {
-  const { sets, nameOf } = compileText(`
-apiVersion: cellwall.dev/v1alpha1
-kind: ContainerPolicy
-metadata: {name: web, namespace: shop}
-spec:
+  const web = container('web');
+  const compiled = compileText(
+    `${HEAD('web')}spec:
   egress:
   - {name: db, action: Accept, to: [{networks: ["10.0.0.5/32"]}]}
   - {name: no-private, action: Deny, to: [{networks: ["10.0.0.0/8"]}]}
-`);
-  const found = lookup(sets.ruleSets[0] as never, { address: '10.0.0.5', protocol: 6, port: 1433 });
-  expect(found?.verdict).toBe(2);
-  expect(nameOf(found?.rule ?? 0)).toBe('shop/web:no-private');
+`,
+    [web],
+  );
+  expect(ask(compiled, web, { address: '10.0.0.5', port: 1433 })).toBe('denied shop/web:no-private');
+});
+
+test('what is in force says whether packets and kinds of sockets are judged', () => {
+  const flags = (spec: string) => {
+    const { guarded, refusesSockets, rawSockets } = compileText(`${HEAD('a')}spec: {${spec}}`).sets.ruleSets[0] ?? {};
+    return { guarded, refusesSockets, rawSockets };
+  };
+  expect(flags('isolate: [Egress]')).toEqual({ guarded: true, refusesSockets: true, rawSockets: false });
+  expect(flags('isolate: [Egress], rawSockets: Allow')).toMatchObject({ refusesSockets: true, rawSockets: true });
+  expect(flags('isolate: [Egress], mode: Audit')).toMatchObject({ guarded: true, refusesSockets: false });
+  expect(flags('isolate: [Ingress]')).toMatchObject({ guarded: true, refusesSockets: false });
 });
 
 test('ten thousand networks compile within two seconds and share their classes', () => {
@@ -221,6 +139,83 @@ spec:
   const start = performance.now();
   const { sets } = compileText(text);
   expect(performance.now() - start).toBeLessThan(2000);
-  expect(sets.ruleSets[0]?.peers.length).toBe(10_003);
-  expect(new Set(sets.ruleSets[0]?.ports.map((entry) => entry.class)).size).toBe(3);
+  const egress = sets.ruleSets[0]?.peers.filter((it) => it.direction === 1) ?? [];
+  expect(egress.length).toBe(10_003);
+  expect(new Set(sets.ruleSets[0]?.ports.map((entry) => entry.class)).size).toBe(4);
+});
+
+const PAIR = `${HEAD('web')}spec:
+  subject: {containers: [web]}
+  egress: [{name: db, action: Accept, to: [{containers: {names: [db]}}], protocols: [{tcp: {destinationPort: {name: sql}}}]}]
+---
+${HEAD('db')}spec: {subject: {containers: [db]}, isolate: [Ingress]}
+`;
+const web = container('web', { addresses: ['10.0.0.1'] });
+const db = container('db', { addresses: ['10.0.0.2'], ports: [{ name: 'sql', protocol: 6, port: 1433 }] });
+
+test('a rule between two containers is written once and holds at both ends', () => {
+  const compiled = compileText(PAIR, [web, db]);
+  expect(ask(compiled, web, { address: '10.0.0.2', port: 1433 })).toBe('allowed shop/web:db');
+  expect(ask(compiled, web, { address: '10.0.0.2', port: 1434 })).toBe('denied shop/web:(default deny)');
+  expect(ask(compiled, db, { direction: 'ingress', address: '10.0.0.1', port: 1433 })).toBe('allowed shop/web:db');
+  expect(ask(compiled, db, { direction: 'ingress', address: '10.0.0.3', port: 1433 })).toBe(
+    'denied shop/db:(default deny)',
+  );
+});
+
+test('a container of a known kind is an amendment of one address, and its going another', () => {
+  const { compiler, feed, sets } = compileText(PAIR, [web, db]);
+  compiler.update([container('db', { ...db.container, addresses: ['10.0.0.2', '10.0.0.7'] })]);
+  const amendment = feed.amendment(compiler);
+  expect(amendment).toMatchObject({
+    generation: 7,
+    baseRevision: 1,
+    revision: 2,
+    ruleSets: [],
+    additions: [],
+    removedAddresses: [],
+  });
+  if (amendment === 'full' || !amendment) throw new Error('no amendment');
+  const identity = sets.addresses.find((it) => it.address[15] === 2)?.identity;
+  expect(amendment.addresses.map((it) => [it.address[15], it.identity])).toEqual([[7, identity]]);
+  expect(feed.amendment(compiler)).toBe(null);
+  compiler.update([{ key: 'db', container: null }]);
+  const gone = feed.amendment(compiler);
+  if (gone === 'full' || !gone) throw new Error('no amendment');
+  expect(gone.removedAddresses.map((it) => it[15])).toEqual([2, 7]);
+  expect(amended(amended(sets, amendment), gone).addresses.map((it) => it.address[15])).toEqual([1]);
+});
+
+test('a port that nobody named before is a new selector, so the node gets everything again', () => {
+  const { compiler, feed } = compileText(PAIR, [web, db]);
+  compiler.update([container('other', { ports: [{ name: 'sql', protocol: 6, port: 5432 }], addresses: ['10.0.0.8'] })]);
+  expect(feed.amendment(compiler)).toBe('full');
+});
+
+test('a name lifts what isolation has denied, and nothing else', () => {
+  const text = `${HEAD('web')}spec:
+  subject: {containers: [web]}
+  egress:
+  - {name: api, action: Accept, to: [{domainNames: ["*.example.com"]}], protocols: [{tcp: {destinationPort: {number: 443}}}]}
+  - {name: no, action: Deny, to: [{networks: ["10.9.0.0/16"]}]}
+`;
+  const compiled = compileText(text, [web]);
+  const names = ['api.example.com'];
+  expect(ask(compiled, web, { address: '8.8.8.8', port: 443 })).toBe('denied shop/web:(default deny)');
+  expect(ask(compiled, web, { address: '8.8.8.8', port: 443, names })).toBe('allowed shop/web:api');
+  expect(ask(compiled, web, { address: '8.8.8.8', port: 80, names })).toBe('denied shop/web:(default deny)');
+  expect(ask(compiled, web, { address: '8.8.8.8', port: 443, names: ['example.com'] })).toBe(
+    'denied shop/web:(default deny)',
+  );
+  expect(ask(compiled, web, { address: '10.9.0.1', port: 443, names })).toBe('denied shop/web:no');
+});
+
+test('identities that nobody has any more are told as a reason to compile anew', () => {
+  const { compiler } = compileText(PAIR, [web, db]);
+  expect(compiler.isStale).toBe(false);
+  // Every pair of labels is another profile to nobody, so only addresses of new sets of containers make identities.
+  const nets = Array.from({ length: 1100 }, (_, i) => `"10.${i >> 8}.${i & 255}.0/24"`).join(', ');
+  const many = compileText(`${HEAD('web')}spec: {egress: [{name: a, action: Deny, to: [{networks: [${nets}]}]}]}`);
+  for (let i = 0; i < 1100; i++) many.compiler.update([container('x', { addresses: [`10.${i >> 8}.${i & 255}.1`] })]);
+  expect(many.compiler.isStale).toBe(true);
 });

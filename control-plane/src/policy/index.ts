@@ -33,4 +33,11 @@ export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from
 export { type Parsed, parseDocuments, type Source } from './parse.js';
 export { jsonSchema } from './schema.js';
 export { observedOf, selects } from './select.js';
-export { NO_OPTIONS, type PolicyOptions, type Service, type World, type WorldContainer, type WorldNode } from './world.js';
+export {
+  NO_OPTIONS,
+  type PolicyOptions,
+  type Service,
+  type World,
+  type WorldContainer,
+  type WorldNode,
+} from './world.js';

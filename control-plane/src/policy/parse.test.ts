@@ -32,9 +32,15 @@ test('reads a policy with all that it can have', () => {
     namespace: 'shop',
     name: 'web-nginx',
     mode: 'Audit',
-    isolated: true,
+    isolated: { egress: true, ingress: false },
     loopback: 'Allow',
-    subject: { podLabels: [{ key: 'app', operator: 'In', values: ['web'] }], podNames: [], containers: ['nginx'] },
+    subject: {
+      namespaces: ['shop'],
+      podLabels: [{ key: 'app', operator: 'In', values: ['web'] }],
+      podNames: [],
+      containers: ['nginx'],
+      images: [],
+    },
     egress: [
       {
         name: 'database',
@@ -57,8 +63,8 @@ test('several documents and JSON are read alike', () => {
 
 test.each([
   ['mode: Audit', 'mod: Audit', ['p.yaml:7:8 spec.mod: unknown field "mod"; did you mean "mode"?']],
-  ['mode: Audit', 'mode: audit', ['p.yaml:7:9 spec.mode: Invalid option: expected one of "Audit"|"Enforce"']],
-  ['mode: Audit', 'ingress: []', ['p.yaml:7:12 spec.ingress: "ingress" is not offered here in this version']],
+  ['mode: Audit', 'mode: audit', ['p.yaml:7:9 spec.mode: "audit" is not "Audit" or "Enforce"; did you mean "Audit"?']],
+  ['mode: Audit', 'startup: Deny', ['p.yaml:7:12 spec.startup: "startup" is not offered here in this version']],
   [
     'number: 1433',
     'number: 70000',
@@ -101,20 +107,21 @@ test.each([
   [
     'kind: ContainerPolicy',
     'kind: Pod',
-    ['p.yaml:3:7 kind: unknown kind "Pod", must be "ContainerPolicy" or "ContainerObservation"'],
+    [
+      'p.yaml:3:7 kind: unknown kind "Pod", must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"',
+    ],
   ],
   [
     'kind: ContainerPolicy',
     'kind: ContainerPolcy',
     [
-      'p.yaml:3:7 kind: unknown kind "ContainerPolcy", must be "ContainerPolicy" or "ContainerObservation"; did you mean "ContainerPolicy"?',
+      'p.yaml:3:7 kind: unknown kind "ContainerPolcy", must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"; did you mean "ContainerPolicy"?',
     ],
   ],
-  ['kind: ContainerPolicy', '', ['p.yaml:2:1 kind: must be "ContainerPolicy" or "ContainerObservation"']],
   [
-    'networks: ["10.0.0.5"]',
-    'domainNames: ["a.b"]',
-    expect.arrayContaining([expect.stringContaining('"domainNames" is not offered here')]),
+    'kind: ContainerPolicy',
+    '',
+    ['p.yaml:2:1 kind: must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"'],
   ],
 ])('says where and what is wrong: %s -> %s', (from, to, wanted) => {
   expect(problemsWith(from, to)).toEqual(wanted);
@@ -134,14 +141,20 @@ test('reads an observation; what it leaves out is not observed, and of all conta
     {
       namespace: 'shop',
       name: 'web-nginx',
-      subject: { podLabels: [{ key: 'app', operator: 'In', values: ['web'] }], podNames: [], containers: ['nginx'] },
+      subject: {
+        namespaces: ['shop'],
+        podLabels: [{ key: 'app', operator: 'In', values: ['web'] }],
+        podNames: [],
+        containers: ['nginx'],
+        images: [],
+      },
       names: true,
       payload: false,
     },
   ]);
   const all = observing.replace(/ {2}subject.*\n/, '').replace('names: true', 'payload: true');
   expect(parseDocuments(all, 'p').observations[0]).toMatchObject({
-    subject: { podLabels: [], podNames: [], containers: [] },
+    subject: { namespaces: ['shop'], podLabels: [], podNames: [], containers: [], images: [] },
     names: false,
     payload: true,
   });

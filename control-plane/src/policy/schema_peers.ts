@@ -22,6 +22,15 @@ export const name = z
     'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
   );
 
+/** '' is outside Kubernetes. */
+export const namespaceName = z
+  .string()
+  .max(253)
+  .regex(
+    /^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$/,
+    'must be letters, digits, ".", "_" and "-", and begin and end with a letter or digit',
+  );
+
 /** An empty list reads like "none" and like "all"; it is neither. */
 export function listOf<T extends z.ZodType>(item: T, most: number, meaning = 'all') {
   return z
@@ -32,13 +41,9 @@ export function listOf<T extends z.ZodType>(item: T, most: number, meaning = 'al
 
 const names = listOf(z.string().min(1).max(253), MOST_NAMES);
 const namespaces = z.strictObject({
-  names: listOf(z.union([z.literal(''), name]), MOST_NAMES, 'all namespaces').optional(),
+  names: listOf(namespaceName, MOST_NAMES, 'all namespaces').optional(),
 });
-const image = z
-  .string()
-  .min(1)
-  .max(500)
-  .regex(/^\S+$/, 'must be a reference of an image, without blanks');
+const image = z.string().min(1).max(500).regex(/^\S+$/, 'must be a reference of an image, without blanks');
 const images = listOf(image, MOST_NAMES);
 
 const requirement = z
@@ -120,7 +125,7 @@ const peerFields = {
   containers: containersPeer.optional(),
   networks: networkList.optional(),
   except: networkList.optional(),
-  services: listOf(z.strictObject({ name, namespace: z.union([z.literal(''), name]).optional() }), MOST_NAMES).optional(),
+  services: listOf(z.strictObject({ name, namespace: namespaceName.optional() }), MOST_NAMES).optional(),
   domainNames: listOf(domainName, MOST_NAMES).optional(),
   entities: listOf(z.enum(['Node', 'Cluster', 'World', 'APIServer']), 4).optional(),
 };
@@ -132,7 +137,11 @@ export function checkPeer(given: PeerFields, context: z.RefinementCtx): void {
   if (parts.length !== 1)
     context.addIssue({ code: 'custom', message: `needs exactly one of ${all}, has ${parts.length || 'none'}` });
   if (given.except && !given.networks)
-    context.addIssue({ code: 'custom', path: ['except'], message: 'takes addresses out of "networks", which are not there' });
+    context.addIssue({
+      code: 'custom',
+      path: ['except'],
+      message: 'takes addresses out of "networks", which are not there',
+    });
   const outside = (given.except ?? []).map((entry, index) => ({ entry, index }));
   for (const { entry, index } of outside) {
     if (!given.networks || given.networks.some((outer) => contains(outer, entry))) continue;

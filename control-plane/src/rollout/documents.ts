@@ -4,6 +4,7 @@ import {
   type Observation,
   type Observed,
   observedOf,
+  type Parsed,
   type Policy,
   type PolicyContainer,
   parseDocuments,
@@ -16,6 +17,9 @@ import type { StoredPolicy } from '../store/state.js';
 export interface Change {
   readonly key: string;
   readonly change: 'created' | 'updated' | 'unchanged' | 'deleted';
+  /** JSON of the document. */
+  readonly before: string | null;
+  readonly after: string;
 }
 
 /** What there is to know of a document that is to be stored. */
@@ -30,15 +34,19 @@ export class Documents {
   readonly policies: readonly Policy[];
   readonly observations: readonly Observation[];
   readonly #stored: ReadonlyMap<string, StoredPolicy>;
+  readonly #parsed: ReadonlyMap<string, Parsed>;
 
-  constructor(stored: readonly StoredPolicy[]) {
+  /** What was read `before` and is as it was is not read again. */
+  constructor(stored: readonly StoredPolicy[], before?: Documents) {
     const sorted = [...stored].sort((a, b) => (a.key < b.key ? -1 : 1));
     const parsed = sorted.map((it) => {
-      const found = parseDocuments(it.document, it.key);
+      const known = before?.has(it.key) && before.changeBy(it).change === 'unchanged' && before.#parsed.get(it.key);
+      const found = known || parseDocuments(it.document, it.key);
       if (found.sources.length !== 1 || found.problems.length > 0)
         throw new CellwallError('internal', `the stored policy ${it.key} cannot be read by this version`);
       return found;
     });
+    this.#parsed = new Map(sorted.map((it, index) => [it.key, parsed[index] as Parsed]));
     this.policies = parsed.flatMap(({ policies }) => policies);
     this.observations = parsed.flatMap(({ observations }) => observations);
     this.#stored = new Map(sorted.map((it) => [it.key, it]));
@@ -52,9 +60,10 @@ export class Documents {
     return this.#stored.has(key);
   }
 
-  changeBy({ key, document }: NewDocument): Change {
-    const before = this.#stored.get(key)?.document;
-    return { key, change: before === undefined ? 'created' : before === document ? 'unchanged' : 'updated' };
+  changeBy({ key, document }: Pick<NewDocument, 'key' | 'document'>): Change {
+    const before = this.#stored.get(key)?.document ?? null;
+    const change = before === null ? 'created' : before === document ? 'unchanged' : 'updated';
+    return { key, change, before, after: document };
   }
 
   selecting(container: PolicyContainer): string[] {

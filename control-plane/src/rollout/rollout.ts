@@ -6,20 +6,29 @@ import { EventEmitter } from 'node:events';
 import { CellwallError } from '../errors.js';
 import { encodeRuleSets } from '../ingest/encode.js';
 import {
-  compile,
+  BUILTIN_RULES,
+  type CompiledAmendment,
+  type Connection,
+  type Evaluation,
+  evaluate,
+  type Feed,
+  NO_OPTIONS,
   type Observed,
   observationKey,
   type Policy,
+  PolicyCompiler,
   type PolicyContainer,
+  type PolicyOptions,
   parseDocuments,
   policyKey,
   type Selection,
-  selects,
+  type World,
 } from '../policy/index.js';
-import type { StoredPolicy } from '../store/state.js';
+import type { ContainerFacts, StoredPolicy } from '../store/state.js';
 import type { Store } from '../store/store.js';
 import { type Change, Documents, type NewDocument, toStore } from './documents.js';
-import type { NodeContainers } from './node_containers.js';
+import { Inventory } from './inventory.js';
+import { Services } from './services.js';
 
 export interface RuleSetsPayload {
   readonly generation: number;
@@ -28,6 +37,8 @@ export interface RuleSetsPayload {
   readonly payload: Uint8Array;
 }
 
+export type Update = { readonly ruleSets: RuleSetsPayload } | { readonly amendment: CompiledAmendment };
+
 export interface Done {
   readonly applied: Change[];
   readonly generation: number;
@@ -35,24 +46,31 @@ export interface Done {
   readonly selections: ReadonlyMap<string, Selection>;
 }
 
-/** Rule sets that are kept; nodes with other combinations are compiled for again. */
-const MOST_COMPILED = 64;
+/** Containers come in crowds: what changes within this time is one amendment. */
+const BATCH_MS = 50;
 
-const keyOf = (combination: readonly number[]): string => combination.join(',');
-
+/** changed: nodes may lack something. */
 export class Rollout extends EventEmitter<{ changed: [] }> {
+  readonly services = new Services();
   readonly #store: Store;
+  readonly #options: PolicyOptions;
+  readonly #inventory = new Inventory();
   #documents = new Documents([]);
   readonly #numbers = new Map<string, number>();
-  /** By outline: nodes with the same combinations get the same bytes. */
-  readonly #compiled = new Map<string, RuleSetsPayload>();
+  #compiler: PolicyCompiler | undefined;
   #generation = 0;
+  #batch: NodeJS.Timeout | undefined;
   /** Changes are made one after the other: each sees what the one before has done. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  constructor(store: Store) {
+  constructor(store: Store, options: PolicyOptions = NO_OPTIONS) {
     super();
     this.#store = store;
+    this.#options = options;
+    this.services.on('changed', () => {
+      this.#compiler?.setServices(this.services.all);
+      this.emit('changed');
+    });
   }
 
   get generation(): number {
@@ -73,19 +91,72 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return this.#documents.observing(container);
   }
 
+  /** What policies are applied to now, with these in place of those in force if they are given. */
+  world(policies: readonly Policy[] = this.#documents.policies): World {
+    return {
+      policies,
+      containers: this.#inventory.containers(),
+      services: this.services.all,
+      nodes: this.#inventory.nodes,
+      options: this.#options,
+    };
+  }
+
+  explain(connection: Connection): Evaluation {
+    return evaluate(this.world(), connection);
+  }
+
+  /** What a policy is compiled to for a node: rule sets of the containers that it selects, and their entries. */
+  compiledFor(key: string, node: string): { ruleSets: number; entries: number } | null {
+    const policy = this.#compiler?.catalog.policies.find((it) => policyKey(it.policy) === key);
+    if (!policy || !this.#compiler) return null;
+    const sets = this.#compiler
+      .ruleSets(node)
+      .map(({ set }) => set)
+      .filter(({ policies }) => policies.includes(policy.subject));
+    const entries = sets.map((it) => it.peers.length + it.ports.length + it.identities.length + it.names.length);
+    return { ruleSets: sets.length, entries: entries.reduce((sum, count) => sum + count, 0) };
+  }
+
+  /** At the start, once. */
   async load(): Promise<void> {
+    const { nodes, containers } = await this.#store.writer.call('inventory');
+    for (const { name, addresses } of nodes) this.#inventory.setNode(name, addresses);
+    const byNode = new Map<string, ContainerFacts[]>();
+    for (const { node, ...facts } of containers) byNode.set(node, [...(byNode.get(node) ?? []), facts]);
+    for (const [node, facts] of byNode) this.#inventory.update(node, facts, [], true);
+    await this.#reload();
+  }
+
+  async #reload(): Promise<void> {
     const { generation, policies } = await this.#store.writer.call('policies');
-    const documents = new Documents(policies);
+    const documents = new Documents(policies, this.#documents);
     await this.#learnNumbers(documents.policies);
     this.#documents = documents;
     this.#generation = generation;
-    this.#compiled.clear();
+    this.#compile();
+  }
+
+  #compile(): void {
+    if (this.#generation === 0) return;
+    this.#inventory.take();
+    this.#compiler = new PolicyCompiler({
+      generation: this.#generation,
+      policies: this.#documents.policies,
+      observations: this.#documents.observations,
+      options: this.#options,
+      nodes: this.#inventory.nodes,
+      services: this.services.all,
+      containers: this.#inventory.all(),
+      revision: (this.#compiler?.revision ?? 0) + 1,
+      ruleNumber: (policy, rule) => this.#numberOf(policy, rule),
+    });
   }
 
   /** Compilation must not wait for the writer, so it gets the numbers of all rules before. */
   async #learnNumbers(policies: readonly Policy[]): Promise<void> {
     const names = policies.flatMap((policy) =>
-      ['(default deny)', '(loopback)', ...policy.egress.map((rule) => rule.name)].map(
+      [...BUILTIN_RULES, ...[...policy.egress, ...policy.ingress].map((rule) => rule.name)].map(
         (rule) => [policyKey(policy), rule] as const,
       ),
     );
@@ -134,50 +205,52 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
 
   async #change(put: readonly NewDocument[], remove: readonly string[]): Promise<void> {
     await this.#store.writer.call('changePolicies', put, remove);
-    await this.load();
+    await this.#reload();
     this.emit('changed');
   }
 
-  /** The combinations of policies that a node has to know: each alone, and those that select one of its containers. */
-  #combinations(policies: readonly Policy[], containers: NodeContainers): number[][] {
-    const found = new Map<string, number[]>(policies.map((_, index) => [String(index), [index]]));
-    for (const container of containers.all()) {
-      const combination = policies.flatMap((policy, index) => (selects(policy, container) ? [index] : []));
-      if (combination.length > 1) found.set(keyOf(combination), combination);
-    }
-    return [...found.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, combination]) => combination);
+  /** A node has connected: its rule sets must not lack anything, so nothing waits for the batch. */
+  joined(node: string, addresses: readonly string[], facts: readonly ContainerFacts[]): void {
+    this.#inventory.setNode(node, addresses);
+    this.#inventory.update(node, facts, [], true);
+    this.#flush();
+    this.#soon();
   }
 
-  /** Which combinations, in short: when it changes, the node needs new rule sets. */
-  outline(containers: NodeContainers): string {
-    const { policies } = this.#documents;
-    return `${this.#generation}:${this.#combinations(policies, containers).map(keyOf).join(';')}`;
+  update(node: string, facts: readonly ContainerFacts[], removed: readonly number[], complete: boolean): void {
+    if (this.#inventory.update(node, facts, removed, complete)) this.#soon();
+  }
+
+  #soon(): void {
+    this.#batch ??= setTimeout(() => {
+      this.#batch = undefined;
+      this.#flush();
+      this.emit('changed');
+    }, BATCH_MS).unref();
+  }
+
+  #flush(): void {
+    const { changes, nodesChanged } = this.#inventory.take();
+    if (nodesChanged) this.#compiler?.setNodes(this.#inventory.nodes);
+    if (changes.length > 0) this.#compiler?.update(changes);
+    if (this.#compiler?.isStale) this.#compile();
   }
 
   /** undefined: there has never been a policy. */
-  ruleSets(containers: NodeContainers): RuleSetsPayload | undefined {
-    if (this.#generation === 0) return undefined;
-    const outline = this.outline(containers);
-    const known = this.#compiled.get(outline);
-    if (known) return known;
-    const { policies, observations } = this.#documents;
-    const payload = encodeRuleSets(
-      compile({
-        generation: this.#generation,
-        policies,
-        observations,
-        combinations: this.#combinations(policies, containers),
-        ruleNumber: (policy, rule) => this.#numberOf(policy, rule),
-      }),
-    );
-    const ruleSets = {
-      generation: this.#generation,
-      digest: createHash('sha256').update(payload).digest(),
-      payload,
-    };
-    if (this.#compiled.size >= MOST_COMPILED) this.#compiled.clear();
-    this.#compiled.set(outline, ruleSets);
-    return ruleSets;
+  ruleSets(feed: Feed): RuleSetsPayload | undefined {
+    if (!this.#compiler) return undefined;
+    const payload = encodeRuleSets(feed.full(this.#compiler));
+    return { generation: this.#generation, digest: createHash('sha256').update(payload).digest(), payload };
+  }
+
+  /** What a node lacks; undefined: nothing. */
+  updateFor(feed: Feed): Update | undefined {
+    if (!this.#compiler) return undefined;
+    const amendment = feed.amendment(this.#compiler);
+    if (amendment === null) return undefined;
+    if (amendment !== 'full') return { amendment };
+    const ruleSets = this.ruleSets(feed);
+    return ruleSets && { ruleSets };
   }
 
   #numberOf(policy: string, rule: string): number {

@@ -52,6 +52,7 @@ export const STATE_MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX listeners_by_port ON listeners (port);
   `,
+  `ALTER TABLE containers ADD COLUMN ports TEXT NOT NULL DEFAULT '[]';`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

@@ -31,8 +31,27 @@ export interface ContainerFacts {
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly addresses: readonly string[];
+  /** That the pod's specification names. */
+  readonly ports: readonly { readonly name: string; readonly protocol: number; readonly port: number }[];
   /** 0: unknown. */
   readonly createdUs: number;
+}
+
+export interface ClusterFacts {
+  readonly nodes: readonly { readonly name: string; readonly addresses: readonly string[] }[];
+  readonly containers: readonly (ContainerFacts & { readonly node: string })[];
+}
+
+const LIVE_CONTAINERS = `SELECT n.name AS node, c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image,
+    c.namespace, c.pod, c.labels, c.addresses, c.ports, c.first_us AS createdUs
+  FROM containers c JOIN nodes n ON n.id = c.node WHERE c.gone_us IS NULL AND c.listed = 1`;
+/** Lists are JSON. */
+type FactsRow = Omit<ContainerFacts, 'labels' | 'addresses' | 'ports'> &
+  Record<'node' | 'labels' | 'addresses' | 'ports', string>;
+
+function toFacts(row: FactsRow): ContainerFacts & { node: string } {
+  const { labels, addresses, ports, ...plain } = row;
+  return { ...plain, labels: JSON.parse(labels), addresses: JSON.parse(addresses), ports: JSON.parse(ports) };
 }
 
 const FIRST_RULE = 16;
@@ -183,7 +202,7 @@ export class State {
     }
     const update = this.#database.prepare(
       `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
-        addresses = ?, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
+        addresses = ?, ports = ?, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
     );
     for (const it of facts) {
       const id = this.containerId(node, epoch, it.cgroupId, nowUs);
@@ -197,6 +216,7 @@ export class State {
         it.path,
         JSON.stringify(it.labels),
         JSON.stringify(it.addresses),
+        JSON.stringify(it.ports),
         it.createdUs || nowUs,
         nowUs,
         id,
@@ -209,15 +229,21 @@ export class State {
   /** The live containers of a node that its agent told of. */
   containers(node: string, epoch: string): ContainerFacts[] {
     const rows = this.#database
-      .prepare(
-        `SELECT c.cgroup AS cgroupId, c.path, c.runtime, c.runtime_id AS runtimeId, c.name, c.image, c.namespace, c.pod, c.labels, c.addresses, c.first_us AS createdUs
-         FROM containers c JOIN nodes n ON n.id = c.node WHERE n.name = ? AND c.boot = ? AND c.gone_us IS NULL AND c.listed = 1`,
-      )
-      .all(node, bootOf(epoch)) as (Omit<ContainerFacts, 'labels' | 'addresses'> & {
-      labels: string;
-      addresses: string;
-    })[];
-    return rows.map((row) => ({ ...row, labels: JSON.parse(row.labels), addresses: JSON.parse(row.addresses) }));
+      .prepare(`${LIVE_CONTAINERS} AND n.name = ? AND c.boot = ?`)
+      .all(node, bootOf(epoch)) as FactsRow[];
+    return rows.map(toFacts).map(({ node: _, ...facts }) => facts);
+  }
+
+  /** All nodes and their live containers. */
+  inventory(): ClusterFacts {
+    const nodes = this.#database.prepare('SELECT name, hello FROM nodes ORDER BY name').all() as Record<
+      string,
+      string
+    >[];
+    return {
+      nodes: nodes.map(({ name = '', hello = '{}' }) => ({ name, addresses: JSON.parse(hello).addresses ?? [] })),
+      containers: (this.#database.prepare(`${LIVE_CONTAINERS} ORDER BY c.id`).all() as FactsRow[]).map(toFacts),
+    };
   }
 
   committed(): { node: string; epoch: string; event: number }[] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CellwallError } from '../errors.js';
 import { isOutOfSpace } from './open.js';
-import type { ContainerFacts, StoredPolicy } from './state.js';
+import type { ClusterFacts, ContainerFacts, StoredPolicy } from './state.js';
 import type { Storage } from './storage.js';
 import type { WriteQueue } from './write_queue.js';
 
@@ -19,6 +19,7 @@ export interface WriterMethods {
     complete: boolean,
   ): void;
   containers(node: string, epoch: string): ContainerFacts[];
+  inventory(): ClusterFacts;
   /** For a damage that a reader has met. */
   quarantine(day: string, inode: number): void;
   policies(): { generation: number; policies: StoredPolicy[] };
@@ -69,6 +70,7 @@ export class WriterCalls {
       updateContainers: (node, epoch, facts, removed, complete) =>
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
       containers: (node, epoch) => state.containers(node, epoch),
+      inventory: () => state.inventory(),
       quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
       policies: () => ({ generation: state.generation(), policies: state.policies() }),
       changePolicies: (put, remove) => {

@@ -39,12 +39,8 @@ export const keyOf = (container: WorldContainer): string =>
   `${container.node} ${container.namespace} ${container.pod} ${container.name}`;
 
 export function compilerOf(world: World, numbers: RuleNumbers, generation = 1): PolicyCompiler {
-  const { policies, options } = world;
-  const compiler = new PolicyCompiler({ generation, policies, observations: [], options, ruleNumber: numbers.ruleNumber });
-  compiler.setNodes(world.nodes);
-  compiler.setServices(world.services);
-  compiler.update(world.containers.map((container) => ({ key: keyOf(container), container })));
-  return compiler;
+  const containers = world.containers.map((container) => ({ key: keyOf(container), container }));
+  return new PolicyCompiler({ ...world, generation, containers, observations: [], ruleNumber: numbers.ruleNumber });
 }
 
 export interface Answer {

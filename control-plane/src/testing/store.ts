@@ -51,6 +51,7 @@ export class TestStore {
       pod: '',
       labels: {},
       addresses: [],
+      ports: [],
       createdUs: this.#nowUs - DAY_US,
       ...it,
     }));

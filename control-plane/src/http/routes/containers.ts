@@ -38,7 +38,8 @@ export function containers(api: Api, { store, rollout }: Context): void {
       {
         containers: found.map(({ firstUs, lastUs, goneUs, ...row }) => {
           const labels = JSON.parse(row.labels) as Record<string, string>;
-          const known = { namespace: row.namespace, pod: row.pod, name: row.container, labels };
+          const { namespace, pod, container: name, image } = row;
+          const known = { namespace, pod, name, image, labels };
           return {
             ...row,
             name: displayName(row),

@@ -81,6 +81,8 @@ interface Document {
   readonly spec?: { readonly mode?: string };
 }
 
+const plainDocument = (text: string) => JSON.parse(text) as Record<string, unknown>;
+
 export function showPolicy(stored: StoredPolicy) {
   const document = JSON.parse(stored.document) as Document;
   return {
@@ -104,6 +106,7 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
       namespace: row.namespace,
       pod: row.pod,
       name: row.container,
+      image: row.image,
       labels: JSON.parse(row.labels) as Record<string, string>,
     }));
     return [...selections]
@@ -123,8 +126,15 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
   api.openapi(put, async (c) => {
     const { dryRun, source } = c.req.valid('query');
     const { selections, ...done } = await rollout.apply(await c.req.text(), source, dryRun === 'true');
-    if (dryRun === 'false') log.info(done, 'policies applied');
-    return c.json({ ...done, warnings: await idle(selections) }, 200);
+    const { generation } = done;
+    if (dryRun === 'false')
+      log.info({ applied: done.applied.map(({ key, change }) => ({ key, change })), generation }, 'policies applied');
+    const applied = done.applied.map(({ before, after, ...rest }) => ({
+      ...rest,
+      before: before === null ? null : plainDocument(before),
+      after: plainDocument(after),
+    }));
+    return c.json({ applied, generation, warnings: await idle(selections) }, 200);
   });
   api.openapi(remove, async (c) => {
     const key = policyKeyAt(c.req.valid('query').kind, c.req.valid('param'));

@@ -2,12 +2,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { parseTime } from '../../flows/filter.js';
-import { displayName, timeText } from '../../flows/record.js';
-import { KINDS } from '../../policy/index.js';
+import { timeText } from '../../flows/record.js';
+import { KINDS, nameOf } from '../../policy/index.js';
 import type { RuleUse } from '../../store/rule_use.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { policyKeyAt } from '../policy_keys.js';
 import { failures, json, policySchema } from '../schemas.js';
+import { showPolicy } from './policies.js';
 
 const use = z.object({
   direction: z.enum(['egress', 'ingress']).nullable().openapi({ description: 'null: a rule that nobody wrote' }),
@@ -44,6 +45,10 @@ const route = createRoute({
             applied: z.number(),
             error: z.string().nullable(),
             containers: z.number().openapi({ description: 'that the policy selects' }),
+            compiled: z
+              .object({ ruleSets: z.number(), entries: z.number() })
+              .nullable()
+              .openapi({ description: 'of the containers that it selects there, with all policies about them' }),
           }),
         ),
         rules: z.array(use),
@@ -84,17 +89,18 @@ export function policyDescription(api: Api, { store, rollout, agents }: Context)
   api.openapi(route, async (c) => {
     const { kind, since } = c.req.valid('query');
     const key = policyKeyAt(kind, c.req.valid('param'));
-    const policy = rollout.describe(key);
-    if (!policy) throw new CellwallError('not_found', `there is no policy ${key}`);
+    const stored = rollout.documents().find((document) => document.key === key);
+    if (!stored) throw new CellwallError('not_found', `there is no policy ${key}`);
     const sinceUs = parseTime(since, nowUs(), 'since');
     const [nodes, uses] = await Promise.all([store.reader.call('nodes'), store.reader.call('ruleUses', key, sinceUs)]);
-    const selects = policy.containers.map((it) => ({
-      node: it.node,
-      name: displayName({ ...it, container: it.name, cgroupId: '' }),
-    }));
+    const policy = showPolicy(stored);
+    const selects = rollout
+      .world()
+      .containers.filter((it) => rollout.selecting(it).includes(key))
+      .map((it) => ({ node: it.node, name: nameOf(it) }));
     return c.json(
       {
-        policy: policy.document,
+        policy,
         since: timeText(sinceUs),
         selects,
         nodes: nodes.map((row) => ({
@@ -104,8 +110,9 @@ export function policyDescription(api: Api, { store, rollout, agents }: Context)
           applied: row.appliedGeneration,
           error: row.appliedError,
           containers: selects.filter(({ node }) => node === row.name).length,
+          compiled: rollout.compiledFor(key, row.name),
         })),
-        rules: ruleList(policy.document.document.spec as Spec, uses),
+        rules: ruleList(policy.document.spec as Spec, uses),
       },
       200,
     );

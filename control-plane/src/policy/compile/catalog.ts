@@ -57,7 +57,10 @@ export interface CatalogRule {
   readonly unknown: boolean;
 }
 
-type Written = Pick<CatalogRule, 'deny' | 'ports' | 'everything' | 'networks' | 'entities' | 'services' | 'names' | 'unknown'>;
+type Written = Pick<
+  CatalogRule,
+  'deny' | 'ports' | 'everything' | 'networks' | 'entities' | 'services' | 'names' | 'unknown'
+>;
 
 function written(rule: Rule): Written {
   return {
@@ -78,6 +81,11 @@ function within(selector: Selector, namespace: string): Selector | undefined {
   return { ...selector, namespaces: [namespace] };
 }
 
+const byDirection = () => ({
+  egress: new Map<number, Set<CatalogPolicy>>(),
+  ingress: new Map<number, Set<CatalogPolicy>>(),
+});
+
 export class Catalog {
   readonly policies: readonly CatalogPolicy[];
   readonly selectors = new Selectors();
@@ -88,6 +96,9 @@ export class Catalog {
   /** Keys of services that rules name. */
   readonly services = new Set<string>();
   readonly #bySubject = new Map<number, CatalogPolicy[]>();
+  readonly #byPeer = { exact: byDirection(), mirror: byDirection() };
+  /** Policies with rules that can concern whoever is at the other end, by the direction of those rules. */
+  readonly anybody: Readonly<Record<Direction, ReadonlySet<CatalogPolicy>>>;
   #order = 0;
 
   constructor(policies: readonly Policy[], observations: readonly Observation[]) {
@@ -100,6 +111,14 @@ export class Catalog {
       this.selectors.addObservation(observation.subject, observationKey(observation), observation);
     const rules = this.policies.flatMap(({ rules: { egress, ingress } }) => [...egress, ...ingress]);
     for (const rule of rules) for (const key of rule.services) this.services.add(key);
+    this.anybody = { egress: this.#aboutAnybody('egress'), ingress: this.#aboutAnybody('ingress') };
+    for (const policy of this.policies)
+      for (const direction of ['egress', 'ingress'] as const)
+        for (const { containers } of policy.rules[direction])
+          for (const { exact, mirror } of containers) {
+            this.#notePeer('exact', direction, exact, policy);
+            this.#notePeer('mirror', direction, mirror, policy);
+          }
     this.usesCluster = rules.some(({ entities }) => entities.includes('Cluster') || entities.includes('World'));
   }
 
@@ -137,6 +156,24 @@ export class Catalog {
     const tier = (cluster ? 0 : 2) + (rule.action === 'Deny' ? 0 : 1);
     // Above 2^40 rules and builtins there would be other trouble.
     return { owner, ref, order: tier * 2 ** 40 + this.#order++, ...written(rule), containers };
+  }
+
+  #aboutAnybody(direction: Direction): Set<CatalogPolicy> {
+    return new Set(
+      this.policies.filter(({ rules }) => rules[direction].some((rule) => rule.everything || rule.unknown)),
+    );
+  }
+
+  #notePeer(how: 'exact' | 'mirror', direction: Direction, selector: number, policy: CatalogPolicy): void {
+    const known = this.#byPeer[how][direction].get(selector);
+    if (known) known.add(policy);
+    else this.#byPeer[how][direction].set(selector, new Set([policy]));
+  }
+
+  /** Policies whose rules have one of the selectors as a peer. */
+  naming(how: 'exact' | 'mirror', direction: Direction, selectors: readonly number[]): Set<CatalogPolicy> {
+    const { [direction]: byPeer } = this.#byPeer[how];
+    return new Set(selectors.flatMap((index) => [...(byPeer.get(index) ?? [])]));
   }
 
   /** Policies that have one of the selectors as their subject, in order. */

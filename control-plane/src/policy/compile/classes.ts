@@ -38,6 +38,7 @@ type Row = readonly [protocol: number, port: number, length: number, decision: D
 function rowsOf(edges: Edges, decideAt: DecideAt): Row[] {
   const other = decideAt(0, 0);
   const rows: Row[] = [[0, 0, 0, other]];
+  if (edges.size === 0) return rows;
   for (const protocol of new Set([TCP, UDP, ...edges.keys()])) {
     const segments = segmentsOf(protocol, edges.get(protocol) ?? new Set(), decideAt);
     const widest = segments.reduce((a, b) => (b.last - b.first > a.last - a.first ? b : a));

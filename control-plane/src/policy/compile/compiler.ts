@@ -18,6 +18,9 @@ export interface CompilerInput {
   readonly options: PolicyOptions;
   /** The lasting number of a rule, from 16. */
   ruleNumber(policyKey: string, rule: string): number;
+  readonly nodes?: readonly WorldNode[];
+  readonly services?: readonly Service[];
+  readonly containers?: readonly ContainerChange[];
   /** Revisions go on from here. */
   readonly revision?: number;
 }
@@ -39,23 +42,29 @@ export class PolicyCompiler {
   readonly addresses: Addresses;
   readonly #profiles: Profiles;
   readonly #around: Surroundings;
+  readonly #single: readonly Profile[];
   readonly #residents = new Map<string, Resident>();
   /** How many containers of each profile a node has. */
   readonly #byNode = new Map<string, Map<Profile, number>>();
+  /** How often a profile came to a node or went. */
+  readonly #turns = new Map<string, number>();
+  #turned = 0;
   readonly #exact = new Map<Profile, RuleSetBuilder>();
   readonly #light = new Map<Profile, RuleSetBuilder>();
-  #revision: number;
+  #revision = 0;
 
   constructor(input: CompilerInput) {
     this.generation = input.generation;
-    this.#revision = input.revision ?? 0;
     this.catalog = new Catalog(input.policies, input.observations);
     this.#profiles = new Profiles(this.catalog);
+    const subjects = new Set(this.catalog.policies.map(({ subject }) => subject));
+    this.#single = [...subjects].map((subject) => this.#profiles.intern([subject]));
     const tree = new Tree(this.catalog, input.options);
     this.addresses = new Addresses(this.catalog, tree);
     const { refs } = this.catalog;
     const numbers: number[] = [];
     this.#around = {
+      catalog: this.catalog,
       tree,
       remotes: this.addresses.remotes.list,
       farIsOpen: input.options.apiServer.length + input.options.dnsServers.length > 0,
@@ -65,6 +74,10 @@ export class PolicyCompiler {
         return numbers[ref];
       },
     };
+    this.setNodes(input.nodes ?? []);
+    this.setServices(input.services ?? []);
+    this.update(input.containers ?? []);
+    this.#revision = input.revision ?? 1;
   }
 
   /** Grows whenever rule sets or addresses of some node may have changed. */
@@ -83,13 +96,19 @@ export class PolicyCompiler {
 
   update(changes: Iterable<ContainerChange>): void {
     const touched = new Set<bigint>();
+    const turns = this.#turned;
     for (const { key, container } of changes) {
       const before = this.#residents.get(key);
       if (before) this.#remove(key, before, touched);
       if (container) this.#add(key, container, touched);
     }
+    this.#refresh(touched, this.#turned > turns);
+  }
+
+  #refresh(touched: ReadonlySet<bigint>, turned = false): void {
+    const before = this.addresses.journal.length;
     this.addresses.refresh(touched);
-    this.#revision++;
+    if (turned || this.addresses.journal.length > before) this.#revision++;
   }
 
   #add(key: string, container: WorldContainer, touched: Set<bigint>): void {
@@ -98,6 +117,7 @@ export class PolicyCompiler {
     this.#residents.set(key, resident);
     this.addresses.hold(resident);
     const counts = this.#byNode.get(container.node) ?? new Map<Profile, number>();
+    if (!counts.has(profile)) this.#turn(container.node);
     this.#byNode.set(container.node, counts.set(profile, (counts.get(profile) ?? 0) + 1));
     for (const bits of resident.bits) touched.add(bits);
   }
@@ -109,18 +129,26 @@ export class PolicyCompiler {
     const counts = this.#byNode.get(container.node);
     const left = (counts?.get(profile) ?? 1) - 1;
     if (left > 0) counts?.set(profile, left);
-    else counts?.delete(profile);
+    else if (counts?.delete(profile)) this.#turn(container.node);
     for (const it of bits) touched.add(it);
   }
 
   setNodes(nodes: readonly WorldNode[]): void {
-    this.addresses.refresh(this.addresses.setNodes(nodes));
-    this.#revision++;
+    this.#refresh(this.addresses.setNodes(nodes));
   }
 
   setServices(services: readonly Service[]): void {
-    this.addresses.refresh(this.addresses.setServices(services));
-    this.#revision++;
+    this.#refresh(this.addresses.setServices(services));
+  }
+
+  #turn(node: string): void {
+    this.#turned++;
+    this.#turns.set(node, (this.#turns.get(node) ?? 0) + 1);
+  }
+
+  /** Equal: the rule sets of the node are those of before. */
+  stateOf(node: string): string {
+    return `${this.addresses.remotes.list.length} ${this.selectors.length} ${this.#turns.get(node) ?? 0}`;
   }
 
   /** What policies can tell of a container. */
@@ -130,12 +158,10 @@ export class PolicyCompiler {
 
   /** Of the containers of a node, and for each policy that of a container which only this policy selects. */
   ruleSets(node: string): RuleSetBuilder[] {
-    const own = [...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged);
-    const subjects = [...new Set(this.catalog.policies.map(({ subject }) => subject))];
-    const single = subjects.map((subject) => this.#profiles.intern([subject]));
+    const own = new Set([...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged));
     return [
-      ...single.filter((profile) => !own.includes(profile)).map((profile) => this.#builder(this.#light, profile)),
-      ...own.map((profile) => this.#builder(this.#exact, profile)),
+      ...this.#single.filter((profile) => !own.has(profile)).map((profile) => this.#builder(this.#light, profile)),
+      ...[...own].map((profile) => this.#builder(this.#exact, profile)),
     ];
   }
 

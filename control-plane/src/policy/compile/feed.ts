@@ -20,6 +20,7 @@ export class Feed {
   #revision = 0;
   #selectors = 0;
   #position = 0;
+  #state = '';
   #sent = new Map<RuleSetBuilder, Mark>();
 
   constructor(node: string) {
@@ -28,7 +29,9 @@ export class Feed {
 
   full(compiler: PolicyCompiler): CompiledRuleSets {
     const builders = compiler.ruleSets(this.#node);
-    const addresses = [...compiler.addresses.all()].flatMap((bits) => compiler.addresses.compiled(bits, this.#node) ?? []);
+    const addresses = [...compiler.addresses.all()].flatMap(
+      (bits) => compiler.addresses.compiled(bits, this.#node) ?? [],
+    );
     this.#note(compiler, builders, true);
     return {
       generation: compiler.generation,
@@ -46,23 +49,26 @@ export class Feed {
     this.#revision = compiler.revision;
     this.#selectors = compiler.selectors.length;
     this.#position = compiler.addresses.journal.length;
+    this.#state = compiler.stateOf(this.#node);
   }
 
   /** null: the node has all. "full": it needs all rule sets. */
   amendment(compiler: PolicyCompiler): CompiledAmendment | 'full' | null {
     if (compiler !== this.#compiler) return 'full';
     if (compiler.revision === this.#revision) return null;
-    const builders = compiler.ruleSets(this.#node);
+    const isSame = compiler.stateOf(this.#node) === this.#state;
+    const builders = isSame ? [] : compiler.ruleSets(this.#node);
     if (compiler.selectors.length !== this.#selectors || this.#changesKind(builders)) return 'full';
     const fresh = builders.filter((it) => !this.#sent.has(it));
-    const additions = [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
+    const additions = isSame ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
     const changed = this.#changedAddresses(compiler);
     const base = this.#revision;
     if (fresh.length + additions.length + changed.addresses.length + changed.removedAddresses.length === 0) {
       this.#position = compiler.addresses.journal.length;
+      this.#state = compiler.stateOf(this.#node);
       return null;
     }
-    this.#note(compiler, [...this.#sent.keys(), ...fresh], false);
+    this.#note(compiler, isSame ? [] : [...this.#sent.keys(), ...fresh], false);
     return {
       generation: compiler.generation,
       baseRevision: base,
@@ -75,17 +81,17 @@ export class Feed {
 
   /** A node has one rule set for the same selectors: the one for nobody in particular gives way to the one that is exact. */
   #changesKind(builders: readonly RuleSetBuilder[]): boolean {
-    const sent = new Set([...this.#sent.keys()].map(({ profile }) => profile));
-    return builders.some((it) => !this.#sent.has(it) && sent.has(it.profile));
+    const fresh = new Set(builders.filter((it) => !this.#sent.has(it)).map(({ profile }) => profile));
+    return fresh.size > 0 && [...this.#sent.keys()].some(({ profile }) => fresh.has(profile));
   }
 
   #additionTo(builder: RuleSetBuilder): CompiledRuleSet | undefined {
     const mark = this.#sent.get(builder);
     const { set } = builder;
     if (!mark) return undefined;
+    if (set.identities.length === mark.identities) return undefined;
     const ports = set.ports.slice(mark.ports);
     const identities = set.identities.slice(mark.identities);
-    if (ports.length + identities.length === 0) return undefined;
     return { ...set, policies: [], peers: [], names: [], ports, identities };
   }
 

@@ -2,7 +2,7 @@
 //
 // Rules with the ports at which they hold, once it is known who is at both ends.
 import type { Direction, PortMatch, PortRange } from '../model.js';
-import type { CatalogRule } from './catalog.js';
+import type { Catalog, CatalogPolicy, CatalogRule } from './catalog.js';
 import type { Profile } from './profiles.js';
 import type { ServiceRole } from './remotes.js';
 
@@ -61,7 +61,7 @@ export interface View {
   /** Rules that have a say at the own side. */
   readonly own: readonly Match[];
   readonly far: readonly Match[];
-  readonly farProfile: Profile | null;
+  readonly isolating: readonly CatalogPolicy[];
 }
 
 /** Views of containers of one profile on those of others, in one direction. */
@@ -69,21 +69,50 @@ export class Views {
   readonly #own: Profile;
   readonly #direction: Direction;
   readonly #known = new Map<Profile, View>();
+  /** Of profiles whose rules have no say, by what isolates them. */
+  readonly #bare = new Map<string, View>();
+  #next = 1;
   /** Rules of the own side that are about containers, and what the far side needs of them. */
   readonly #rules: readonly CatalogRule[];
+  readonly #peers: readonly number[];
+  /** Far policies with rules that have a say at the own side, and at the far side. */
+  readonly #mirroring: ReadonlySet<CatalogPolicy>;
+  readonly #naming: ReadonlySet<CatalogPolicy>;
+  readonly #anybody: ReadonlySet<CatalogPolicy>;
 
-  constructor(own: Profile, direction: Direction) {
+  constructor(catalog: Catalog, own: Profile, direction: Direction) {
     this.#own = own;
     this.#direction = direction;
     this.#rules = own.policies.flatMap(({ rules }) => rules[direction].filter((rule) => rule.containers.length > 0));
+    this.#peers = [...new Set(this.#rules.flatMap(({ containers }) => containers.map(({ exact }) => exact)))];
+    this.#mirroring = catalog.naming('mirror', opposite(direction), own.selectors);
+    this.#naming = catalog.naming('exact', opposite(direction), own.selectors);
+    this.#anybody = catalog.anybody[opposite(direction)];
+  }
+
+  /** Some rule has a say at the own side because it is this one that is there. */
+  touches(far: Profile): boolean {
+    for (const peer of this.#peers) if (far.has.has(peer)) return true;
+    for (const policy of far.policies) if (this.#mirroring.has(policy)) return true;
+    return false;
   }
 
   of(far: Profile): View {
     const known = this.#known.get(far);
     if (known) return known;
-    const view = { id: this.#known.size + 1, own: this.#ownMatches(far), far: this.#farMatches(far), farProfile: far };
+    const concerned = far.policies.some((policy) => this.#naming.has(policy) || this.#anybody.has(policy));
+    const isolating = far.isolating[opposite(this.#direction)];
+    if (!concerned && !this.touches(far)) return this.#bareOf(far, isolating);
+    const view = { id: this.#next++, own: this.#ownMatches(far), far: this.#farMatches(far), isolating };
     this.#known.set(far, view);
     return view;
+  }
+
+  #bareOf(far: Profile, isolating: readonly CatalogPolicy[]): View {
+    const key = far.isolation[opposite(this.#direction)];
+    const known = this.#bare.get(key) ?? { id: this.#next++, own: [], far: [], isolating };
+    this.#bare.set(key, known);
+    return known;
   }
 
   #ownMatches(far: Profile): Match[] {
@@ -120,4 +149,3 @@ export class Views {
     return found.sort((a, b) => a.order - b.order || Number(a.may) - Number(b.may));
   }
 }
-

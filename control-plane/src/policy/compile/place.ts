@@ -5,7 +5,7 @@ import type { Direction, Entity } from '../model.js';
 import type { CatalogRule } from './catalog.js';
 import { type Match, matchOf, portsAt, servicePorts } from './match.js';
 import type { Profile } from './profiles.js';
-import type { Remote } from './remotes.js';
+import { nobodyAt, type Remote } from './remotes.js';
 import { placeKey, type Tree, type TreeNode } from './tree.js';
 
 /** A peer of a rule begins or ends to hold at a network. */
@@ -14,6 +14,8 @@ interface Edge {
   readonly peer: object;
   readonly holds: boolean;
 }
+
+type Holding = ReadonlyMap<object, CatalogRule | null>;
 
 export interface Place {
   readonly id: number;
@@ -28,14 +30,18 @@ export class PlacesOfProfile {
   readonly #direction: Direction;
   readonly #rules: readonly CatalogRule[];
   readonly #edges = new Map<string, Edge[]>();
-  /** By tree node: which rules hold by their networks. */
-  readonly #byNode = new Map<TreeNode, ReadonlyMap<object, CatalogRule>>();
+  /** By tree node: which rules hold by their networks; null: the node lies in an exception of the peer. */
+  readonly #byNode = new Map<TreeNode, Holding>();
   readonly #places = new Map<string, Place>();
+  readonly #plain = new Map<TreeNode, Place>();
+  /** No rule asks for more than networks. */
+  readonly #isPlain: boolean;
 
   constructor(own: Profile, direction: Direction) {
     this.#own = own;
     this.#direction = direction;
     this.#rules = own.policies.flatMap(({ rules }) => rules[direction]);
+    this.#isPlain = this.#rules.every((rule) => rule.entities.length + rule.services.length === 0);
     for (const rule of this.#rules) {
       if (rule.everything) this.#edge({ address: 0n, prefix: 0 }, { rule, peer: ANYWHERE, holds: true });
       for (const peer of rule.networks) {
@@ -62,16 +68,19 @@ export class PlacesOfProfile {
     return [...all].sort((a, b) => a.id - b.id);
   }
 
-  #holding(node: TreeNode): ReadonlyMap<object, CatalogRule> {
+  #holding(node: TreeNode): Holding {
     const known = this.#byNode.get(node);
     if (known) return known;
-    const around = node.parent ? this.#holding(node.parent) : new Map<object, CatalogRule>();
+    const around = node.parent ? this.#holding(node.parent) : new Map<object, CatalogRule | null>();
     const edges = this.#edges.get(placeKey(node));
     let found = around;
     if (edges) {
       const changed = new Map(around);
-      for (const { rule, peer, holds } of edges) if (holds) changed.set(peer === ANYWHERE ? rule : peer, rule);
-      for (const { peer, holds } of edges) if (!holds) changed.delete(peer);
+      for (const { peer, holds } of edges) if (!holds) changed.set(peer, null);
+      for (const { rule, peer, holds } of edges) {
+        const key = peer === ANYWHERE ? rule : peer;
+        if (holds && changed.get(key) !== null) changed.set(key, rule);
+      }
       found = changed;
     }
     this.#byNode.set(node, found);
@@ -87,6 +96,13 @@ export class PlacesOfProfile {
   }
 
   at(remote: Remote): Place {
+    if (!this.#isPlain) return this.#findPlace(remote);
+    const known = this.#plain.get(remote.node) ?? this.#findPlace(nobodyAt(remote.node));
+    this.#plain.set(remote.node, known);
+    return known;
+  }
+
+  #findPlace(remote: Remote): Place {
     const { kind, node, roles } = remote;
     const services = roles.map((role) => `${role.itself}${role.key}${JSON.stringify(role.ports)}`).join();
     // Nodes at which nothing of this profile begins are as the network around them.
@@ -98,7 +114,7 @@ export class PlacesOfProfile {
     return place;
   }
 
-  readonly #states = new Map<ReadonlyMap<object, CatalogRule>, number>();
+  readonly #states = new Map<Holding, number>();
 
   #stateOf(node: TreeNode): string {
     const holding = this.#holding(node);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { NamedPort, PolicyContainer } from '../model.js';
+import { DEFAULT_DENY, type Direction, type NamedPort, type PolicyContainer } from '../model.js';
 import type { Catalog, CatalogPolicy } from './catalog.js';
 
 /** What policies can tell of a container: the selectors that select it. */
@@ -9,6 +9,10 @@ export interface Profile {
   readonly selectors: readonly number[];
   readonly has: ReadonlySet<number>;
   readonly policies: readonly CatalogPolicy[];
+  /** Those that isolate a direction. */
+  readonly isolating: Readonly<Record<Direction, readonly CatalogPolicy[]>>;
+  /** Equal where `isolating` is. */
+  readonly isolation: Readonly<Record<Direction, string>>;
   /** Some selector is more than the name of a port: containers of this profile are judged. */
   readonly judged: boolean;
   ports(protocol: number, name: string): readonly number[];
@@ -31,13 +35,20 @@ export class Profiles {
     const known = this.#known.get(key);
     if (known) return known;
     const ports = selectors.flatMap((index) => this.#catalog.selectors.portOf(index) ?? []);
+    const policies = this.#catalog.about(selectors);
+    const isolating = (direction: Direction) => policies.filter(({ policy }) => policy.isolated[direction]);
+    const [egress, ingress] = [isolating('egress'), isolating('ingress')];
+    const named = (list: readonly CatalogPolicy[]) => list.map((policy) => policy.builtin(DEFAULT_DENY)).join();
     const profile: Profile = {
       id: this.#known.size,
       selectors,
       has: new Set(selectors),
-      policies: this.#catalog.about(selectors),
+      policies,
+      isolating: { egress, ingress },
+      isolation: { egress: named(egress), ingress: named(ingress) },
       judged: selectors.length > ports.length,
-      ports: (protocol, name) => ports.filter((it) => it.protocol === protocol && it.name === name).map((it) => it.port),
+      ports: (protocol, name) =>
+        ports.filter((it) => it.protocol === protocol && it.name === name).map((it) => it.port),
     };
     this.#known.set(key, profile);
     return profile;

@@ -3,10 +3,10 @@
 // The rule set of a profile: what its containers may, towards every network and every identity.
 import type { Direction } from '../model.js';
 import { addressBytes } from '../network.js';
-import type { CatalogPolicy } from './catalog.js';
+import type { Catalog, CatalogPolicy } from './catalog.js';
 import { Classes } from './classes.js';
 import { type CompiledRuleSet, DIRECTION, OWN_POD } from './compiled.js';
-import { better, decide, type Point, type Situation } from './decide.js';
+import { better, decide, type Point, type Side, type Situation } from './decide.js';
 import { type Match, type View, Views } from './match.js';
 import { type Place, PlacesOfProfile } from './place.js';
 import type { Profile } from './profiles.js';
@@ -15,6 +15,7 @@ import { compileNames, namedRules } from './rule_names.js';
 import type { Tree, TreeNode } from './tree.js';
 
 export interface Surroundings {
+  readonly catalog: Catalog;
   readonly tree: Tree;
   /** Grows. */
   readonly remotes: readonly Remote[];
@@ -33,8 +34,9 @@ interface Half {
   readonly known: Map<string, number>;
 }
 
-const NO_VIEW: View = { id: 0, own: [], far: [], farProfile: null };
-const opposite = (direction: Direction): Direction => (direction === 'egress' ? 'ingress' : 'egress');
+const NO_VIEW: View = { id: 0, own: [], far: [], isolating: [] };
+
+const NO_SIDE: Side = { matches: [], isolating: [] };
 
 /** Lists only grow, so that what was added since is an amendment. */
 export class RuleSetBuilder {
@@ -77,9 +79,9 @@ export class RuleSetBuilder {
   #half(direction: Direction): Half {
     return {
       direction,
-      isolating: this.profile.policies.filter(({ policy }) => policy.isolated[direction]),
+      isolating: this.profile.isolating[direction],
       places: new PlacesOfProfile(this.profile, direction),
-      views: new Views(this.profile, direction),
+      views: new Views(this.#around.catalog, this.profile, direction),
       byNode: new Map(),
       known: new Map(),
     };
@@ -128,7 +130,7 @@ export class RuleSetBuilder {
     const number = this.#isAsAround(half, remote, around) ? around : this.#classOf(half, remote, false);
     const { identity } = remote;
     if (number !== around) this.set.identities.push({ identity, direction, class: number });
-    if (!remote.candidates.some((it) => it.via === null && it.profile === this.profile)) return;
+    if (!remote.candidates.some((it) => it.profile === this.profile && it.via === null)) return;
     const own = this.#classOf(half, remote, true);
     if (own !== number) this.set.identities.push({ identity: (identity | OWN_POD) >>> 0, direction, class: own });
   }
@@ -136,8 +138,8 @@ export class RuleSetBuilder {
   /** Sure without deciding: all is denied here, and who is there changes nothing. */
   #isAsAround(half: Half, remote: Remote, around: number): boolean {
     if (!this.#light && !this.#classes.isClosed(around)) return false;
-    if (half.places.at(remote) !== half.places.at(nobodyAt(remote.node)) || remote.kind === 'own node') return false;
-    return remote.candidates.every((it) => this.#viewOf(half, it).own.length === 0);
+    for (const { profile } of remote.candidates) if (half.views.touches(profile)) return false;
+    return remote.kind !== 'own node' && half.places.at(remote) === half.places.at(nobodyAt(remote.node));
   }
 
   #viewOf(half: Half, candidate: Candidate): View {
@@ -184,14 +186,10 @@ export class RuleSetBuilder {
     const { direction, isolating } = half;
     const { kind, node } = remote;
     const own = view.own.length > 0 ? merge(place.matches, view.own) : place.matches;
-    const farPolicies = this.#light ? [] : (view.farProfile?.policies ?? []);
     return {
       direction,
       own: { matches: own, isolating },
-      far: {
-        matches: this.#light ? [] : view.far,
-        isolating: farPolicies.filter(({ policy }) => policy.isolated[opposite(direction)]),
-      },
+      far: this.#light ? NO_SIDE : { matches: view.far, isolating: view.isolating },
       circumstances: {
         loopback: node.loopback || ownPod,
         ownNode: kind === 'own node',
