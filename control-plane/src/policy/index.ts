@@ -30,6 +30,5 @@ export {
 } from './model.js';
 export { addressBits, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
-export { jsonSchema } from './schema.js';
 export { observedOf, selects } from './select.js';
 export { NO_OPTIONS, type PolicyOptions, type Service, type World, type WorldContainer, type WorldNode } from './world.js';

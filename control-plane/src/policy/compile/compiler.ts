@@ -166,8 +166,8 @@ export class PolicyCompiler {
   }
 
   #builder(among: Map<Profile, RuleSetBuilder>, profile: Profile): RuleSetBuilder {
-    const id = this.#exact.size + this.#light.size + 1;
-    const known = among.get(profile) ?? new RuleSetBuilder(id, profile, this.#around, among === this.#light);
+    // The number of a profile: no node has both kinds of it.
+    const known = among.get(profile) ?? new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light);
     among.set(profile, known);
     return known.extend();
   }
