@@ -13,9 +13,8 @@ import { join } from 'node:path';
 import { encodeRuleSets } from '../../control-plane/src/ingest/encode.js';
 import { type Connection, Evaluator } from '../../control-plane/src/policy/evaluate.js';
 import { ruleSetOf } from '../../control-plane/src/policy/lookup.js';
-import { parseNetwork } from '../../control-plane/src/policy/network.js';
-import { isWithin } from '../../control-plane/src/policy/network.js';
 import type { Network } from '../../control-plane/src/policy/model.js';
+import { isWithin, parseNetwork } from '../../control-plane/src/policy/network.js';
 import { bitsOf, type World } from '../../control-plane/src/policy/world.js';
 import { randomConnection, randomWorld } from '../../control-plane/src/testing/policy_cases.js';
 import { compilerOf, fullFor, RuleNumbers } from '../../control-plane/src/testing/policy_compile.js';
@@ -60,7 +59,14 @@ function casesOf(seed: number, folder: string): string[] {
     const number = policy === null || rule === null ? 1 : numbers.ruleNumber(policy, rule);
     const { direction, address, protocol, port } = connection;
     const asked = { container, direction, address, protocol, port };
-    return JSON.stringify({ sets: `${seed}-${container.node}.pb`, ruleSet, node: container.node, ...asked, verdict, rule: number });
+    return JSON.stringify({
+      sets: `${seed}-${container.node}.pb`,
+      ruleSet,
+      node: container.node,
+      ...asked,
+      verdict,
+      rule: number,
+    });
   });
 }
 

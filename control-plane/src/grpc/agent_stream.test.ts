@@ -13,7 +13,10 @@ function policy(name: string, containers: string[]): string {
     apiVersion: 'cellwall.dev/v1alpha1',
     kind: 'ContainerPolicy',
     metadata: { name },
-    spec: { ...(containers.length > 0 && { subject: { containers } }), egress: [{ name: 'no-db', action: 'Deny', to: [{ networks: ['10.0.0.5'] }] }] },
+    spec: {
+      ...(containers.length > 0 && { subject: { containers } }),
+      egress: [{ name: 'no-db', action: 'Deny', to: [{ networks: ['10.0.0.5'] }] }],
+    },
   });
 }
 
@@ -166,7 +169,7 @@ describe('rule sets', () => {
     const { payload } = await agent.next('ruleSets');
     const sets = v1.RuleSets.decode(payload as Uint8Array);
     expect(sets).toMatchObject({ generation: 1, revision });
-    expect(sets.addresses.map((it) => it.address.at(-1))).toEqual([9]);
+    expect(sets.addresses.map((it) => (it.address as Uint8Array).at(-1))).toEqual([9]);
     agent.send({ applied: { generation: 0, error: 'the map is full', rejectedGeneration: 1 } });
     agent.send({ heartbeat: { number: 5 } });
     expect(await agent.nextOf('ruleSets', 'heartbeat')).toMatchObject({ heartbeat: { number: 5 } });

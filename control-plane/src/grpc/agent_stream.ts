@@ -28,7 +28,11 @@ function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerF
     pod: container.pod ?? '',
     labels: container.labels ?? {},
     addresses: container.addresses ?? [],
-    ports: (container.ports ?? []).map((it) => ({ name: it.name ?? '', protocol: it.protocol ?? 0, port: it.port ?? 0 })),
+    ports: (container.ports ?? []).map((it) => ({
+      name: it.name ?? '',
+      protocol: it.protocol ?? 0,
+      port: it.port ?? 0,
+    })),
     createdUs: safe((container.createdUs ?? 0) as number, 'created_us'),
   };
 }

@@ -22,12 +22,23 @@ function compileText(text: string, containers: readonly ContainerChange[] = [], 
   const parsed = parseDocuments(text, 'test.yaml');
   expect(parsed.problems).toEqual([]);
   const numbers = new RuleNumbers();
-  const compiler = new PolicyCompiler({ ...parsed, generation: 7, options, containers, ruleNumber: numbers.ruleNumber });
+  const compiler = new PolicyCompiler({
+    ...parsed,
+    generation: 7,
+    options,
+    containers,
+    ruleNumber: numbers.ruleNumber,
+  });
   const feed = new Feed('n');
   return { compiler, feed, sets: copied(feed.full(compiler)), numbers };
 }
 
-function ask(compiled: ReturnType<typeof compileText>, who: ContainerChange, question: Partial<Question>, sets = compiled.sets) {
+function ask(
+  compiled: ReturnType<typeof compileText>,
+  who: ContainerChange,
+  question: Partial<Question>,
+  sets = compiled.sets,
+) {
   const { selectors } = compiled.compiler.profileOf(who.container as WorldContainer);
   const set = ruleSetOf(sets, selectors);
   const whole = { direction: 'egress', address: '10.0.0.9', protocol: 6, port: 80, ...question } as const;
@@ -147,14 +158,23 @@ test('a rule between two containers is written once and holds at both ends', () 
   expect(ask(compiled, web, { address: '10.0.0.2', port: 1433 })).toBe('allowed shop/web:db');
   expect(ask(compiled, web, { address: '10.0.0.2', port: 1434 })).toBe('denied shop/web:(default deny)');
   expect(ask(compiled, db, { direction: 'ingress', address: '10.0.0.1', port: 1433 })).toBe('allowed shop/web:db');
-  expect(ask(compiled, db, { direction: 'ingress', address: '10.0.0.3', port: 1433 })).toBe('denied shop/db:(default deny)');
+  expect(ask(compiled, db, { direction: 'ingress', address: '10.0.0.3', port: 1433 })).toBe(
+    'denied shop/db:(default deny)',
+  );
 });
 
 test('a container of a known kind is an amendment of one address, and its going another', () => {
   const { compiler, feed, sets } = compileText(PAIR, [web, db]);
   compiler.update([container('db', { ...db.container, addresses: ['10.0.0.2', '10.0.0.7'] })]);
   const amendment = feed.amendment(compiler);
-  expect(amendment).toMatchObject({ generation: 7, baseRevision: 1, revision: 2, ruleSets: [], additions: [], removedAddresses: [] });
+  expect(amendment).toMatchObject({
+    generation: 7,
+    baseRevision: 1,
+    revision: 2,
+    ruleSets: [],
+    additions: [],
+    removedAddresses: [],
+  });
   if (amendment === 'full' || !amendment) throw new Error('no amendment');
   const identity = sets.addresses.find((it) => it.address[15] === 2)?.identity;
   expect(amendment.addresses.map((it) => [it.address[15], it.identity])).toEqual([[7, identity]]);
@@ -184,7 +204,9 @@ test('a name lifts what isolation has denied, and nothing else', () => {
   expect(ask(compiled, web, { address: '8.8.8.8', port: 443 })).toBe('denied shop/web:(default deny)');
   expect(ask(compiled, web, { address: '8.8.8.8', port: 443, names })).toBe('allowed shop/web:api');
   expect(ask(compiled, web, { address: '8.8.8.8', port: 80, names })).toBe('denied shop/web:(default deny)');
-  expect(ask(compiled, web, { address: '8.8.8.8', port: 443, names: ['example.com'] })).toBe('denied shop/web:(default deny)');
+  expect(ask(compiled, web, { address: '8.8.8.8', port: 443, names: ['example.com'] })).toBe(
+    'denied shop/web:(default deny)',
+  );
   expect(ask(compiled, web, { address: '10.9.0.1', port: 443, names })).toBe('denied shop/web:no');
 });
 

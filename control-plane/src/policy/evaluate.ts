@@ -214,8 +214,7 @@ export class Evaluator {
     );
     const { policies } = this.#places;
     const entries = [...written, ...mirrored].sort(
-      (a, b) =>
-        tierOf(a) - tierOf(b) || policies.indexOf(a.policy) - policies.indexOf(b.policy) || a.slot - b.slot,
+      (a, b) => tierOf(a) - tierOf(b) || policies.indexOf(a.policy) - policies.indexOf(b.policy) || a.slot - b.slot,
     );
     return { direction, end, selecting, entries };
   }
@@ -300,12 +299,17 @@ export class Evaluator {
   /** An Accept by name is only asked where isolation has denied. */
   #byName({ container, names, protocol, port }: Connection, { lift }: Outcome) {
     if (!lift) return undefined;
-    const rules = this.#places.selecting(container).flatMap((policy) =>
-      policy.egress.map((rule, index) => ({ policy, rule, slot: slotOf(policy, 'egress', index) })).filter(({ rule }) =>
-        rule.ports.length === 0 ||
-        rule.ports.some((it) => 'first' in it && it.protocol === protocol && it.first <= port && port <= it.last),
-      ),
-    );
+    const rules = this.#places
+      .selecting(container)
+      .flatMap((policy) =>
+        policy.egress
+          .map((rule, index) => ({ policy, rule, slot: slotOf(policy, 'egress', index) }))
+          .filter(
+            ({ rule }) =>
+              rule.ports.length === 0 ||
+              rule.ports.some((it) => 'first' in it && it.protocol === protocol && it.first <= port && port <= it.last),
+          ),
+      );
     for (const name of names ?? []) {
       const accepting = rules.filter(({ rule }) => namesOf(rule).some((pattern) => nameMatches(pattern, name)));
       const enforced = accepting.find(({ policy }) => policy.mode === 'Enforce');

@@ -31,4 +31,11 @@ export {
 export { addressBits, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
 export { observedOf, selects } from './select.js';
-export { NO_OPTIONS, type PolicyOptions, type Service, type World, type WorldContainer, type WorldNode } from './world.js';
+export {
+  NO_OPTIONS,
+  type PolicyOptions,
+  type Service,
+  type World,
+  type WorldContainer,
+  type WorldNode,
+} from './world.js';

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Looks compiled rule sets up as the agent and the kernel do (agent-bpf/bpf/policy.h), for tests of the compiler.
-import { type CompiledRuleSet, type CompiledRuleSets, DIRECTION, LIFT, OWN_POD, type PortEntry, VERDICT } from './compile/compiled.js';
+import {
+  type CompiledRuleSet,
+  type CompiledRuleSets,
+  DIRECTION,
+  LIFT,
+  OWN_POD,
+  type PortEntry,
+  VERDICT,
+} from './compile/compiled.js';
 import type { Direction } from './model.js';
 import { nameMatches } from './names.js';
 import { addressBits, contains } from './network.js';

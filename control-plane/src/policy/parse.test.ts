@@ -118,7 +118,11 @@ test.each([
       'p.yaml:3:7 kind: unknown kind "ContainerPolcy", must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"; did you mean "ContainerPolicy"?',
     ],
   ],
-  ['kind: ContainerPolicy', '', ['p.yaml:2:1 kind: must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"']],
+  [
+    'kind: ContainerPolicy',
+    '',
+    ['p.yaml:2:1 kind: must be "ContainerPolicy", "ClusterContainerPolicy" or "ContainerObservation"'],
+  ],
 ])('says where and what is wrong: %s -> %s', (from, to, wanted) => {
   expect(problemsWith(from, to)).toEqual(wanted);
 });

@@ -72,7 +72,8 @@ test('reads every kind of peer', () => {
 });
 
 test('reads named ports and types of ICMP, which are those of ICMPv6 as well', () => {
-  const rule = 'to: [{containers: {}}], protocols: [{tcp: {destinationPort: {name: http}}}, {icmp: {type: 8}}, {icmp: {}}]';
+  const rule =
+    'to: [{containers: {}}], protocols: [{tcp: {destinationPort: {name: http}}}, {icmp: {type: 8}}, {icmp: {}}]';
   expect(read({ rule }).egress[0]?.ports).toEqual([
     { protocol: 6, portName: 'http' },
     { protocol: 1, first: 8, last: 8 },
@@ -105,7 +106,10 @@ test.each<[Parts, string]>([
     { ...CLUSTER, namespace: 'shop' },
     'metadata.namespace: is not for cluster policies: they are about all namespaces, or subject.namespaces',
   ],
-  [{ rule: 'to: [{}]' }, `${RULE}.to[0]: needs exactly one of "containers", "networks", "services", "domainNames", "entities", has none`],
+  [
+    { rule: 'to: [{}]' },
+    `${RULE}.to[0]: needs exactly one of "containers", "networks", "services", "domainNames", "entities", has none`,
+  ],
   [
     { rule: 'to: [{networks: [10.0.0.1], entities: [Node]}]' },
     `${RULE}.to[0]: needs exactly one of "containers", "networks", "services", "domainNames", "entities", has 2`,
@@ -139,7 +143,10 @@ test.each<[Parts, string]>([
     { direction: 'ingress', rule: 'from: [{domainNames: [a.b]}]' },
     'spec.ingress[0].from[0].domainNames: are for egress: who comes in is not known by a name that was looked up',
   ],
-  [{ direction: 'ingress', rule: 'to: [{entities: [Node]}]' }, 'spec.ingress[0].to: "to" is not offered here in this version'],
+  [
+    { direction: 'ingress', rule: 'to: [{entities: [Node]}]' },
+    'spec.ingress[0].to: "to" is not offered here in this version',
+  ],
   [{ spec: 'isolate: [egress]' }, 'spec.isolate[0]: "egress" is not "Egress" or "Ingress"; did you mean "Egress"?'],
   [{ spec: 'rawSocket: Allow' }, 'spec.rawSocket: unknown field "rawSocket"; did you mean "rawSockets"?'],
   [
@@ -152,7 +159,9 @@ test.each<[Parts, string]>([
 
 test('a name cannot be denied, and the reason is told', () => {
   const spec = 'egress: [{name: a, action: Deny, to: [{domainNames: [a.b]}]}]';
-  expect(problems({ spec })[0]).toMatch(/domainNames: cannot be denied: a name has other addresses tomorrow.*deny networks/);
+  expect(problems({ spec })[0]).toMatch(
+    /domainNames: cannot be denied: a name has other addresses tomorrow.*deny networks/,
+  );
 });
 
 test('lists have limits that are named', () => {

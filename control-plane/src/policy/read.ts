@@ -7,7 +7,11 @@ import type { ContainersPeerDocument, PeerDocument, SubjectDocument } from './sc
 
 type Who = Pick<SubjectDocument, 'pods' | 'images'>;
 
-function toSelector(who: Who, containers: readonly string[] | undefined, namespaces: readonly string[] | null): Selector {
+function toSelector(
+  who: Who,
+  containers: readonly string[] | undefined,
+  namespaces: readonly string[] | null,
+): Selector {
   const labels = Object.entries(who.pods?.matchLabels ?? {}).map(
     ([key, value]) => ({ key, operator: 'In', values: [value] }) as const,
   );

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
 import { KINDS } from './model.js';
-import { clusterSubject, listOf, name, namespaceName, type PeerDocument, peers, protocols, subject } from './schema_peers.js';
+import {
+  clusterSubject,
+  listOf,
+  name,
+  namespaceName,
+  type PeerDocument,
+  peers,
+  protocols,
+  subject,
+} from './schema_peers.js';
 
 const MOST_RULES = 10_000;
 
@@ -11,7 +20,8 @@ const NO_INGRESS = {
   services: 'are for egress: what comes in comes from containers and addresses, not from a service',
   domainNames: 'are for egress: who comes in is not known by a name that was looked up',
 } as const;
-const NAMED_PORT = 'is a name, which only a destination that is a container or service has: give "containers" or "services" peers, or a number';
+const NAMED_PORT =
+  'is a name, which only a destination that is a container or service has: give "containers" or "services" peers, or a number';
 
 const ruleFields = {
   name,
@@ -39,13 +49,19 @@ function checkIngress(rule: RuleFields & { from?: PeerDocument[] | undefined }, 
 }
 
 const rules = <T extends z.ZodType>(rule: T) =>
-  z.array(rule).max(MOST_RULES, `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy`).default([]);
+  z
+    .array(rule)
+    .max(MOST_RULES, `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy`)
+    .default([]);
 const egress = rules(z.strictObject({ ...ruleFields, to: peers.optional() }).superRefine(checkEgress));
 const ingress = rules(z.strictObject({ ...ruleFields, from: peers.optional() }).superRefine(checkIngress));
 
 function checkRules(spec: { egress: { name: string }[]; ingress: { name: string }[] }, context: z.RefinementCtx): void {
   if (spec.egress.length + spec.ingress.length > MOST_RULES)
-    context.addIssue({ code: 'custom', message: `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy` });
+    context.addIssue({
+      code: 'custom',
+      message: `has more than ${MOST_RULES.toLocaleString('en')} rules; split the policy`,
+    });
   const seen = new Set<string>();
   for (const direction of ['egress', 'ingress'] as const)
     spec[direction].forEach((given, index) => {
@@ -70,7 +86,9 @@ const metadata = z.strictObject({
 });
 const clusterMetadata = z.strictObject({
   name,
-  namespace: z.undefined({ error: 'is not for cluster policies: they are about all namespaces, or subject.namespaces' }).optional(),
+  namespace: z
+    .undefined({ error: 'is not for cluster policies: they are about all namespaces, or subject.namespaces' })
+    .optional(),
   labels: words,
   annotations: words,
 });
@@ -103,7 +121,11 @@ const observationSchema = z.strictObject({
   metadata,
   kind: z.literal('ContainerObservation'),
   spec: z
-    .strictObject({ subject: subject.optional(), names: z.boolean().default(false), payload: z.boolean().default(false) })
+    .strictObject({
+      subject: subject.optional(),
+      names: z.boolean().default(false),
+      payload: z.boolean().default(false),
+    })
     .refine(
       (given) => given.names || given.payload,
       // A misspelt field is told by itself.

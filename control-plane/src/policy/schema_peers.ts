@@ -43,11 +43,7 @@ const names = listOf(z.string().min(1).max(253), MOST_NAMES);
 const namespaces = z.strictObject({
   names: listOf(namespaceName, MOST_NAMES, 'all namespaces').optional(),
 });
-const image = z
-  .string()
-  .min(1)
-  .max(500)
-  .regex(/^\S+$/, 'must be a reference of an image, without blanks');
+const image = z.string().min(1).max(500).regex(/^\S+$/, 'must be a reference of an image, without blanks');
 const images = listOf(image, MOST_NAMES);
 
 const requirement = z
@@ -141,7 +137,11 @@ export function checkPeer(given: PeerFields, context: z.RefinementCtx): void {
   if (parts.length !== 1)
     context.addIssue({ code: 'custom', message: `needs exactly one of ${all}, has ${parts.length || 'none'}` });
   if (given.except && !given.networks)
-    context.addIssue({ code: 'custom', path: ['except'], message: 'takes addresses out of "networks", which are not there' });
+    context.addIssue({
+      code: 'custom',
+      path: ['except'],
+      message: 'takes addresses out of "networks", which are not there',
+    });
   const outside = (given.except ?? []).map((entry, index) => ({ entry, index }));
   for (const { entry, index } of outside) {
     if (!given.networks || given.networks.some((outer) => contains(outer, entry))) continue;

@@ -24,8 +24,7 @@ export class Inventory {
     const before = this.#changes.size;
     const stays = new Set(facts.map((it) => it.cgroupId));
     const gone = complete ? [...own.keys()].filter((cgroup) => !stays.has(cgroup)) : [];
-    for (const cgroup of [...gone, ...removed])
-      if (own.delete(cgroup)) this.#changes.set(`${node} ${cgroup}`, null);
+    for (const cgroup of [...gone, ...removed]) if (own.delete(cgroup)) this.#changes.set(`${node} ${cgroup}`, null);
     for (const it of facts) {
       const container = toWorld(node, it);
       // Agents list everything again at each connect; mostly, nothing of it is new.

@@ -46,7 +46,8 @@ const LIVE_CONTAINERS = `SELECT n.name AS node, c.cgroup AS cgroupId, c.path, c.
     c.namespace, c.pod, c.labels, c.addresses, c.ports, c.first_us AS createdUs
   FROM containers c JOIN nodes n ON n.id = c.node WHERE c.gone_us IS NULL AND c.listed = 1`;
 /** Lists are JSON. */
-type FactsRow = Omit<ContainerFacts, 'labels' | 'addresses' | 'ports'> & Record<'node' | 'labels' | 'addresses' | 'ports', string>;
+type FactsRow = Omit<ContainerFacts, 'labels' | 'addresses' | 'ports'> &
+  Record<'node' | 'labels' | 'addresses' | 'ports', string>;
 
 function toFacts(row: FactsRow): ContainerFacts & { node: string } {
   const { labels, addresses, ports, ...plain } = row;
@@ -235,7 +236,10 @@ export class State {
 
   /** All nodes and their live containers. */
   inventory(): ClusterFacts {
-    const nodes = this.#database.prepare('SELECT name, hello FROM nodes ORDER BY name').all() as Record<string, string>[];
+    const nodes = this.#database.prepare('SELECT name, hello FROM nodes ORDER BY name').all() as Record<
+      string,
+      string
+    >[];
     return {
       nodes: nodes.map(({ name = '', hello = '{}' }) => ({ name, addresses: JSON.parse(hello).addresses ?? [] })),
       containers: (this.#database.prepare(`${LIVE_CONTAINERS} ORDER BY c.id`).all() as FactsRow[]).map(toFacts),

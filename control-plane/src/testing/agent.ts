@@ -78,7 +78,9 @@ export class TestAgent {
     epoch = 'boot.1',
     addresses: string[] = [],
   ): Promise<types.cellwall.v1.Welcome.$Properties> {
-    this.send({ hello: { node, epoch, addresses, agentVersion: '0.1.0', kernelRelease: '6.18', architecture: 'x86_64' } });
+    this.send({
+      hello: { node, epoch, addresses, agentVersion: '0.1.0', kernelRelease: '6.18', architecture: 'x86_64' },
+    });
     return this.next('welcome');
   }
 

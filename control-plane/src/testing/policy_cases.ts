@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Small worlds in which everything meets: policies that overlap, containers that share addresses, connections between them.
+
+import type { Connection } from '../policy/evaluate.js';
 import {
   type Action,
   type Direction,
@@ -17,7 +19,6 @@ import {
   UDP,
 } from '../policy/model.js';
 import { parseNetwork } from '../policy/network.js';
-import type { Connection } from '../policy/evaluate.js';
 import type { Service, World, WorldContainer } from '../policy/world.js';
 import type { Random } from './random.js';
 
@@ -32,7 +33,17 @@ const PORT_NAMES = ['http', 'admin'];
 const DOMAINS = ['api.example.com', '*.example.com', 'example.com', '*.com', 'a.b.example.com', '*.b.example.com'];
 const LEARNED = ['api.example.com', 'a.b.example.com', 'example.com', 'x.com', 'other.org'];
 const NETWORKS = [
-  ...['0.0.0.0/0', '::/0', '10.0.0.0/8', '10.7.0.0/16', '10.7.0.0/24', '10.7.0.0/29', '10.7.0.1', '10.7.0.2', '10.7.9.9'],
+  ...[
+    '0.0.0.0/0',
+    '::/0',
+    '10.0.0.0/8',
+    '10.7.0.0/16',
+    '10.7.0.0/24',
+    '10.7.0.0/29',
+    '10.7.0.1',
+    '10.7.0.2',
+    '10.7.9.9',
+  ],
   ...['127.0.0.0/8', '127.0.0.1', '::1', 'fd07::/64', 'fd07::1', 'fd07::/120', '169.254.169.254', '8.0.0.0/5'],
   ...['10.7.255.0/24', '10.96.0.0/16', '10.96.0.1'],
 ].map(network);
@@ -44,7 +55,8 @@ function network(text: string): Network {
 }
 
 const within = (outer: Network, inner: Network): boolean =>
-  outer.prefix < inner.prefix && inner.address >> BigInt(128 - outer.prefix) === outer.address >> BigInt(128 - outer.prefix);
+  outer.prefix < inner.prefix &&
+  inner.address >> BigInt(128 - outer.prefix) === outer.address >> BigInt(128 - outer.prefix);
 
 function requirement(random: Random): Requirement {
   const operator = random.one(['In', 'In', 'NotIn', 'Exists', 'DoesNotExist'] as const);
@@ -109,8 +121,7 @@ function policy(random: Random, index: number): Policy {
   const cluster = random.chance(0.3);
   const namespace = cluster ? '' : random.one(NAMESPACES);
   const own = cluster ? null : namespace;
-  const rules = (direction: Direction) =>
-    random.times(0, 3, (at) => rule(random, `${direction}${at}`, own, direction));
+  const rules = (direction: Direction) => random.times(0, 3, (at) => rule(random, `${direction}${at}`, own, direction));
   const [egress, ingress] = [rules('egress'), rules('ingress')];
   const isolates = (list: readonly Rule[]) => list.some((it) => it.action === 'Accept') || random.chance(0.15);
   const namespaces = cluster ? (random.chance(0.5) ? null : [random.one(NAMESPACES)]) : [namespace];
@@ -164,7 +175,10 @@ function service(random: Random, name: string, pods: readonly WorldContainer[]):
       port: random.one(PORTS),
       target: random.one(PORTS),
     })),
-    backends: [...new Set(random.some(pods, 3).flatMap((it) => it.addresses)), ...(random.chance(0.2) ? ['10.7.9.9'] : [])],
+    backends: [
+      ...new Set(random.some(pods, 3).flatMap((it) => it.addresses)),
+      ...(random.chance(0.2) ? ['10.7.9.9'] : []),
+    ],
   };
 }
 
@@ -175,7 +189,10 @@ export function randomWorld(random: Random): World {
     policies: random.times(1, 5, (index) => policy(random, index)),
     containers,
     services: random.chance(0.4) ? ['one', 'two'].map((name) => service(random, name, containers)) : [],
-    nodes: NODES.map((name, at) => ({ name, addresses: [`10.7.255.${at + 1}`, '10.7.254.1'].slice(0, 1 + random.below(2)) })),
+    nodes: NODES.map((name, at) => ({
+      name,
+      addresses: [`10.7.255.${at + 1}`, '10.7.254.1'].slice(0, 1 + random.below(2)),
+    })),
     options: {
       clusterNetworks: list(['10.7.0.0/16', '10.96.0.0/16']),
       apiServer: random.chance(0.3) ? list(['10.7.255.1', '10.7.9.9', '10.96.0.2']) : [],

@@ -76,7 +76,8 @@ function getOne(client: Client, key: string): Promise<Policy> {
 }
 
 const isPolicy = (it: Policy): boolean => it.kind !== 'ContainerObservation';
-const rulesOf = (it: Policy): number | null => (isPolicy(it) ? (it.document.spec?.egress?.length ?? 0) + (it.document.spec?.ingress?.length ?? 0) : null);
+const rulesOf = (it: Policy): number | null =>
+  isPolicy(it) ? (it.document.spec?.egress?.length ?? 0) + (it.document.spec?.ingress?.length ?? 0) : null;
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 

@@ -56,7 +56,10 @@ export function serverCommand(): Command {
     .option('--http-token-file <file>', 'the API wants this token')
     .option('--retention-days <days>', 'older days of flows are removed', count, 30)
     .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
-    .option('--cluster-networks <networks>', 'of pods and services, as 10.244.0.0/16,10.96.0.0/12: policies call them Cluster')
+    .option(
+      '--cluster-networks <networks>',
+      'of pods and services, as 10.244.0.0/16,10.96.0.0/12: policies call them Cluster',
+    )
     .option('--api-server <networks>', 'addresses of the API server: isolated containers reach them all the same')
     .option('--dns-servers <networks>', 'addresses of resolvers: isolated containers reach their port 53 all the same')
     .addOption(

@@ -156,7 +156,9 @@ export class Addresses {
   }
 
   #matters({ candidates, roles }: Remote): boolean {
-    return this.#catalog.usesCluster || roles.length > 0 || candidates.some(({ profile }) => profile.selectors.length > 0);
+    return (
+      this.#catalog.usesCluster || roles.length > 0 || candidates.some(({ profile }) => profile.selectors.length > 0)
+    );
   }
 
   /** As a node sees it; undefined: networks alone tell. */

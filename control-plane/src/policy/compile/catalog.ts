@@ -57,7 +57,10 @@ export interface CatalogRule {
   readonly unknown: boolean;
 }
 
-type Written = Pick<CatalogRule, 'deny' | 'ports' | 'everything' | 'networks' | 'entities' | 'services' | 'names' | 'unknown'>;
+type Written = Pick<
+  CatalogRule,
+  'deny' | 'ports' | 'everything' | 'networks' | 'entities' | 'services' | 'names' | 'unknown'
+>;
 
 function written(rule: Rule): Written {
   return {

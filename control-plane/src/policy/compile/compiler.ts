@@ -167,7 +167,8 @@ export class PolicyCompiler {
 
   #builder(among: Map<Profile, RuleSetBuilder>, profile: Profile): RuleSetBuilder {
     // The number of a profile: no node has both kinds of it.
-    const known = among.get(profile) ?? new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light);
+    const known =
+      among.get(profile) ?? new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light);
     among.set(profile, known);
     return known.extend();
   }

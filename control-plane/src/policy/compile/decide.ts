@@ -60,7 +60,12 @@ function holds({ ports, target }: Match, point: Point): boolean {
 }
 
 /** Loopback is accepted at both ends, the rest where it is seen. */
-function byDefault(isolating: readonly CatalogPolicy[], at: Circumstances, direction: Direction, point: Point): Opinion {
+function byDefault(
+  isolating: readonly CatalogPolicy[],
+  at: Circumstances,
+  direction: Direction,
+  point: Point,
+): Opinion {
   const first = isolating[0] as CatalogPolicy;
   const accept = (name: string) => ({ denies: false, ref: first.builtin(name), byDefault: true });
   const strict = at.loopback ? isolating.find(({ policy }) => policy.loopback === 'Deny') : undefined;

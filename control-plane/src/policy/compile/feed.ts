@@ -29,7 +29,9 @@ export class Feed {
 
   full(compiler: PolicyCompiler): CompiledRuleSets {
     const builders = compiler.ruleSets(this.#node);
-    const addresses = [...compiler.addresses.all()].flatMap((bits) => compiler.addresses.compiled(bits, this.#node) ?? []);
+    const addresses = [...compiler.addresses.all()].flatMap(
+      (bits) => compiler.addresses.compiled(bits, this.#node) ?? [],
+    );
     this.#note(compiler, builders, true);
     return {
       generation: compiler.generation,

@@ -149,4 +149,3 @@ export class Views {
     return found.sort((a, b) => a.order - b.order || Number(a.may) - Number(b.may));
   }
 }
-

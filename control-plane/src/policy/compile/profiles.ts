@@ -47,7 +47,8 @@ export class Profiles {
       isolating: { egress, ingress },
       isolation: { egress: named(egress), ingress: named(ingress) },
       judged: selectors.length > ports.length,
-      ports: (protocol, name) => ports.filter((it) => it.protocol === protocol && it.name === name).map((it) => it.port),
+      ports: (protocol, name) =>
+        ports.filter((it) => it.protocol === protocol && it.name === name).map((it) => it.port),
     };
     this.#known.set(key, profile);
     return profile;

@@ -12,7 +12,9 @@ import type { Profile } from './profiles.js';
 /** Whatever the wildcard stands for, `pattern` stands for it as well. */
 function covers(wildcard: string, pattern: string): boolean {
   if (wildcard === pattern) return true;
-  return nameMatches(wildcard, pattern.startsWith('*.') ? `x${pattern.slice(1)}` : pattern) && wildcard.startsWith('*.');
+  return (
+    nameMatches(wildcard, pattern.startsWith('*.') ? `x${pattern.slice(1)}` : pattern) && wildcard.startsWith('*.')
+  );
 }
 
 type Row = Omit<PortEntry, 'class'>;

@@ -82,7 +82,8 @@ export class Selectors {
     const found: number[] = [];
     this.#everywhere.collect(container, found);
     this.#byNamespace.get(container.namespace)?.collect(container, found);
-    for (const port of ports) if (this.#portNames.has(`${port.protocol} ${port.name}`)) found.push(this.#portIndex(port));
+    for (const port of ports)
+      if (this.#portNames.has(`${port.protocol} ${port.name}`)) found.push(this.#portIndex(port));
     return [...new Set(found)].sort((a, b) => a - b);
   }
 
@@ -95,7 +96,13 @@ export class Selectors {
     this.#byIndex.set(index, port);
     const everything = { podLabels: [], containers: [], pods: [], allNamespaces: true };
     const { name, protocol, port: number } = port;
-    this.#compiled.push({ index, name: `port ${name}`, namespace: '', ...everything, namedPort: { name, protocol, port: number } });
+    this.#compiled.push({
+      index,
+      name: `port ${name}`,
+      namespace: '',
+      ...everything,
+      namedPort: { name, protocol, port: number },
+    });
     return index;
   }
 
@@ -129,7 +136,11 @@ function describe(index: number, name: string, selector: Selector): CompiledSele
     index,
     name,
     namespace,
-    podLabels: podLabels.map(({ key, operator, values }) => ({ key, operator: OPERATOR[operator], values: [...values] })),
+    podLabels: podLabels.map(({ key, operator, values }) => ({
+      key,
+      operator: OPERATOR[operator],
+      values: [...values],
+    })),
     containers: [...containers],
     pods: [...podNames],
     ...(namespaces === null && { allNamespaces: true }),
