@@ -34,6 +34,8 @@ export interface ContainerChange {
 
 /** Identities that no address has any more are kept up to this many, and as many again as there are addresses. */
 const MOST_STALE = 1024;
+/** Changes of addresses that are kept for nodes that lack them: 16 MB. */
+const MOST_CHANGES = 1_000_000;
 
 /** Of one generation. */
 export class PolicyCompiler {
@@ -87,7 +89,8 @@ export class PolicyCompiler {
 
   /** So much is left of what is gone that compiling anew is better. */
   get isStale(): boolean {
-    return this.addresses.remotes.list.length > 2 * this.addresses.size + MOST_STALE;
+    const { remotes, size, journal } = this.addresses;
+    return remotes.list.length > 2 * size + MOST_STALE || journal.length > MOST_CHANGES;
   }
 
   get selectors(): CompiledSelector[] {

@@ -56,11 +56,11 @@ export class Feed {
   amendment(compiler: PolicyCompiler): CompiledAmendment | 'full' | null {
     if (compiler !== this.#compiler) return 'full';
     if (compiler.revision === this.#revision) return null;
-    const isSame = compiler.stateOf(this.#node) === this.#state;
-    const builders = isSame ? [] : compiler.ruleSets(this.#node);
+    const isKept = compiler.stateOf(this.#node) === this.#state;
+    const builders = isKept ? [] : compiler.ruleSets(this.#node);
     if (compiler.selectors.length !== this.#selectors || !this.#exchange(builders)) return 'full';
     const fresh = builders.filter((it) => !this.#sent.has(it));
-    const additions = isSame ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
+    const additions = isKept ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
     const changed = this.#changedAddresses(compiler);
     const base = this.#revision;
     if (fresh.length + additions.length + changed.addresses.length + changed.removedAddresses.length === 0) {
@@ -68,7 +68,7 @@ export class Feed {
       this.#state = compiler.stateOf(this.#node);
       return null;
     }
-    this.#note(compiler, isSame ? [] : [...this.#sent.keys(), ...fresh], false);
+    this.#note(compiler, isKept ? [] : [...this.#sent.keys(), ...fresh], false);
     return {
       generation: compiler.generation,
       baseRevision: base,
