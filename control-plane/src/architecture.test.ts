@@ -40,7 +40,7 @@ it('reads imports of every kind', () => {
   expect(shown(ALL)).toEqual(
     expect.arrayContaining([
       'app.ts -> store/store',
-      'policy/index.ts -> policy/compile',
+      'policy/index.ts -> policy/compile/compiler',
       'ingest/wire.ts -> grpc/generated/agent',
       'cli/commands/server.ts -> app',
     ]),

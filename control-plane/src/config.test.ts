@@ -50,9 +50,22 @@ describe('readConfig', () => {
     ],
     ['a token file that is not there', { httpTokenFile: '/nowhere/t' }, /\/nowhere\/t.*no such file/],
     ['no days of retention', { retentionDays: 0 }, /--retention-days/],
+    [
+      'a network with bits after its prefix',
+      { clusterNetworks: '10.1.0.0/8' },
+      /--cluster-networks: .*did you mean 10.0.0.0/,
+    ],
+    ['a name of a resolver', { dnsServers: 'resolver.local' }, /--dns-servers: "resolver.local" is not a network/],
     ['half a byte', { maxBytes: 0.5 }, /--max-bytes/],
   ])('refuses %s', (_, wrong, message) => {
     expect(() => readConfig({ ...options, ...wrong })).toThrowError(message);
+  });
+
+  it('reads networks of the cluster, and single addresses, between commas', () => {
+    const { policy } = readConfig({ ...options, clusterNetworks: '10.244.0.0/16, fd00::/8', apiServer: '10.96.0.1' });
+    expect(policy.clusterNetworks.map(({ text }) => text)).toEqual(['10.244.0.0/16', 'fd00::/8']);
+    expect(policy.apiServer).toMatchObject([{ text: '10.96.0.1', prefix: 128 }]);
+    expect(policy.dnsServers).toEqual([]);
   });
 
   it('refuses a certificate that is none, and a token that is short', () => {

@@ -13,7 +13,10 @@ function policy(name: string, containers: string[]): string {
     apiVersion: 'cellwall.dev/v1alpha1',
     kind: 'ContainerPolicy',
     metadata: { name },
-    spec: { subject: { containers }, egress: [{ name: 'no-db', action: 'Deny', to: [{ networks: ['10.0.0.5'] }] }] },
+    spec: {
+      ...(containers.length > 0 && { subject: { containers } }),
+      egress: [{ name: 'no-db', action: 'Deny', to: [{ networks: ['10.0.0.5'] }] }],
+    },
   });
 }
 
@@ -120,18 +123,56 @@ describe('rule sets', () => {
     expect((await again.next('ruleSets')).payload).toEqual(payload);
   });
 
-  it('are sent again when a container is selected by a new combination of policies', async () => {
+  it('are amended when a container is selected by a new combination of policies', async () => {
     const server = await testServer();
     await server.ask('/v1/policies', put(`${policy('one', ['web'])}\n---\n${policy('two', [])}`));
     const agent = server.agent();
     await agent.hello('n');
-    const combinations = async () => {
-      const { payload } = await agent.next('ruleSets');
-      return v1.RuleSets.decode(payload as Uint8Array).ruleSets.map((it) => it.policies);
-    };
-    expect(await combinations()).toEqual([[0], [1]]);
-    agent.send({ containers: { upserted: [{ cgroupId: 7, name: 'web' }] } });
-    expect(await combinations()).toEqual([[0], [0, 1], [1]]);
+    const { payload } = await agent.next('ruleSets');
+    const sets = v1.RuleSets.decode(payload as Uint8Array);
+    expect(sets.ruleSets.map((it) => it.policies)).toEqual([[0], [1]]);
+    agent.send({ containers: { upserted: [{ cgroupId: 7, name: 'web', addresses: ['10.0.0.9'] }] } });
+    const amendment = await agent.next('amendment');
+    expect(amendment).toMatchObject({ generation: 1, baseRevision: sets.revision });
+    expect(amendment.ruleSets?.map((it) => it.policies)).toEqual([[0, 1]]);
+    expect(amendment.addresses?.map((it) => (it.address as Uint8Array).at(-1))).toEqual([9]);
+  });
+
+  it('are amended on every node when a container comes to one or goes, and when its agent connects', async () => {
+    const server = await testServer();
+    await server.ask('/v1/policies', put(policy('one', ['web'])));
+    const other = server.agent();
+    await other.hello('other');
+    await other.next('ruleSets');
+    const agent = server.agent();
+    await agent.hello('n', 'boot.1', ['192.168.0.7']);
+    expect((await other.next('amendment')).addresses).toMatchObject([{ node: 'n' }]);
+    const web = { cgroupId: 7, name: 'web', addresses: ['10.0.0.9', '192.168.0.7'] };
+    agent.send({ containers: { upserted: [web] } });
+    const came = await other.next('amendment');
+    expect(came.addresses?.map((it) => [(it.address as Uint8Array).at(-1), it.node])).toEqual([[9, '']]);
+    agent.send({ containers: { removed: [7] } });
+    const went = await other.next('amendment');
+    expect(went).toMatchObject({ baseRevision: came.revision, addresses: [] });
+    expect(went.removedAddresses?.map((it) => it.at(-1))).toEqual([9]);
+  });
+
+  it('are sent whole to an agent that refuses an amendment, once', async () => {
+    const server = await testServer();
+    await server.ask('/v1/policies', put(policy('one', ['web'])));
+    const agent = server.agent();
+    await agent.hello('n');
+    await agent.next('ruleSets');
+    agent.send({ containers: { upserted: [{ cgroupId: 7, name: 'web', addresses: ['10.0.0.9'] }] } });
+    const { revision } = await agent.next('amendment');
+    agent.send({ applied: { generation: 1, error: 'another revision is in force', rejectedGeneration: 1 } });
+    const { payload } = await agent.next('ruleSets');
+    const sets = v1.RuleSets.decode(payload as Uint8Array);
+    expect(sets).toMatchObject({ generation: 1, revision });
+    expect(sets.addresses.map((it) => (it.address as Uint8Array).at(-1))).toEqual([9]);
+    agent.send({ applied: { generation: 0, error: 'the map is full', rejectedGeneration: 1 } });
+    agent.send({ heartbeat: { number: 5 } });
+    expect(await agent.nextOf('ruleSets', 'heartbeat')).toMatchObject({ heartbeat: { number: 5 } });
   });
 
   it('show in the nodes list what is applied, and why the newest is not', async () => {

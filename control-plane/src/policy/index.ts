@@ -31,7 +31,6 @@ export {
 } from './model.js';
 export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
-export { jsonSchema } from './schema.js';
 export { observedOf, selects } from './select.js';
 export {
   NO_OPTIONS,

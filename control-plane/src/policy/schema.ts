@@ -147,10 +147,13 @@ export type ObservationDocument = z.output<typeof observationSchema>;
 export const NOT_OFFERED = new Set(['startup', 'nodes', 'sctp', 'sourcePort']);
 
 /** As JSON Schema, for editors: what has to be checked across fields is left to the server. */
-export function jsonSchema(): object {
+export function jsonSchemaText(): string {
   const { $schema, ...kinds } = z.toJSONSchema(z.union([policySchema, clusterPolicySchema, observationSchema]), {
     io: 'input',
     unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema._zod.def.type === 'undefined') jsonSchema.not = {};
+    },
   });
-  return { $schema, title: 'Cellwall policies and observations', ...kinds };
+  return `${JSON.stringify({ $schema, title: 'Cellwall policies and observations', ...kinds }, null, 2)}\n`;
 }

@@ -60,8 +60,27 @@ export class TestAgent {
     }
   }
 
-  async hello(node: string, epoch = 'boot.1'): Promise<types.cellwall.v1.Welcome.$Properties> {
-    this.send({ hello: { node, epoch, agentVersion: '0.1.0', kernelRelease: '6.18', architecture: 'x86_64' } });
+  /** The next response with one of these fields. */
+  async nextOf(...fields: (keyof Response)[]): Promise<Response> {
+    for (;;) {
+      for (let response = this.#received.shift(); response; response = this.#received.shift()) {
+        const found = response;
+        if (fields.some((field) => found[field] !== undefined && found[field] !== null)) return found;
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  async hello(
+    node: string,
+    epoch = 'boot.1',
+    addresses: string[] = [],
+  ): Promise<types.cellwall.v1.Welcome.$Properties> {
+    this.send({
+      hello: { node, epoch, addresses, agentVersion: '0.1.0', kernelRelease: '6.18', architecture: 'x86_64' },
+    });
     return this.next('welcome');
   }
 

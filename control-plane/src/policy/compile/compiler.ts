@@ -34,6 +34,8 @@ export interface ContainerChange {
 
 /** Identities that no address has any more are kept up to this many, and as many again as there are addresses. */
 const MOST_STALE = 1024;
+/** Changes of addresses that are kept for nodes that lack them: 16 MB. */
+const MOST_CHANGES = 1_000_000;
 
 /** Of one generation. */
 export class PolicyCompiler {
@@ -87,7 +89,8 @@ export class PolicyCompiler {
 
   /** So much is left of what is gone that compiling anew is better. */
   get isStale(): boolean {
-    return this.addresses.remotes.list.length > 2 * this.addresses.size + MOST_STALE;
+    const { remotes, size, journal } = this.addresses;
+    return remotes.list.length > 2 * size + MOST_STALE || journal.length > MOST_CHANGES;
   }
 
   get selectors(): CompiledSelector[] {
@@ -166,8 +169,9 @@ export class PolicyCompiler {
   }
 
   #builder(among: Map<Profile, RuleSetBuilder>, profile: Profile): RuleSetBuilder {
-    const id = this.#exact.size + this.#light.size + 1;
-    const known = among.get(profile) ?? new RuleSetBuilder(id, profile, this.#around, among === this.#light);
+    // The number of a profile: no node has both kinds of it.
+    const known =
+      among.get(profile) ?? new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light);
     among.set(profile, known);
     return known.extend();
   }

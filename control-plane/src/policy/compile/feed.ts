@@ -56,11 +56,11 @@ export class Feed {
   amendment(compiler: PolicyCompiler): CompiledAmendment | 'full' | null {
     if (compiler !== this.#compiler) return 'full';
     if (compiler.revision === this.#revision) return null;
-    const isSame = compiler.stateOf(this.#node) === this.#state;
-    const builders = isSame ? [] : compiler.ruleSets(this.#node);
-    if (compiler.selectors.length !== this.#selectors || this.#changesKind(builders)) return 'full';
+    const isKept = compiler.stateOf(this.#node) === this.#state;
+    const builders = isKept ? [] : compiler.ruleSets(this.#node);
+    if (compiler.selectors.length !== this.#selectors || !this.#exchange(builders)) return 'full';
     const fresh = builders.filter((it) => !this.#sent.has(it));
-    const additions = isSame ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
+    const additions = isKept ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
     const changed = this.#changedAddresses(compiler);
     const base = this.#revision;
     if (fresh.length + additions.length + changed.addresses.length + changed.removedAddresses.length === 0) {
@@ -68,7 +68,7 @@ export class Feed {
       this.#state = compiler.stateOf(this.#node);
       return null;
     }
-    this.#note(compiler, isSame ? [] : [...this.#sent.keys(), ...fresh], false);
+    this.#note(compiler, isKept ? [] : [...this.#sent.keys(), ...fresh], false);
     return {
       generation: compiler.generation,
       baseRevision: base,
@@ -79,10 +79,21 @@ export class Feed {
     };
   }
 
-  /** A node has one rule set for the same selectors: the one for nobody in particular gives way to the one that is exact. */
-  #changesKind(builders: readonly RuleSetBuilder[]): boolean {
-    const fresh = new Set(builders.filter((it) => !this.#sent.has(it)).map(({ profile }) => profile));
-    return fresh.size > 0 && [...this.#sent.keys()].some(({ profile }) => fresh.has(profile));
+  /**
+   * A node has one rule set for the same selectors: the one for nobody in particular gives way to the one that is exact,
+   * and back. Returns whether that changes nothing for the node.
+   */
+  #exchange(builders: readonly RuleSetBuilder[]): boolean {
+    const fresh = new Map(builders.filter((it) => !this.#sent.has(it)).map((it) => [it.profile, it]));
+    for (const before of fresh.size > 0 ? [...this.#sent.keys()] : []) {
+      const now = fresh.get(before.profile);
+      if (!now) continue;
+      if (!isSame(before.extend(), now)) return false;
+      const mark = this.#sent.get(before) as Mark;
+      this.#sent.delete(before);
+      this.#sent.set(now, mark);
+    }
+    return true;
   }
 
   #additionTo(builder: RuleSetBuilder): CompiledRuleSet | undefined {
@@ -103,4 +114,9 @@ export class Feed {
       removedAddresses: now.filter(({ address }) => !address).map(({ bits }) => addressBytes(bits)),
     };
   }
+}
+
+function isSame({ set: a }: RuleSetBuilder, { set: b }: RuleSetBuilder): boolean {
+  if (a.ports.length !== b.ports.length || a.identities.length !== b.identities.length) return false;
+  return JSON.stringify([a.ports, a.identities]) === JSON.stringify([b.ports, b.identities]);
 }

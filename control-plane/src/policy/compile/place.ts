@@ -114,20 +114,25 @@ export class PlacesOfProfile {
     return place;
   }
 
-  readonly #states = new Map<Holding, number>();
-
+  /** Equal where the same rules hold. */
   #stateOf(node: TreeNode): string {
-    const holding = this.#holding(node);
-    const number = this.#states.get(holding) ?? this.#states.size;
-    this.#states.set(holding, number);
     const { loopback, linkLocal, cluster, apiServer, dns } = node;
-    return `${number}${+loopback}${+linkLocal}${+cluster}${+apiServer}${+dns}`;
+    let refs = '';
+    for (const rule of this.#rulesAt(node)) refs += `,${rule.ref}`;
+    return `${+loopback}${+linkLocal}${+cluster}${+apiServer}${+dns}${refs}`;
+  }
+
+  /** Each once, in an order that is the same wherever the same rules hold. */
+  #rulesAt(node: TreeNode): CatalogRule[] {
+    const rules = new Set<CatalogRule>();
+    for (const rule of this.#holding(node).values()) if (rule) rules.add(rule);
+    return [...rules].sort((a, b) => a.ref - b.ref);
   }
 
   #matches(remote: Remote): Match[] {
     const destination = this.#direction === 'ingress' ? this.#own : null;
     const found: Match[] = [];
-    const holding = new Set(this.#holding(remote.node).values());
+    const holding = new Set(this.#rulesAt(remote.node));
     for (const rule of this.#rules) {
       const byAddress = holding.has(rule) || rule.entities.some((entity) => this.#isEntity(entity, remote));
       if (byAddress) found.push(matchOf(rule, portsAt(rule, destination), false));
