@@ -102,9 +102,8 @@ Result<void> Agent::start_enforcing() {
   if (auto ok = kernel_->allow_at_startup(allowed); !ok) return ok;
   enforcement_.emplace(
       *kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); },
-      Enforcement::Options{.node = config_.node,
-                           .file = config_.state_directory + "/rule-sets",
-                           .startup = config_.startup});
+      Enforcement::Options{
+          .node = config_.node, .file = config_.state_directory + "/rule-sets", .startup = config_.startup});
   enforcement_->restore();
   return {};
 }

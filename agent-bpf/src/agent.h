@@ -69,7 +69,7 @@ class Agent {
   void send_applied(const std::string& error, uint64_t rejected_generation);
   void report_open_flows();
   void report_statistics();
-  void count(google::protobuf::Map<std::string, uint64_t>* counters) const;
+  void count(google::protobuf::Map<std::string, uint64_t>* counters);
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
   void offer_status(std::unique_ptr<v1::StreamRequest> request);
 

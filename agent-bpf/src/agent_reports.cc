@@ -45,7 +45,7 @@ void Agent::report_statistics() {
   if (config_.open_interval == 0s) offer_status(std::move(losses));
 }
 
-void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) const {
+void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) {
   auto& values = *counters;
   values["kernel_events"] = kernel_->ring().newest_index();
   values["queue_bytes"] = delivery_->queue_bytes();

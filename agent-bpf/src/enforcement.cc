@@ -268,8 +268,10 @@ v1::Applied Enforcement::applied() const {
   applied.set_generation(kernel_.generation());
   applied.set_digest(digest_);
   if (policy_) applied.set_revision(policy_->revision());
-  applied.set_containers(static_cast<uint32_t>(std::count_if(
-      decisions_.begin(), decisions_.end(), [](const auto& it) { return (it.second.match.flags & CW_SUBJECT_GUARDED) != 0; })));
+  applied.set_containers(
+      static_cast<uint32_t>(std::count_if(decisions_.begin(), decisions_.end(), [](const auto& it) {
+        return (it.second.match.flags & CW_SUBJECT_GUARDED) != 0;
+      })));
   return applied;
 }
 
@@ -279,9 +281,8 @@ void Enforcement::count(google::protobuf::Map<std::string, uint64_t>* counters) 
                                                [&](const auto& it) { return counts(it.second.match); }));
   };
   (*counters)["containers_partially_covered"] = number([](const auto& it) { return it.partial; });
-  (*counters)["containers_refused_at_startup"] = number([](const auto& it) {
-    return (it.flags & CW_SUBJECT_STARTUP) != 0;
-  });
+  (*counters)["containers_refused_at_startup"] =
+      number([](const auto& it) { return (it.flags & CW_SUBJECT_STARTUP) != 0; });
   (*counters)["containers_policy_failed"] = failed_.size();
   (*counters)["connections_cut"] = connections_cut_;
   (*counters)["policy_revision"] = policy_ ? policy_->revision() : 0;

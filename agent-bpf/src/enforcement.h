@@ -35,7 +35,8 @@ class Enforcement {
 
   Enforcement(Kernel& kernel, const Containers& containers, DirectoryOf directory_of, const Options& options);
 
-  // Puts in force what the last run had in force, as a whole: nothing that is enforced is lifted for a moment.
+  // Puts in force what the last run had in force, as a whole: nothing that is enforced is lifted for a
+  // moment.
   void restore();
   Result<void> take(const v1::RuleSetUpdate& update);
   // An error leaves the revision before in force; if the kernel was full, with some of the amendment.
@@ -88,9 +89,9 @@ class Enforcement {
   bool amended_ = false;  // since then
   // One entry for each living container at most.
   std::unordered_map<uint64_t, Decision> decisions_;
-  std::unordered_map<uint64_t, uint64_t> born_ns_;      // no final decision yet
-  std::unordered_map<uint64_t, Refused> refused_;       // by --startup deny
-  std::unordered_set<uint64_t> failed_;                 // the kernel did not take the decision
+  std::unordered_map<uint64_t, uint64_t> born_ns_;  // no final decision yet
+  std::unordered_map<uint64_t, Refused> refused_;   // by --startup deny
+  std::unordered_set<uint64_t> failed_;             // the kernel did not take the decision
   uint64_t start_us_ = 0, longest_start_us_ = 0, connections_cut_ = 0;
   bool unsaved_ = false, cut_wanted_ = false;
   std::string last_cut_error_;

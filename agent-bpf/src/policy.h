@@ -67,10 +67,10 @@ class Policy {
   KernelAddress kernel_address(const v1::Address& address) const;
 
   std::string node_;
-  v1::RuleSets sets_;                                        // without addresses
-  std::unordered_map<std::string, v1::Address> addresses_;   // by their bytes
+  v1::RuleSets sets_;                                         // without addresses
+  std::unordered_map<std::string, v1::Address> addresses_;    // by their bytes
   std::map<std::vector<uint32_t>, uint32_t> by_combination_;  // rule set ids
-  std::unordered_map<uint32_t, int> by_id_;                  // indexes into sets_.rule_sets
+  std::unordered_map<uint32_t, int> by_id_;                   // indexes into sets_.rule_sets
   std::unordered_map<ClassKey, uint32_t, HashClass> classes_;
   bool prepared_ = false;  // an amendment that was not committed
 };

@@ -13,8 +13,8 @@
 #include <thread>
 
 #include "cellwall/v1/agent.grpc.pb.h"
-#include "cri/runtime/v1/api.grpc.pb.h"
 #include "container_ports.h"
+#include "cri/runtime/v1/api.grpc.pb.h"
 #include "log.h"
 
 namespace cellwall {

@@ -41,7 +41,8 @@ std::pair<std::string, std::string> split(const std::string& text) {
     if (end == std::string::npos) return {};
     const std::string rest = text.substr(end + 1);
     if (!rest.empty() && rest.size() < 2) return {};
-    return {rest.empty() || rest[0] == ':' ? text.substr(1, end - 1) : "", rest.empty() ? "" : rest.substr(1)};
+    return {rest.empty() || rest[0] == ':' ? text.substr(1, end - 1) : "",
+            rest.empty() ? "" : rest.substr(1)};
   }
   // More than one colon: IPv6 without a port.
   if (colon == std::string::npos || text.find(':') != colon) return {text, ""};

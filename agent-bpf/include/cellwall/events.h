@@ -127,12 +127,13 @@ enum {
 
 /* Birth or death of a cgroup below the attach point. */
 struct cw_lifecycle {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u64 cgroup;
 	__u8 born; /* 1: made, 0: removed */
 	__u8 pad[7];
 	char path[CW_PATH_BYTES]; /* from the root of the cgroup v2 hierarchy, NUL-terminated */
 };
-CW_ASSERT(sizeof(struct cw_lifecycle) == 16 + CW_PATH_BYTES, "struct cw_lifecycle changed its size");
+CW_ASSERT(sizeof(struct cw_lifecycle) == 24 + CW_PATH_BYTES, "struct cw_lifecycle changed its size");
 
 /* Index of the per-CPU array of counters. */
 enum cw_counter {
@@ -236,3 +237,12 @@ struct cw_learned {
 	__u64 pattern[CW_LEARNED_PATTERNS]; /* 0: free */
 	__u64 until_ns[CW_LEARNED_PATTERNS]; /* CLOCK_BOOTTIME, the time to live and the grace */
 };
+
+/* Hash: what a container may reach that is not known yet. Looked up with the address and without it. */
+struct cw_startup_key {
+	__u8 address[16]; /* all zero: any */
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");

@@ -69,7 +69,8 @@ TEST_F(Amendment, gives_the_kernel_only_what_is_new) {
 TEST_F(Amendment, keeps_the_numbers_of_classes_that_are_in_force) {
   const KernelRules before = policy_.kernel_policy().rules;
   const auto class_of = [&](uint32_t set) {
-    return std::find_if(before.peers.begin(), before.peers.end(), [&](auto& it) { return it.rule_set == set; })
+    return std::find_if(before.peers.begin(), before.peers.end(),
+                        [&](auto& it) { return it.rule_set == set; })
         ->class_id;
   };
   EXPECT_EQ(take(with_identity(1)).rules.identities[0].class_id, class_of(1)) << "a known class";
@@ -92,7 +93,8 @@ TEST_F(Amendment, out_of_order_is_refused_with_both_revisions) {
       it.set_base_revision(static_cast<uint64_t>(base));
       it.set_revision(static_cast<uint64_t>(revision));
     });
-    EXPECT_NE(error.find("from revision " + std::to_string(base) + " of generation 3"), std::string::npos) << error;
+    EXPECT_NE(error.find("from revision " + std::to_string(base) + " of generation 3"), std::string::npos)
+        << error;
     EXPECT_NE(error.find("revision 5 of generation 3, which is in force"), std::string::npos) << error;
   }
   EXPECT_NE(error_of([](auto& it) { it.set_generation(4); }), "");
@@ -131,8 +133,14 @@ TEST_F(Amendment, that_changes_what_is_in_force_is_refused) {
          it.add_additions()->set_id(1);
          it.add_additions()->set_id(1);
        }},
-      {"rule set 1 is there already", [](auto& it) { *it.add_rule_sets() = rule_set(1, {0, 2}); }},
-      {"rule set 6 is the second", [](auto& it) { *it.add_rule_sets() = rule_set(6, {0, 1}); }},
+      {"rule set 1 is there already",
+       [](auto& it) {
+         *it.add_rule_sets() = rule_set(1, {0, 2});
+       }},
+      {"rule set 6 is the second",
+       [](auto& it) {
+         *it.add_rule_sets() = rule_set(6, {0, 1});
+       }},
       {"rule set 7 is the second",
        [](auto& it) {
          *it.add_rule_sets() = rule_set(6, {0, 2});

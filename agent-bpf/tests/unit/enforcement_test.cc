@@ -189,7 +189,8 @@ TEST_F(EnforcementOf, a_restart_keeps_what_is_in_force_for_what_it_cannot_name) 
     EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
     EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
     EXPECT_EQ(kernel_.subjects.at(kWeb).directory, "/cgroup/70") << "for its guard";
-    EXPECT_EQ(kernel_.subjects.at(kOther).flags, startup == Startup::kDeny ? uint32_t{CW_SUBJECT_STARTUP} : 0U);
+    EXPECT_EQ(kernel_.subjects.at(kOther).flags,
+              startup == Startup::kDeny ? uint32_t{CW_SUBJECT_STARTUP} : 0U);
     EXPECT_EQ(enforcement_->applied().containers(), 1U);
     name(kWeb, "malware");
     EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 1U);

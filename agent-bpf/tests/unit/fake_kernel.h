@@ -61,7 +61,9 @@ class FakeKernel : public Kernel {
     if (!refuses.empty()) return fail(refuses);
     return size_t{2};
   }
-  uint64_t generation() const override { return applied.empty() ? first_generation : applied.back().generation; }
+  uint64_t generation() const override {
+    return applied.empty() ? first_generation : applied.back().generation;
+  }
   Result<void> uninstall() override { return {}; }
 
   std::string refuses;  // why everything fails; empty: nothing does

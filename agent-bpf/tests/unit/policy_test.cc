@@ -202,12 +202,10 @@ TEST(Policy, refuses_what_a_correct_compiler_never_writes) {
       {"malformed network", [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->set_network("x"); }},
       {"malformed network",
        [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->set_prefix_length(129); }},
-      {"without a direction",
-       [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->clear_direction(); }},
+      {"without a direction", [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->clear_direction(); }},
       {"every address at egress",
        [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->set_prefix_length(1); }},
-      {"every address at ingress",
-       [](auto& it) { it.mutable_rule_sets(0)->mutable_peers()->RemoveLast(); }},
+      {"every address at ingress", [](auto& it) { it.mutable_rule_sets(0)->mutable_peers()->RemoveLast(); }},
       {"network whose class", [](auto& it) { it.mutable_rule_sets(0)->mutable_peers(0)->set_class_(5); }},
       {"out of range", [](auto& it) { it.mutable_rule_sets(0)->mutable_ports(0)->set_port(70000); }},
       {"out of range", [](auto& it) { it.mutable_rule_sets(0)->mutable_ports(0)->set_protocol(256); }},
@@ -237,7 +235,8 @@ TEST(Policy, refuses_names_that_no_answer_can_have) {
       name->set_class_(1);
     });
   };
-  for (const std::string good : {"a", "a.b", "*.b", "_x-1.example", "*.a.b"}) EXPECT_EQ(error(good), "") << good;
+  for (const std::string good : {"a", "a.b", "*.b", "_x-1.example", "*.a.b"})
+    EXPECT_EQ(error(good), "") << good;
   for (const std::string malformed : {"", "*", "*.", "a.", ".a", "a..b", "A.b", "a.*.b", "a b", "*a.b"})
     EXPECT_NE(error(malformed).find("malformed name"), std::string::npos) << malformed;
   EXPECT_EQ(error(std::string(CW_NAME_BYTES - 1, 'a')), "");

@@ -23,8 +23,8 @@ v1::RuleSet rule_set(uint32_t id, const std::vector<uint32_t>& policies);
 void add_identity(v1::RuleSet* set, uint32_t identity, uint32_t class_id);
 void add_port(v1::RuleSet* set, uint32_t class_id, v1::Verdict verdict);
 
-// Generation 3, revision 5, in namespace shop: policy 0 selects all, policy 1 the containers named nginx, policy
-// 2 those of app=db; rule sets 1, 2, 3 for each of them and 4 for {0, 1}. All are subjects.
+// Generation 3, revision 5, in namespace shop: policy 0 selects all, policy 1 the containers named nginx,
+// policy 2 those of app=db; rule sets 1, 2, 3 for each of them and 4 for {0, 1}. All are subjects.
 v1::RuleSets rule_sets();
 
 // From revision 5 to 6.

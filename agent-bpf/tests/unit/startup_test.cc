@@ -20,7 +20,8 @@ std::string text_of(const KernelStartupAllow& allow) {
 }
 
 TEST(StartupAllow, takes_addresses_with_and_without_a_port) {
-  const auto allowed = parse_startup_allow({"10.96.0.1:8443", "10.0.0.2", "fd00::1", "[fd00::2]:6443", "[fd00::3]"});
+  const auto allowed =
+      parse_startup_allow({"10.96.0.1:8443", "10.0.0.2", "fd00::1", "[fd00::2]:6443", "[fd00::3]"});
   ASSERT_TRUE(allowed.has_value()) << allowed.error().message;
   std::vector<std::string> texts;
   for (const auto& allow : *allowed) texts.push_back(text_of(allow));
