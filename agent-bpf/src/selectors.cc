@@ -21,10 +21,9 @@ bool allows(const List& list, const std::string& value) {
 // "registry:5000/shop/web:1.2@sha256:…" without ":1.2@sha256:…"
 std::string_view without_tag(std::string_view image) {
   image = image.substr(0, image.find('@'));
-  const size_t colon = image.rfind(':');
+  // A colon before the last slash is that of a registry's port.
   const size_t slash = image.rfind('/');
-  const bool of_registry = slash != std::string_view::npos && colon < slash;
-  return colon == std::string_view::npos || of_registry ? image : image.substr(0, colon);
+  return image.substr(0, image.find(':', slash == std::string_view::npos ? 0 : slash));
 }
 
 // Goes back to the last star only, so the time is bounded by the product of the lengths.
