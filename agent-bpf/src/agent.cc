@@ -98,6 +98,9 @@ Result<void> Agent::start_enforcing() {
   if (config_.startup == Startup::kDeny) {
     allowed = startup_name_servers();
     allowed.insert(allowed.end(), config_.startup_allow.begin(), config_.startup_allow.end());
+    // The agent can be a container itself. A server that is given by its name is found by --startup-allow.
+    if (const auto server = parse_startup_allow({config_.server}); server)
+      allowed.insert(allowed.end(), server->begin(), server->end());
   }
   if (auto ok = kernel_->allow_at_startup(allowed); !ok) return ok;
   enforcement_.emplace(

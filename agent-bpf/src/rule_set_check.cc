@@ -109,10 +109,14 @@ Result<void> check_combination(const v1::RuleSet& set,
 template <typename Entries, typename Key>
 bool contradicts(const Entries& additions, const Entries& kept, const Key& key) {
   if (additions.empty()) return false;
+  // Of the few that are new; those that are kept can be many.
   std::map<decltype(key(additions[0])), uint32_t> classes;
-  for (const auto& entry : kept) classes.emplace(key(entry), entry.class_());
-  return std::any_of(additions.begin(), additions.end(), [&](const auto& entry) {
-    return classes.emplace(key(entry), entry.class_()).first->second != entry.class_();
+  for (const auto& entry : additions) {
+    if (classes.emplace(key(entry), entry.class_()).first->second != entry.class_()) return true;
+  }
+  return std::any_of(kept.begin(), kept.end(), [&](const auto& entry) {
+    const auto found = classes.find(key(entry));
+    return found != classes.end() && found->second != entry.class_();
   });
 }
 

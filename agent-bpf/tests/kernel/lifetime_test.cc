@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "clock.h"
 #include "fixture.h"
 #include "sockets.h"
 
@@ -100,6 +101,9 @@ TEST_P(Lifetime, births_and_deaths_of_cgroups_are_told_with_their_path) {
   EXPECT_EQ(cgroup2_mount() + told[1].path, web);
   EXPECT_EQ(told[2].cgroup, id);
   EXPECT_EQ(told[2].born, 0);
+  EXPECT_LT(told[1].time_ns, told[2].time_ns);
+  EXPECT_LT(told[2].time_ns, boot_now_ns());
+  EXPECT_GT(told[1].time_ns, boot_now_ns() - 10'000'000'000);
 }
 
 TEST_P(Lifetime, uninstall_ends_enforcement_and_leaves_nothing) {
