@@ -38,6 +38,17 @@ v1::Container read_container(const json& it) {
   return made;
 }
 
+std::vector<v1::RuleSetAmendment> read_amendments(const std::filesystem::path& file) {
+  std::vector<v1::RuleSetAmendment> found;
+  for (int number = 1;; number++) {
+    std::filesystem::path next = file;
+    next.replace_extension("." + std::to_string(number) + ".bin");
+    if (!std::filesystem::exists(next)) return found;
+    if (!found.emplace_back().ParseFromString(content(next)))
+      throw std::runtime_error(next.string() + " is no RuleSetAmendment");
+  }
+}
+
 cw_verdict verdict_of(const std::string& name) {
   static const std::map<std::string, cw_verdict> kVerdicts = {
       {"allowed", CW_ALLOWED}, {"denied", CW_DENIED}, {"audit", CW_AUDIT}};
@@ -73,6 +84,7 @@ DifferentialWorld read_world(const std::string& file) {
   world.name = std::filesystem::path(file).stem();
   world.node = read.at("node").get<std::string>();
   world.rule_sets = content(std::filesystem::path(file).replace_extension(".bin"));
+  world.amendments = read_amendments(file);
   for (const json& it : read.at("containers")) world.containers.push_back(read_container(it));
   for (const json& it : read.at("cases")) world.cases.push_back(read_case(it));
   return world;

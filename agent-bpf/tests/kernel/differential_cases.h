@@ -2,7 +2,8 @@
 //
 // Connections whose verdict the reference evaluator of the control plane has told, and the rule sets that its
 // compiler made of the same policies. A folder has a file NAME.json for each node of each world, and beside
-// it NAME.bin, a serialized RuleSets:
+// it NAME.bin, a serialized RuleSets, and where containers came later NAME.1.bin, NAME.2.bin and so on,
+// serialized RuleSetAmendments:
 //   {"node": "n1",
 //    "containers": [{"namespace", "pod", "name", "image", "labels": {}, "addresses": [],
 //                    "ports": [{"name", "protocol", "port"}]}],
@@ -35,6 +36,7 @@ struct DifferentialWorld {
   std::string name;  // of the file
   std::string node;
   std::string rule_sets;  // serialized
+  std::vector<v1::RuleSetAmendment> amendments;
   std::vector<v1::Container> containers;
   std::vector<DifferentialCase> cases;
 };

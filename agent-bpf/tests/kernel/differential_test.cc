@@ -126,20 +126,33 @@ class Differential : public KernelTest {
   }
 
   void apply(const DifferentialWorld& world) {
-    const auto parsed = cellwall::Policy::parse(world.rule_sets, world.node);
+    auto parsed = cellwall::Policy::parse(world.rule_sets, world.node);
     ASSERT_TRUE(parsed.has_value()) << world.name << ": " << parsed.error().message;
     KernelPolicy policy = parsed->kernel_policy();
     policy.generation = ++generation_;
-    for (size_t i = 0; i < world.containers.size(); i++) {
-      worker(i);
-      const auto match = parsed->match(world.containers[i]);
-      ASSERT_FALSE(match.partial) << world.name << " has no rule set for container " << i;
-      policy.subjects.push_back({.cgroup = cgroup_id(slot(i)),
-                                 .rule_set = match.rule_set,
-                                 .flags = match.flags,
-                                 .directory = slot(i)});
-    }
     const auto done = kernel_->apply(policy);
+    ASSERT_TRUE(done.has_value()) << world.name << ": " << done.error().message;
+    for (const auto& amendment : world.amendments) ASSERT_NO_FATAL_FAILURE(amend(&*parsed, amendment));
+    for (size_t i = 0; i < world.containers.size(); i++) ASSERT_NO_FATAL_FAILURE(select(*parsed, world, i));
+  }
+
+  void amend(cellwall::Policy* policy, const v1::RuleSetAmendment& amendment) {
+    const auto changes = policy->prepare(amendment);
+    ASSERT_TRUE(changes.has_value()) << changes.error().message;
+    const auto done = kernel_->amend(*changes);
+    ASSERT_TRUE(done.has_value()) << done.error().message;
+    policy->commit(amendment);
+    amendments_++;
+  }
+
+  void select(const cellwall::Policy& policy, const DifferentialWorld& world, size_t index) {
+    worker(index);
+    const auto match = policy.match(world.containers[index]);
+    ASSERT_FALSE(match.partial) << world.name << " has no rule set for container " << index;
+    const auto done = kernel_->set_subject({.cgroup = cgroup_id(slot(index)),
+                                            .rule_set = match.rule_set,
+                                            .flags = match.flags,
+                                            .directory = slot(index)});
     ASSERT_TRUE(done.has_value()) << world.name << ": " << done.error().message;
   }
 
@@ -184,7 +197,7 @@ class Differential : public KernelTest {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::map<std::string, size_t> skipped_;
   std::map<cw_verdict, size_t> seen_;
-  size_t tried_ = 0, differences_ = 0;
+  size_t tried_ = 0, differences_ = 0, amendments_ = 0;
 };
 
 TEST_F(Differential, real_connections_get_the_verdict_of_the_reference_evaluator) {
@@ -200,8 +213,8 @@ TEST_F(Differential, real_connections_get_the_verdict_of_the_reference_evaluator
     ASSERT_LE(differences_, 20 * kMostDifferences) << "too many to go on";
   }
   EXPECT_EQ(differences_, 0U);
-  std::printf("%zu cases of %zu worlds: %zu allowed, %zu denied, %zu audit\n", tried_, files.size(),
-              seen_[CW_ALLOWED], seen_[CW_DENIED], seen_[CW_AUDIT]);
+  std::printf("%zu cases of %zu worlds with %zu amendments: %zu allowed, %zu denied, %zu audit\n", tried_,
+              files.size(), amendments_, seen_[CW_ALLOWED], seen_[CW_DENIED], seen_[CW_AUDIT]);
   for (const auto& [why, count] : skipped_) std::printf("skipped %zu: %s\n", count, why.c_str());
   // Cases that all come out alike would find nothing.
   for (cw_verdict verdict : {CW_ALLOWED, CW_DENIED, CW_AUDIT}) EXPECT_GT(seen_[verdict], tried_ / 100);
