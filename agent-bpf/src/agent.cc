@@ -52,6 +52,9 @@ Result<void> Agent::open_all() {
   if (!tree) return std::unexpected(tree.error());
   tree_.emplace(std::move(*tree));
   abilities_ = probe_abilities(config_.kernel);
+  if (const std::string& why = kernel_->guards_refused(); !why.empty())
+    abilities_.push_back({"packets of containers under policy", false,
+                          "connections are judged when they begin, at egress only: " + why, false});
   cgroup_versions_ = inspect_cgroups();
   if (auto ok = make_waiter(); !ok) return ok;
   log(LogLevel::kInfo, "watching",

@@ -145,6 +145,7 @@ enum cw_counter {
 	CW_COUNT_AUDIT,           /* let through, but would have been refused */
 	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
 	CW_COUNT_CAPTURES_FULL,   /* payloads not captured: flows without a name or a protocol */
+	CW_COUNT_PORTS_FULL,      /* ports of containers that nobody keeps for them */
 	CW_COUNT_MAX,
 };
 
@@ -246,3 +247,26 @@ struct cw_startup_key {
 	__u8 pad;
 };
 CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");
+
+/* Hash: port of a network namespace -> cgroup id (__u64) of the container that it belongs to. */
+struct cw_port_owner_key {
+	__u32 net;
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+
+/* An open connection which the policy refuses. As the socket has it: not what the container asked for. */
+struct cw_cut {
+	__u64 cookie; /* 0: not known */
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 net; /* network namespace: its inode number */
+	__u32 pid; /* of a process that holds it */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 v6; /* 1: the socket is of AF_INET6 */
+	__u8 pad[2];
+};
+CW_ASSERT(sizeof(struct cw_cut) == 56, "struct cw_cut changed its size");

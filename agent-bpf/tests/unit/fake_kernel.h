@@ -64,8 +64,10 @@ class FakeKernel : public Kernel {
   uint64_t generation() const override {
     return applied.empty() ? first_generation : applied.back().generation;
   }
+  const std::string& guards_refused() const override { return guards_refused_; }
   Result<void> uninstall() override { return {}; }
 
+  std::string guards_refused_;
   std::string refuses;  // why everything fails; empty: nothing does
   uint64_t first_generation = 0;
   std::vector<KernelPolicy> applied;
