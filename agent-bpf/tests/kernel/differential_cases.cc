@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "differential_cases.h"
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -42,7 +44,7 @@ std::vector<v1::RuleSetAmendment> read_amendments(const std::filesystem::path& f
   std::vector<v1::RuleSetAmendment> found;
   for (int number = 1;; number++) {
     std::filesystem::path next = file;
-    next.replace_extension("." + std::to_string(number) + ".bin");
+    next.replace_extension("." + std::to_string(number) + ".pb");
     if (!std::filesystem::exists(next)) return found;
     if (!found.emplace_back().ParseFromString(content(next)))
       throw std::runtime_error(next.string() + " is no RuleSetAmendment");
@@ -56,38 +58,51 @@ cw_verdict verdict_of(const std::string& name) {
 }
 
 DifferentialCase read_case(const json& it) {
-  return {.container = it.at("container").get<size_t>(),
+  return {.container = 0,
           .direction = it.at("direction").get<std::string>() == "egress" ? CW_EGRESS : CW_INGRESS,
           .address = it.at("address").get<std::string>(),
           .protocol = it.at("protocol").get<uint8_t>(),
           .port = it.at("port").get<uint16_t>(),
-          .names = it.at("names").get<std::vector<std::string>>(),
           .verdict = verdict_of(it.at("verdict").get<std::string>()),
           .rule = it.at("rule").get<uint32_t>()};
 }
 
-}  // namespace
-
-std::vector<std::string> list_worlds(const std::string& folder) {
-  std::vector<std::string> files;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
-    if (entry.path().extension() == ".json") files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
+DifferentialWorld make_world(const std::string& folder, const json& it) {
+  const std::string name = it.at("sets").get<std::string>(), file = folder + "/" + name;
+  return {.name = name,
+          .node = it.at("node").get<std::string>(),
+          .rule_sets = content(file),
+          .amendments = read_amendments(file),
+          .containers = {},
+          .cases = {}};
 }
 
-DifferentialWorld read_world(const std::string& file) {
-  const json read = json::parse(content(file));
-  DifferentialWorld world;
-  world.name = std::filesystem::path(file).stem();
-  world.node = read.at("node").get<std::string>();
-  world.rule_sets = content(std::filesystem::path(file).replace_extension(".bin"));
-  world.amendments = read_amendments(file);
-  for (const json& it : read.at("containers")) world.containers.push_back(read_container(it));
-  for (const json& it : read.at("cases")) world.cases.push_back(read_case(it));
-  return world;
+size_t index_of(const v1::Container& container, DifferentialWorld* world) {
+  const auto same = [&](const v1::Container& it) {
+    return google::protobuf::util::MessageDifferencer::Equals(it, container);
+  };
+  auto& all = world->containers;
+  const auto found = std::find_if(all.begin(), all.end(), same);
+  const size_t index = static_cast<size_t>(found - all.begin());
+  if (index == all.size()) all.push_back(container);
+  return index;
+}
+
+}  // namespace
+
+std::vector<DifferentialWorld> read_worlds(const std::string& folder) {
+  std::vector<DifferentialWorld> worlds;
+  std::map<std::string, size_t> known;
+  std::ifstream lines(folder + "/cases.jsonl");
+  for (std::string line; std::getline(lines, line);) {
+    const json it = json::parse(line);
+    const auto [at, fresh] = known.emplace(it.at("sets").get<std::string>(), worlds.size());
+    if (fresh) worlds.push_back(make_world(folder, it));
+    DifferentialWorld& world = worlds[at->second];
+    DifferentialCase& made = world.cases.emplace_back(read_case(it));
+    made.container = index_of(read_container(it.at("container")), &world);
+  }
+  return worlds;
 }
 
 std::string describe(const DifferentialCase& it) {
