@@ -20,6 +20,7 @@ static __always_inline void cw_lifecycle(struct cgroup *cgroup, const char *path
 		return;
 	}
 	__builtin_memset(record, 0, sizeof(*record));
+	record->time_ns = bpf_ktime_get_boot_ns();
 	record->cgroup = BPF_CORE_READ(cgroup, kn, id);
 	record->born = born;
 	bpf_probe_read_kernel_str(record->path, sizeof(record->path), path);

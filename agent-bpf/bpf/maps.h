@@ -34,6 +34,7 @@ struct cw_flow {
 	__u64 socket_cgroup;
 	__u64 container;
 	__u64 generation;
+	__u64 pattern; /* the name that the verdict hangs on, 0: on none */
 	__u8 remote[16];
 	char comm[CW_COMM_BYTES];
 	__u32 rule;
@@ -123,59 +124,8 @@ struct {
 	__type(value, struct cw_flow);
 } cw_peers SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cw_policy_state);
-} cw_policy SEC(".maps");
-
-/* Sizes, not types: clang 14 writes the types of inner maps as forward declarations. */
-struct cw_subjects_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u64));
-	__uint(value_size, sizeof(struct cw_subject));
-};
-
-struct cw_rule_peers_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct cw_peer_key));
-	__uint(value_size, sizeof(__u32)); /* class */
-};
-
-struct cw_rule_ports_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct cw_port_key));
-	__uint(value_size, sizeof(struct cw_port_value));
-};
-
-/* Of each two, one is in force; the other is filled and then put in force by cw_policy. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_subjects_map);
-} cw_subjects SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_rule_peers_map);
-} cw_rule_peers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_rule_ports_map);
-} cw_rule_ports SEC(".maps");
+/* Set by the agent: some container is guarded. What only those need costs nobody else anything. */
+volatile __u32 cw_guarding = 0;
 
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <fstream>
 
 #include "addresses.h"
 
@@ -34,19 +33,10 @@ void set_addresses(v1::Hello* hello, const std::string& network_namespace) {
   for (const std::string& address : *addresses) hello->add_addresses(address);
 }
 
-uint64_t resident_bytes() {
-  std::ifstream file("/proc/self/statm");
-  uint64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
 }  // namespace
 
 Agent::Agent(const Config& config)
-    : config_(config),
-      policy_file_(config.state_directory + "/rule-sets"),
-      containers_file_(config.state_directory + "/containers") {}
+    : config_(config), containers_file_(config.state_directory + "/containers") {}
 
 Result<std::unique_ptr<Agent>> Agent::start(const Config& config) {
   std::unique_ptr<Agent> agent(new Agent(config));
@@ -62,6 +52,9 @@ Result<void> Agent::open_all() {
   if (!tree) return std::unexpected(tree.error());
   tree_.emplace(std::move(*tree));
   abilities_ = probe_abilities(config_.kernel);
+  if (const std::string& why = kernel_->guards_refused(); !why.empty())
+    abilities_.push_back({"packets of containers under policy", false,
+                          "connections are judged when they begin, at egress only: " + why, false});
   cgroup_versions_ = inspect_cgroups();
   if (auto ok = make_waiter(); !ok) return ok;
   log(LogLevel::kInfo, "watching",
@@ -79,8 +72,7 @@ Result<void> Agent::open_all() {
   recall_containers();
   for (const Ability& naming : naming_abilities(ask_and_wait(now))) abilities_.push_back(naming);
   say_what_is_missing();
-  restore_policy();
-  started_ = true;
+  if (auto ok = start_enforcing(); !ok) return ok;
   captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
@@ -101,6 +93,24 @@ Result<void> Agent::open_all() {
   stream_ = std::move(*stream);
   next_sweep_ = next_open_ = next_statistics_ = next_naming_ = now;
   next_scan_ = now + kScanInterval;
+  return {};
+}
+
+Result<void> Agent::start_enforcing() {
+  std::vector<KernelStartupAllow> allowed;
+  if (config_.startup == Startup::kDeny) {
+    allowed = startup_name_servers();
+    allowed.insert(allowed.end(), config_.startup_allow.begin(), config_.startup_allow.end());
+    // The agent can be a container itself. A server that is given by its name is found by --startup-allow.
+    if (const auto server = parse_startup_allow({config_.server}); server)
+      allowed.insert(allowed.end(), server->begin(), server->end());
+  }
+  if (auto ok = kernel_->allow_at_startup(allowed); !ok) return ok;
+  enforcement_.emplace(
+      *kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); },
+      Enforcement::Options{
+          .node = config_.node, .file = config_.state_directory + "/rule-sets", .startup = config_.startup});
+  enforcement_->restore();
   return {};
 }
 
@@ -185,6 +195,7 @@ void Agent::each_tick(Time now) {
     if (names_to_save_) remember_containers();
     next_sweep_ = now + kSweepInterval;
   }
+  enforcement_->tick(now);
   if (now >= next_scan_) {
     rescan(now);
     ask_runtimes(now);  // names, labels and addresses can change
@@ -213,7 +224,7 @@ void Agent::handle_lifecycle() {
     ContainerCgroup cgroup;
     if (record.born) {
       if (!tree_->add(record.cgroup, record.path, &cgroup)) return;
-      container_born(cgroup, now);
+      container_born(cgroup, record.time_ns, now);
       born = true;
     } else if (tree_->remove(record.cgroup, now)) {
       container_died(record.cgroup, now);
@@ -224,93 +235,27 @@ void Agent::handle_lifecycle() {
 
 void Agent::rescan(Time now) {
   std::vector<uint64_t> died;
-  for (const ContainerCgroup& cgroup : tree_->scan(now, &died)) container_born(cgroup, now);
+  for (const ContainerCgroup& cgroup : tree_->scan(now, &died)) container_born(cgroup, 0, now);
   for (uint64_t cgroup : died) container_died(cgroup, now);
   tree_->forget_dead(now);
   next_scan_ = now + kScanInterval;
 }
 
-void Agent::container_born(const ContainerCgroup& cgroup, Time now) {
+void Agent::container_born(const ContainerCgroup& cgroup, uint64_t born_ns, Time now) {
   containers_.born(cgroup, now);
-  if (started_) select_rule_sets({cgroup.id});
+  if (enforcement_) enforcement_->born(cgroup.id, born_ns, now);
   log(LogLevel::kDebug, "container born", {{"cgroup", cgroup.id}, {"path", cgroup.path}});
 }
 
 void Agent::container_died(uint64_t cgroup, Time now) {
   containers_.died(cgroup, now);
-  kernel_->stop_observing(cgroup);
   if (captured_) captured_->container_died(cgroup, now);
-  if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
+  if (enforcement_) enforcement_->died(cgroup);
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
 }
 
-void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
-  for (uint64_t id : containers) {
-    const v1::Container& container = containers_.all().at(id);
-    // Without its name, or without the policy, nothing can be said about it: what is in force stays.
-    const bool undecided = !policy_ || container.name().empty();
-    if (undecided && kernel_->subject(id)) continue;
-    const auto match = undecided ? Policy::Match{} : policy_->match(container);
-    if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
-      log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
-    if (match.partial) partially_covered_++;
-    if (!undecided) observe(container);
-  }
-}
-
-void Agent::observe(const v1::Container& container) {
-  const std::string directory = tree_->directory(container.cgroup_path());
-  const auto ok = kernel_->observe(container.cgroup_id(), directory, policy_->observation(container));
-  if (!ok)
-    log(LogLevel::kWarning, "names and protocols of a container are not recorded: " + ok.error().message,
-        {{"cgroup", container.cgroup_id()}});
-}
-
-void Agent::restore_policy() {
-  auto payload = policy_file_.load();
-  if (!payload) {
-    log(LogLevel::kError, payload.error().message);
-    return;
-  }
-  if (payload->empty()) return;
-  if (const auto saved = Policy::parse(*payload); saved && saved->generation() < kernel_->generation()) {
-    log(LogLevel::kWarning,
-        "the saved policy is older than what is in force, which stays until the server answers",
-        {{"saved", saved->generation()}, {"generation", kernel_->generation()}});
-    return;
-  }
-  if (auto ok = apply_policy(*payload); !ok) {
-    log(LogLevel::kError, ok.error().message);
-    return;
-  }
-  log(LogLevel::kInfo, "policy of the last run is in force", {{"generation", policy_->generation()}});
-}
-
-Result<void> Agent::apply_policy(const std::string& payload) {
-  auto parsed = Policy::parse(payload);
-  if (!parsed) return std::unexpected(parsed.error());
-  if (policy_ && parsed->generation() < policy_->generation())
-    return fail("generation " + std::to_string(parsed->generation()) + " is older than " +
-                std::to_string(policy_->generation()) + ", which is in force");
-  KernelPolicy wanted = parsed->kernel_policy(containers_.all());
-  for (auto& [id, rule_set] : wanted.subjects) {
-    // The numbers of rule sets mean the same within one generation.
-    if (kernel_->generation() == wanted.generation && containers_.all().at(id).name().empty())
-      rule_set = kernel_->subject(id).value_or(rule_set);
-  }
-  if (auto ok = kernel_->apply(wanted); !ok) return ok;
-  partially_covered_ = 0;
-  for (const auto& [id, container] : containers_.all())
-    partially_covered_ += parsed->match(container).partial;
-  policy_ = std::move(*parsed);
-  digest_ = digest_of(payload);
-  // What has no name yet goes on as it was.
-  for (const auto& [id, container] : containers_.all())
-    if (!container.name().empty()) observe(container);
-  return {};
-}
-
 void Agent::stop() {
+  enforcement_->stop();
   const Time until = steady_clock::now() + kStopFlush;
   if (names_to_save_) remember_containers();
   delivery_->step(steady_clock::now());
@@ -326,79 +271,6 @@ void Agent::stop() {
     handle_server();
   }
   log(LogLevel::kInfo, "stopped; what is enforced stays in force", {{"generation", kernel_->generation()}});
-}
-
-void Agent::report_statistics() {
-  static constexpr std::array kNames = {"kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",
-                                        "kernel_peers_full", "kernel_denied",         "kernel_audit",
-                                        "kernel_incomplete", "kernel_captures_full"};
-  static_assert(kNames.size() == CW_COUNT_MAX);
-  const KernelCounters counters = kernel_->counters();
-  auto request = std::make_shared<v1::StreamRequest>();
-  auto* statistics = request->mutable_statistics();
-  statistics->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
-  auto& values = *statistics->mutable_counters();
-  for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
-  values["kernel_events"] = kernel_->ring().newest_index();
-  values["queue_bytes"] = delivery_->queue_bytes();
-  values["queue_dropped_events"] = delivery_->dropped_events();
-  values["ring_used_bytes"] = kernel_->ring().used_bytes();
-  values["resident_bytes"] = resident_bytes();
-  values["containers"] = containers_.count();
-  values["containers_partially_covered"] = partially_covered_;
-  values["containers_without_cgroup_v2"] = cgroup_versions_.containers_without_v2;
-  values["containers_forgotten"] = containers_.forgotten();
-  values["names"] = captured_->names().size();
-  values["names_dropped"] = captured_->names().dropped();
-  values["lookups"] = captured_->lookups().size();
-  values["lookups_dropped"] = captured_->lookups().dropped();
-  values["payloads"] = captured_->payloads().size();
-  values["payloads_dropped"] = captured_->payloads().dropped();
-  stream_->send(std::move(request));
-  if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
-    lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
-    rescan(steady_clock::now());
-  }
-  auto losses = std::make_unique<v1::StreamRequest>();
-  add_losses(losses.get());
-  if (config_.open_interval == 0s) offer_status(std::move(losses));
-}
-
-// Look-ups ride on each status until one of them was acknowledged.
-void Agent::offer_status(std::unique_ptr<v1::StreamRequest> request) {
-  const uint64_t mark = captured_->lookups().fill(request->mutable_flows());
-  delivery_->offer(std::move(request), mark);
-}
-
-v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
-  const KernelCounters counters = kernel_->counters();
-  auto* batch = request->mutable_flows();
-  auto* ring = batch->add_kernel_losses();
-  ring->set_reason(v1::LOSS_REASON_RING_FULL);
-  ring->set_total(counters[CW_COUNT_RING_FULL]);
-  auto* peers = batch->add_kernel_losses();
-  peers->set_reason(v1::LOSS_REASON_STATE_FULL);
-  peers->set_total(counters[CW_COUNT_PEERS_FULL]);
-  return batch;
-}
-
-void Agent::report_open_flows() {
-  const auto sockets = kernel_->open_sockets();
-  if (!sockets) {
-    log(LogLevel::kError, sockets.error().message);
-    return;
-  }
-  auto request = std::make_unique<v1::StreamRequest>();
-  auto* open = add_losses(request.get())->mutable_open();
-  open->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
-  std::vector<const cw_event*> flows;
-  for (const cw_event& flow : sockets->flows) flows.push_back(&flow);
-  const auto details = describer_->describe_open(flows);
-  FlowEncoder encoder(open->mutable_flows(), clock_);
-  for (size_t i = 0; i < flows.size(); i++) encoder.add(*flows[i], details[i]);
-  for (const cw_event& socket : sockets->listeners)
-    *open->add_listeners() = encode_listener(socket, describer_->container_of(socket));
-  offer_status(std::move(request));
 }
 
 }  // namespace cellwall

@@ -16,9 +16,9 @@
 #include "containers.h"
 #include "delivery.h"
 #include "describe.h"
+#include "enforcement.h"
 #include "kernel.h"
 #include "kernel_pins.h"
-#include "policy.h"
 #include "rpc.h"
 #include "runtimes.h"
 #include "state_file.h"
@@ -47,12 +47,14 @@ class Agent {
   void handle(const v1::Welcome& welcome);
   void handle(const v1::Acknowledge& acknowledge);
   void handle(const v1::RuleSetUpdate& update);
+  void handle(const v1::RuleSetAmendment& amendment);
   void handle(const Disconnected& disconnected);
   void send_ready();
   void stop();
 
   void rescan(Time now);
-  void container_born(const ContainerCgroup& cgroup, Time now);
+  // born_ns: CLOCK_BOOTTIME, 0: not seen.
+  void container_born(const ContainerCgroup& cgroup, uint64_t born_ns, Time now);
   void container_died(uint64_t cgroup, Time now);
   void ask_runtimes(Time now);
   std::vector<Listing> ask_and_wait(Time now);
@@ -60,15 +62,14 @@ class Agent {
   void look_for_v1_containers();
   void take_listing(const Listing& listing, Time now);
   void tell_state(const Listing& listing);
-  void select_rule_sets(const std::vector<uint64_t>& containers);
-  void observe(const v1::Container& container);
   void recall_containers();
   void remember_containers();
-  void restore_policy();
-  Result<void> apply_policy(const std::string& payload);
+  Result<void> start_enforcing();
+  void answer(const Result<void>& taken, uint64_t generation);
   void send_applied(const std::string& error, uint64_t rejected_generation);
   void report_open_flows();
   void report_statistics();
+  void count(google::protobuf::Map<std::string, uint64_t>* counters);
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
   void offer_status(std::unique_ptr<v1::StreamRequest> request);
 
@@ -81,12 +82,8 @@ class Agent {
   bool names_to_save_ = false;
   CgroupVersions cgroup_versions_;
   std::vector<Ability> abilities_;
-  StateFile policy_file_;
   StateFile containers_file_;
-  bool started_ = false;
-  std::optional<Policy> policy_;
-  std::string digest_;  // of the payload that is in force
-  uint64_t partially_covered_ = 0;
+  std::optional<Enforcement> enforcement_;  // empty: before what is here was looked at as a whole
   std::optional<Captured> captured_;
   std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;

@@ -39,7 +39,7 @@ void Agent::take_listing(const Listing& listing, Time now) {
   const auto news = containers_.name(*listing.containers, now);
   if (news.empty()) return;
   names_to_save_ = true;
-  if (started_) select_rule_sets(news);
+  if (enforcement_) enforcement_->known(news, now);
 }
 
 // Once per change, not once per answer.

@@ -37,23 +37,20 @@ void Agent::handle(const v1::Acknowledge& acknowledge) {
 }
 
 void Agent::handle(const v1::RuleSetUpdate& update) {
-  if (digest_of(update.payload()) != update.digest()) {
-    send_applied("the digest of the rule sets is wrong: they were damaged on the way", update.generation());
-    return;
-  }
-  if (update.digest() == digest_) {
+  answer(enforcement_->take(update), update.generation());
+}
+
+void Agent::handle(const v1::RuleSetAmendment& amendment) {
+  answer(enforcement_->take(amendment), amendment.generation());
+}
+
+void Agent::answer(const Result<void>& taken, uint64_t generation) {
+  if (taken) {
     send_applied("", 0);
     return;
   }
-  if (auto ok = apply_policy(update.payload()); !ok) {
-    log(LogLevel::kError, ok.error().message, {{"generation", update.generation()}});
-    send_applied(ok.error().message, update.generation());
-    return;
-  }
-  // In force already; without the file the next start waits for the server instead.
-  if (auto ok = policy_file_.save(update.payload()); !ok) log(LogLevel::kError, ok.error().message);
-  log(LogLevel::kInfo, "policy applied", {{"generation", policy_->generation()}});
-  send_applied("", 0);
+  log(LogLevel::kError, taken.error().message, {{"generation", generation}});
+  send_applied(taken.error().message, generation);
 }
 
 void Agent::handle(const Disconnected& disconnected) {
@@ -68,14 +65,9 @@ void Agent::handle(const Disconnected& disconnected) {
 void Agent::send_applied(const std::string& error, uint64_t rejected_generation) {
   auto request = std::make_shared<v1::StreamRequest>();
   auto* applied = request->mutable_applied();
-  applied->set_generation(kernel_->generation());
-  applied->set_digest(digest_);
+  *applied = enforcement_->applied();
   applied->set_error(error);
   applied->set_rejected_generation(rejected_generation);
-  uint32_t count = 0;
-  for (const auto& [id, container] : containers_.all())
-    count += policy_ && policy_->match(container).rule_set != 0;
-  applied->set_containers(count);
   stream_->send(std::move(request));
 }
 

@@ -51,10 +51,40 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
                  "port entries in all rule sets; more: the new policy is refused")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
+  app.add_option("--policy-addresses", kernel.policy_addresses,
+                 "addresses of containers, services and nodes; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--policy-identities", kernel.policy_identities,
+                 "entries for groups of addresses in all rule sets; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--policy-names", kernel.policy_names,
+                 "domain names in all rule sets; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--policy-results", kernel.policy_results,
+                 "verdicts kept for peers that are asked for again; full: the oldest are looked up anew")
+      ->check(CLI::Range(1024, 1 << 24))
+      ->capture_default_str();
   app.add_option("--udp-idle", *udp_idle, "seconds without a datagram after which a UDP conversation ends")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
   app.add_flag("--force-fallback", kernel.force_fallback, "read sockets as kernels before 6.2 have to");
+}
+
+const std::map<std::string, Startup> kStartups = {{"allow", Startup::kAllow}, {"deny", Startup::kDeny}};
+
+void add_startup_options(CLI::App& app, Config& config, std::vector<std::string>* allow) {
+  app.add_option("--startup", config.startup,
+                 "allow, or deny: a container is refused all but loopback and name servers (port 53) until a "
+                 "runtime has told what it is")
+      ->transform(CLI::CheckedTransformer(kStartups, CLI::ignore_case).description(""))
+      ->default_str("allow");
+  app.add_option("--startup-allow", *allow,
+                 "with --startup deny: addresses that are never refused, such as that of the API server; "
+                 "without a port, 443 and 6443 (TCP)")
+      ->type_name("ADDRESS[:PORT]");
 }
 
 void add_runtime_options(CLI::App& app, RuntimeSockets& sockets) {
@@ -128,6 +158,7 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   *run = false;
   config->node = host_name();
   config->kernel.pin_directory = "/sys/fs/bpf/cellwall";
+  std::vector<std::string> startup_allow;
   uint64_t udp_idle = 30, open_interval = 10, statistics_interval = 10;
   app.set_config("--config", "",
                  "file with the same options, one a line: cgroup = \"/sys/fs/cgroup/kubepods.slice\"");
@@ -136,6 +167,7 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   add_server_options(app, *config);
   app.add_option("--node", config->node, "name of this node")->capture_default_str();
   add_runtime_options(app, config->runtimes);
+  add_startup_options(app, *config, &startup_allow);
   app.add_option("--state-directory", config->state_directory, "keeps the last policy for the next start")
       ->type_name("DIRECTORY")
       ->capture_default_str();
@@ -175,7 +207,9 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   config->kernel.udp_idle = std::chrono::seconds(udp_idle);
   config->open_interval = std::chrono::seconds(open_interval);
   config->statistics_interval = std::chrono::seconds(statistics_interval);
-  if (const std::string wrong = what_is_wrong(*config); !wrong.empty()) {
+  const auto allowed = parse_startup_allow(startup_allow);
+  if (allowed) config->startup_allow = *allowed;
+  if (const std::string wrong = allowed ? what_is_wrong(*config) : allowed.error().message; !wrong.empty()) {
     std::fprintf(stderr, "cellwall-agent: %s\n", wrong.c_str());
     return kExitUsage;
   }

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "delivery.h"
 #include "kernel.h"
 #include "log.h"
 #include "runtimes.h"
+#include "startup.h"
 
 namespace cellwall {
 
@@ -29,6 +31,8 @@ struct Config {
   TlsFiles tls;
   RuntimeSockets runtimes{kAutoSocket, kAutoSocket, kAutoSocket};
   std::string state_directory = "/var/lib/cellwall";
+  Startup startup = Startup::kAllow;
+  std::vector<KernelStartupAllow> startup_allow;
   std::string network_namespace = "/proc/1/ns/net";  // in which the node translates addresses
   std::chrono::seconds open_interval{10};            // 0: open connections are not reported
   std::chrono::seconds statistics_interval{10};

@@ -18,6 +18,11 @@ constexpr size_t kMostDead = 4096;
 // Full: what is listed is of use only while it is listed.
 constexpr size_t kMostListed = 1024;
 
+// A runtime tells an image too.
+bool is_guess(const v1::Container& container) {
+  return container.name().empty() || (container.image().empty() && container.pod().empty());
+}
+
 void fill(v1::Container* container, const RuntimeContainer& listed) {
   if (!listed.runtime.empty()) container->set_runtime(listed.runtime);
   container->set_name(listed.name);
@@ -31,6 +36,13 @@ void fill(v1::Container* container, const RuntimeContainer& listed) {
   if (!listed.addresses.empty()) container->clear_addresses();
   for (const auto& address : listed.addresses) container->add_addresses(address);
   container->set_created_us(listed.created_us);
+  container->clear_ports();
+  for (const auto& port : listed.ports) {
+    auto* entry = container->add_ports();
+    entry->set_name(port.name);
+    entry->set_protocol(port.protocol);
+    entry->set_port(port.port);
+  }
 }
 
 }  // namespace
@@ -129,7 +141,16 @@ void Containers::forget(Time now) {
 
 void Containers::recall(const v1::Container& known) {
   const auto found = containers_.find(known.cgroup_id());
-  if (found != containers_.end() && found->second.runtime_id() == known.runtime_id()) found->second = known;
+  if (found == containers_.end() || found->second.runtime_id() != known.runtime_id()) return;
+  found->second = known;
+  if (const auto awaited = awaited_.find(known.cgroup_id()); awaited != awaited_.end())
+    awaited->second.named = awaited->second.named || !is_guess(known);
+}
+
+bool Containers::named(uint64_t cgroup) const {
+  if (!containers_.contains(cgroup)) return false;
+  const auto awaited = awaited_.find(cgroup);
+  return awaited == awaited_.end() || awaited->second.named;
 }
 
 const v1::Container* Containers::find(uint64_t cgroup) const {

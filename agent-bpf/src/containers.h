@@ -33,6 +33,8 @@ class Containers {
   // What an agent before this one knew about a container that was born: its name stands until the runtime
   // tells.
   void recall(const v1::Container& known);
+  // A runtime told its name, to this agent or to the one before; without that, it may be a guess.
+  bool named(uint64_t cgroup) const;
   void forget(Time now);  // what is too old to be of use
 
   const std::unordered_map<uint64_t, v1::Container>& all() const { return containers_; }  // that live

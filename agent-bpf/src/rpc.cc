@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "cellwall/v1/agent.grpc.pb.h"
+#include "container_ports.h"
 #include "cri/runtime/v1/api.grpc.pb.h"
 #include "log.h"
 
@@ -172,6 +173,8 @@ class GrpcStream : public ServerStream {
         tell(lock, std::move(*message.mutable_acknowledge()));
       } else if (message.has_rule_sets()) {
         tell(lock, std::move(*message.mutable_rule_sets()));
+      } else if (message.has_amendment()) {
+        tell(lock, std::move(*message.mutable_amendment()));
       }
     }
     broken();
@@ -244,6 +247,13 @@ class GrpcStream : public ServerStream {
   std::thread writer_;
 };
 
+// The kubelet names an image by its id, and says beside that what the pod's specification calls it.
+std::string image_of(const cri::Container& container) {
+  const auto& image = container.image();
+  if (!image.user_specified_image().empty()) return image.user_specified_image();
+  return image.image().empty() ? container.image_ref() : image.image();
+}
+
 class CriRuntime : public Runtime {
  public:
   explicit CriRuntime(const std::string& socket) {
@@ -312,7 +322,10 @@ class CriRuntime : public Runtime {
       if (pod == found.end()) continue;  // removed between the two calls
       RuntimeContainer entry = pod->second;
       entry.name = container.metadata().name();
-      entry.image = container.image().image().empty() ? container.image_ref() : container.image().image();
+      entry.image = image_of(container);
+      if (const auto ports = container.annotations().find(kPortsAnnotation);
+          ports != container.annotations().end())
+        entry.ports = parse_container_ports(ports->second);
       entry.created_us = static_cast<uint64_t>(container.created_at() / 1000);
       found[container.id()] = std::move(entry);
     }

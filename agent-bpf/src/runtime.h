@@ -15,6 +15,13 @@
 
 namespace cellwall {
 
+// A port with a name in the pod's specification.
+struct RuntimePort {
+  std::string name;
+  uint32_t protocol;  // IP protocol number
+  uint32_t port;
+};
+
 // As the runtime lists it.
 struct RuntimeContainer {
   std::string runtime;  // containerd, cri-o, docker, podman; empty: it did not say
@@ -26,6 +33,7 @@ struct RuntimeContainer {
   std::map<std::string, std::string> labels;  // of the pod; of the container without a pod
   std::vector<std::string> addresses;
   uint64_t created_us = 0;
+  std::vector<RuntimePort> ports;
 };
 
 // By runtime id. The pod's own sandbox is listed as a container named kSandboxName.

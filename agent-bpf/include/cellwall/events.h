@@ -127,12 +127,13 @@ enum {
 
 /* Birth or death of a cgroup below the attach point. */
 struct cw_lifecycle {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u64 cgroup;
 	__u8 born; /* 1: made, 0: removed */
 	__u8 pad[7];
 	char path[CW_PATH_BYTES]; /* from the root of the cgroup v2 hierarchy, NUL-terminated */
 };
-CW_ASSERT(sizeof(struct cw_lifecycle) == 16 + CW_PATH_BYTES, "struct cw_lifecycle changed its size");
+CW_ASSERT(sizeof(struct cw_lifecycle) == 24 + CW_PATH_BYTES, "struct cw_lifecycle changed its size");
 
 /* Index of the per-CPU array of counters. */
 enum cw_counter {
@@ -144,6 +145,7 @@ enum cw_counter {
 	CW_COUNT_AUDIT,           /* let through, but would have been refused */
 	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
 	CW_COUNT_CAPTURES_FULL,   /* payloads not captured: flows without a name or a protocol */
+	CW_COUNT_PORTS_FULL,      /* ports of containers that nobody keeps for them */
 	CW_COUNT_MAX,
 };
 
@@ -236,3 +238,35 @@ struct cw_learned {
 	__u64 pattern[CW_LEARNED_PATTERNS]; /* 0: free */
 	__u64 until_ns[CW_LEARNED_PATTERNS]; /* CLOCK_BOOTTIME, the time to live and the grace */
 };
+
+/* Hash: what a container may reach that is not known yet. Looked up with the address and without it. */
+struct cw_startup_key {
+	__u8 address[16]; /* all zero: any */
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");
+
+/* Hash: port of a network namespace -> cgroup id (__u64) of the container that it belongs to. */
+struct cw_port_owner_key {
+	__u32 net;
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+
+/* An open connection which the policy refuses. As the socket has it: not what the container asked for. */
+struct cw_cut {
+	__u64 cookie; /* 0: not known */
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 net; /* network namespace: its inode number */
+	__u32 pid; /* of a process that holds it */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 v6; /* 1: the socket is of AF_INET6 */
+	__u8 pad[2];
+};
+CW_ASSERT(sizeof(struct cw_cut) == 56, "struct cw_cut changed its size");

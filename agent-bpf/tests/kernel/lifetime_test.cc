@@ -5,6 +5,7 @@
 
 #include <cerrno>
 
+#include "clock.h"
 #include "fixture.h"
 #include "sockets.h"
 
@@ -31,7 +32,7 @@ TEST_P(Lifetime, enforcement_and_events_go_on_without_an_agent) {
   EXPECT_EQ(kernel_->generation(), 1U);
   EXPECT_EQ(events().size(), 2U);
   EXPECT_EQ(run_in(web, [&] { return tcp_exchange("10.7.0.1", db.port()); }), EPERM);
-  ASSERT_TRUE(kernel_->set_subject(cgroup_id(web), 0).has_value());
+  ASSERT_TRUE(kernel_->set_subject({.cgroup = cgroup_id(web), .directory = web}).has_value());
   EXPECT_EQ(run_in(web, [&] { return tcp_exchange("10.7.0.1", db.port()); }), 0);
 }
 
@@ -100,6 +101,9 @@ TEST_P(Lifetime, births_and_deaths_of_cgroups_are_told_with_their_path) {
   EXPECT_EQ(cgroup2_mount() + told[1].path, web);
   EXPECT_EQ(told[2].cgroup, id);
   EXPECT_EQ(told[2].born, 0);
+  EXPECT_LT(told[1].time_ns, told[2].time_ns);
+  EXPECT_LT(told[2].time_ns, boot_now_ns());
+  EXPECT_GT(told[1].time_ns, boot_now_ns() - 10'000'000'000);
 }
 
 TEST_P(Lifetime, uninstall_ends_enforcement_and_leaves_nothing) {

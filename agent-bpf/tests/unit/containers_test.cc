@@ -48,6 +48,41 @@ TEST(Containers, are_named_when_the_runtime_tells_and_only_then) {
   EXPECT_TRUE(containers.name(listed(), kNow).empty()) << "nothing new";
 }
 
+TEST(Containers, have_the_ports_that_the_runtime_tells) {
+  Containers containers;
+  containers.born(cgroup(1, "aaaa", "uid"), kNow);
+  RuntimeContainers with_port = listed();
+  with_port.at("aaaa").ports = {{"http", 6, 8080}};
+  containers.name(with_port, kNow);
+  ASSERT_EQ(containers.all().at(1).ports_size(), 1);
+  EXPECT_EQ(containers.all().at(1).ports(0).name(), "http");
+  EXPECT_EQ(containers.all().at(1).ports(0).protocol(), 6U);
+  EXPECT_EQ(containers.all().at(1).ports(0).port(), 8080U);
+  EXPECT_TRUE(containers.name(with_port, kNow).empty()) << "nothing new";
+  EXPECT_EQ(containers.name(listed(), kNow), std::vector<uint64_t>{1}) << "they can go";
+  EXPECT_EQ(containers.all().at(1).ports_size(), 0);
+}
+
+TEST(Containers, are_named_by_a_runtime_not_by_a_guess) {
+  Containers containers;
+  containers.born(cgroup(1, "0123456789abcdef", ""), kNow);
+  EXPECT_FALSE(containers.named(1));
+  containers.recall(containers.all().at(1));
+  EXPECT_FALSE(containers.named(1)) << "the agent before guessed too";
+  RuntimeContainer nginx;
+  nginx.name = "nginx";
+  nginx.image = "nginx:1";
+  containers.name({{"0123456789abcdef", nginx}}, kNow);
+  EXPECT_TRUE(containers.named(1));
+  const v1::Container known = containers.all().at(1);
+  Containers next;
+  next.born(cgroup(1, "0123456789abcdef", ""), kNow);
+  next.recall(known);
+  EXPECT_TRUE(next.named(1));
+  next.died(1, kNow);
+  EXPECT_FALSE(next.named(1));
+}
+
 TEST(Containers, outside_a_pod_have_the_short_runtime_id_for_a_name) {
   Containers containers;
   containers.born(cgroup(1, "0123456789abcdef", ""), kNow);

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "enforcement.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "clock.h"
+#include "fake_kernel.h"
+#include "log.h"
+#include "rule_sets.h"
+
+namespace cellwall {
+namespace {
+
+using namespace std::chrono_literals;
+using test::amendment;
+using test::kNode;
+using test::rule_set;
+using test::rule_sets;
+
+constexpr uint64_t kWeb = 70, kOther = 71;
+
+class EnforcementOf : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string path = "/tmp/cellwall-enforcement-XXXXXX";
+    ASSERT_NE(mkdtemp(path.data()), nullptr);
+    directory_ = path;
+    set_log_level(LogLevel::kError);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  // An agent that starts, with what the one before left in the file and in the kernel.
+  Enforcement& start(Startup startup = Startup::kAllow) {
+    enforcement_.emplace(
+        kernel_, containers_, [](const std::string& path) { return "/cgroup" + path; },
+        Enforcement::Options{.node = kNode, .file = directory_ + "/rule-sets", .startup = startup});
+    enforcement_->restore();
+    return *enforcement_;
+  }
+
+  static v1::RuleSetUpdate update(const v1::RuleSets& sets) {
+    v1::RuleSetUpdate made;
+    made.set_generation(sets.generation());
+    made.set_payload(sets.SerializeAsString());
+    made.set_digest(digest_of(made.payload()));
+    return made;
+  }
+
+  void take(const v1::RuleSets& sets) {
+    const auto ok = enforcement_->take(update(sets));
+    ASSERT_TRUE(ok.has_value()) << ok.error().message;
+  }
+
+  void born(uint64_t id, uint64_t born_ns = 0) {
+    const std::string number = std::to_string(id);
+    containers_.born({.id = id, .path = "/" + number, .identity = {"unknown", number, "uid", 0}}, now_);
+    if (enforcement_) enforcement_->born(id, born_ns, now_);
+  }
+
+  void name(uint64_t id, const std::string& name, const std::string& app = "web") {
+    RuntimeContainer listed;
+    listed.name = name;
+    listed.namespace_name = "shop";
+    listed.pod = "web-1";
+    listed.image = "image";
+    listed.labels = {{"app", app}};
+    const auto news = containers_.name({{std::to_string(id), listed}}, now_);
+    if (enforcement_) enforcement_->known(news, now_);
+  }
+
+  uint64_t counter(const std::string& name) const {
+    google::protobuf::Map<std::string, uint64_t> counters;
+    enforcement_->count(&counters);
+    const auto found = counters.find(name);
+    EXPECT_NE(found, counters.end()) << name;
+    return found == counters.end() ? 0 : found->second;
+  }
+
+  void tick(std::chrono::milliseconds later) {
+    now_ += later;
+    enforcement_->tick(now_);
+  }
+
+  std::string directory_;
+  test::FakeKernel kernel_;
+  Containers containers_;
+  std::optional<Enforcement> enforcement_;
+  Enforcement::Time now_ = std::chrono::steady_clock::now();
+};
+
+TEST_F(EnforcementOf, a_generation_brings_all_containers_with_their_directories) {
+  start();
+  born(kWeb);
+  name(kWeb, "nginx");
+  EXPECT_EQ(kernel_.set_calls, 0U) << "no generation yet";
+  take(rule_sets());
+  const KernelSubject& subject = kernel_.subjects.at(kWeb);
+  EXPECT_EQ(subject.rule_set, 4U);
+  EXPECT_EQ(subject.flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
+  EXPECT_EQ(subject.directory, "/cgroup/70");
+  const v1::Applied applied = enforcement_->applied();
+  EXPECT_EQ(applied.generation(), 3U);
+  EXPECT_EQ(applied.revision(), 5U);
+  EXPECT_EQ(applied.containers(), 1U);
+  EXPECT_EQ(applied.digest(), update(rule_sets()).digest());
+}
+
+TEST_F(EnforcementOf, containers_that_are_born_later_get_theirs_as_soon_as_they_are_named) {
+  start();
+  take(rule_sets());
+  born(kWeb);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 0U);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, 0U) << "startup: allow";
+  name(kWeb, "nginx");
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+  enforcement_->died(kWeb);
+  EXPECT_TRUE(kernel_.subjects.empty());
+}
+
+TEST_F(EnforcementOf, startup_deny_refuses_what_is_not_named_and_ends_with_its_name) {
+  start(Startup::kDeny);
+  take(rule_sets());
+  born(kWeb);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
+  EXPECT_EQ(counter("containers_refused_at_startup"), 1U);
+  tick(1h);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP)) << "no limit in time";
+  name(kWeb, "nginx");
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
+  EXPECT_EQ(counter("containers_refused_at_startup"), 0U);
+}
+
+TEST_F(EnforcementOf, startup_deny_ends_also_for_what_no_policy_selects) {
+  start(Startup::kDeny);
+  v1::RuleSets sets = rule_sets();
+  sets.mutable_policies(0)->add_containers("somebody-else");
+  take(sets);
+  born(kWeb);
+  name(kWeb, "sidecar");
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 0U);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, 0U);
+}
+
+TEST_F(EnforcementOf, startup_deny_does_not_take_a_guess_for_a_name) {
+  start(Startup::kDeny);
+  take(rule_sets());
+  containers_.born({.id = kWeb, .path = "/70", .identity = {"docker", "70", "", 0}}, now_);
+  ASSERT_NE(containers_.all().at(kWeb).name(), "");
+  enforcement_->born(kWeb, 0, now_);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
+  name(kWeb, "nginx");
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+}
+
+TEST_F(EnforcementOf, startup_deny_holds_across_generations) {
+  start(Startup::kDeny);
+  take(rule_sets());
+  born(kWeb);
+  v1::RuleSets next = rule_sets();
+  next.set_generation(4);
+  take(next);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
+}
+
+TEST_F(EnforcementOf, startup_deny_begins_with_the_first_generation) {
+  start(Startup::kDeny);
+  born(kWeb);
+  EXPECT_TRUE(kernel_.subjects.empty());
+  take(rule_sets());
+  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
+}
+
+TEST_F(EnforcementOf, a_restart_keeps_what_is_in_force_for_what_it_cannot_name) {
+  for (Startup startup : {Startup::kAllow, Startup::kDeny}) {
+    start(startup);
+    take(rule_sets());
+    born(kWeb);
+    name(kWeb, "nginx");
+    // The next agent finds the container without a name.
+    containers_ = Containers();
+    enforcement_.reset();
+    born(kWeb);
+    born(kOther);
+    start(startup);
+    EXPECT_EQ(kernel_.applied.size(), 2U) << "as a whole";
+    EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+    EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
+    EXPECT_EQ(kernel_.subjects.at(kWeb).directory, "/cgroup/70") << "for its guard";
+    EXPECT_EQ(kernel_.subjects.at(kOther).flags,
+              startup == Startup::kDeny ? uint32_t{CW_SUBJECT_STARTUP} : 0U);
+    EXPECT_EQ(enforcement_->applied().containers(), 1U);
+    name(kWeb, "malware");
+    EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 1U);
+    kernel_ = test::FakeKernel();
+    containers_ = Containers();
+    enforcement_.reset();
+    std::filesystem::remove(directory_ + "/rule-sets");
+  }
+}
+
+TEST_F(EnforcementOf, without_a_saved_policy_what_is_in_force_stays) {
+  kernel_.first_generation = 9;
+  kernel_.subjects[kWeb] = {.cgroup = kWeb, .rule_set = 2, .flags = CW_SUBJECT_GUARDED, .directory = ""};
+  born(kWeb);
+  born(kOther);
+  start(Startup::kDeny);
+  EXPECT_TRUE(kernel_.applied.empty());
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 2U);
+  EXPECT_EQ(kernel_.subjects.at(kOther).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
+}
+
+TEST_F(EnforcementOf, what_a_recalled_container_may_do_is_known) {
+  start(Startup::kDeny);
+  take(rule_sets());
+  enforcement_.reset();
+  born(kWeb);
+  v1::Container known = containers_.all().at(kWeb);
+  known.set_name("nginx");
+  known.set_namespace_("shop");
+  known.set_pod("web-1");
+  containers_.recall(known);
+  start(Startup::kDeny);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+}
+
+TEST_F(EnforcementOf, a_damaged_or_older_policy_leaves_the_one_in_force) {
+  start();
+  take(rule_sets());
+  v1::RuleSetUpdate damaged = update(rule_sets());
+  damaged.mutable_payload()->back() ^= 1;
+  EXPECT_NE(enforcement_->take(damaged).error().message.find("damaged"), std::string::npos);
+  v1::RuleSets older = rule_sets();
+  older.set_generation(2);
+  EXPECT_NE(enforcement_->take(update(older)).error().message.find("older"), std::string::npos);
+  v1::RuleSets wrong = rule_sets();
+  wrong.mutable_rule_sets(0)->clear_peers();
+  EXPECT_FALSE(enforcement_->take(update(wrong)).has_value());
+  kernel_.refuses = "full";
+  v1::RuleSets next = rule_sets();
+  next.set_generation(4);
+  EXPECT_FALSE(enforcement_->take(update(next)).has_value());
+  EXPECT_EQ(enforcement_->applied().generation(), 3U);
+  EXPECT_EQ(kernel_.applied.size(), 1U);
+}
+
+TEST_F(EnforcementOf, the_same_rule_sets_again_are_applied_only_after_an_amendment) {
+  start();
+  take(rule_sets());
+  take(rule_sets());
+  EXPECT_EQ(kernel_.applied.size(), 1U);
+  ASSERT_TRUE(enforcement_->take(amendment()).has_value());
+  EXPECT_EQ(enforcement_->applied().revision(), 6U);
+  take(rule_sets());
+  EXPECT_EQ(kernel_.applied.size(), 2U);
+  EXPECT_EQ(enforcement_->applied().revision(), 5U);
+}
+
+TEST_F(EnforcementOf, an_amendment_gives_a_partly_covered_container_the_rest) {
+  start();
+  take(rule_sets());
+  born(kWeb);
+  name(kWeb, "nginx", "db");
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+  EXPECT_EQ(counter("containers_partially_covered"), 1U);
+  v1::RuleSetAmendment made = amendment();
+  *made.add_rule_sets() = rule_set(5, {0, 1, 2});
+  ASSERT_TRUE(enforcement_->take(made).has_value());
+  EXPECT_EQ(kernel_.amended.size(), 1U);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 5U);
+  EXPECT_EQ(counter("containers_partially_covered"), 0U);
+  EXPECT_EQ(counter("policy_revision"), 6U);
+}
+
+TEST_F(EnforcementOf, an_amendment_that_brings_names_tells_the_kernel_to_look_for_them) {
+  start();
+  take(rule_sets());
+  born(kWeb);
+  name(kWeb, "malware");
+  v1::RuleSetAmendment made = amendment();
+  made.add_additions()->set_id(1);
+  made.mutable_additions(0)->add_names()->set_name("a.example");
+  made.mutable_additions(0)->mutable_names(0)->set_class_(1);
+  ASSERT_TRUE(enforcement_->take(made).has_value());
+  EXPECT_TRUE(kernel_.subjects.at(kWeb).flags & CW_SUBJECT_NAMES);
+}
+
+TEST_F(EnforcementOf, after_an_amendment_that_failed_all_rule_sets_are_needed) {
+  start();
+  EXPECT_FALSE(enforcement_->take(amendment()).has_value()) << "before any rule sets";
+  take(rule_sets());
+  kernel_.refuses = "no room for another address";
+  EXPECT_EQ(enforcement_->take(amendment()).error().message, "no room for another address");
+  kernel_.refuses = "";
+  EXPECT_FALSE(enforcement_->take(amendment()).has_value());
+  EXPECT_EQ(enforcement_->applied().revision(), 5U);
+  take(rule_sets());
+  EXPECT_EQ(kernel_.applied.size(), 2U);
+  EXPECT_TRUE(enforcement_->take(amendment()).has_value());
+}
+
+TEST_F(EnforcementOf, amendments_are_in_the_file_within_a_second_and_at_the_stop) {
+  const auto saved = [&] {
+    return Policy::parse(*StateFile(directory_ + "/rule-sets").load(), kNode)->revision();
+  };
+  start();
+  take(rule_sets());
+  EXPECT_EQ(saved(), 5U);
+  v1::RuleSetAmendment made = amendment();
+  ASSERT_TRUE(enforcement_->take(made).has_value());
+  tick(0s);
+  EXPECT_EQ(saved(), 6U);
+  made.set_base_revision(6);
+  made.set_revision(7);
+  ASSERT_TRUE(enforcement_->take(made).has_value());
+  tick(500ms);
+  EXPECT_EQ(saved(), 6U) << "once a second";
+  tick(500ms);
+  EXPECT_EQ(saved(), 7U);
+  made.set_base_revision(7);
+  made.set_revision(8);
+  ASSERT_TRUE(enforcement_->take(made).has_value());
+  enforcement_->stop();
+  EXPECT_EQ(saved(), 8U);
+  const size_t before = kernel_.applied.size();
+  start();
+  EXPECT_EQ(kernel_.applied.size(), before + 1);
+  EXPECT_EQ(enforcement_->applied().revision(), 8U);
+}
+
+TEST_F(EnforcementOf, connections_are_cut_once_per_change_and_not_more_than_once_per_pause) {
+  start();
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 0U);
+  take(rule_sets());
+  tick(1s);
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 1U);
+  EXPECT_EQ(counter("connections_cut"), 2U);
+  born(kWeb);
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 1U) << "nothing is refused to it";
+  name(kWeb, "nginx");
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 2U);
+  name(kWeb, "malware");
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 3U) << "renamed";
+  ASSERT_TRUE(enforcement_->take(amendment()).has_value());
+  tick(1s);
+  EXPECT_EQ(kernel_.cuts, 4U);
+  name(kWeb, "nginx");
+  tick(10ms);
+  EXPECT_EQ(kernel_.cuts, 4U) << "the last one was just now";
+  tick(100ms);
+  EXPECT_EQ(kernel_.cuts, 5U);
+}
+
+TEST_F(EnforcementOf, what_the_kernel_did_not_take_is_tried_again) {
+  set_log_level(static_cast<LogLevel>(9));
+  start();
+  take(rule_sets());
+  tick(1s);
+  kernel_.refuses = "no room for another container";
+  born(kWeb);
+  name(kWeb, "nginx");
+  tick(1s);
+  EXPECT_EQ(counter("containers_policy_failed"), 1U);
+  EXPECT_FALSE(kernel_.subjects.contains(kWeb));
+  kernel_.refuses = "";
+  tick(1s);
+  EXPECT_EQ(counter("containers_policy_failed"), 0U);
+  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
+}
+
+TEST_F(EnforcementOf, says_how_long_a_new_container_was_without_its_policy) {
+  start();
+  take(rule_sets());
+  born(kWeb, boot_now_ns() - 40'000'000);
+  EXPECT_EQ(counter("startup_policy_us"), 0U) << "not yet";
+  name(kWeb, "nginx");
+  EXPECT_GE(counter("startup_policy_us"), 40'000U);
+  EXPECT_LT(counter("startup_policy_us"), 10'000'000U);
+  born(kOther, boot_now_ns());
+  name(kOther, "nginx");
+  EXPECT_LT(counter("startup_policy_us"), 40'000U);
+  EXPECT_GE(counter("startup_policy_longest_us"), 40'000U);
+}
+
+TEST_F(EnforcementOf, observes_what_is_named_only) {
+  start();
+  v1::RuleSets sets = rule_sets();
+  auto* observing = sets.add_policies();
+  observing->set_index(3);
+  observing->set_namespace_("shop");
+  observing->set_observe_names(true);
+  born(kWeb);
+  take(sets);
+  EXPECT_TRUE(kernel_.observed.empty());
+  name(kWeb, "nginx");
+  EXPECT_TRUE(kernel_.observed.at(kWeb).names);
+  enforcement_->died(kWeb);
+  EXPECT_TRUE(kernel_.observed.empty());
+}
+
+}  // namespace
+}  // namespace cellwall
