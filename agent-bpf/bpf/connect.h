@@ -14,7 +14,7 @@ static __always_inline void cw_target_v4(struct cw_target *target, __be32 addres
 	/* The kernel sends what goes to 0.0.0.0 to loopback (ip_route_output_key_hash_rcu). */
 	__be32 meant = address ? address : bpf_htonl(0x7f000001);
 
-	__builtin_memset(target->address, 0, 10);
+	__builtin_memset(target, 0, sizeof(*target));
 	target->address[10] = 0xff;
 	target->address[11] = 0xff;
 	__builtin_memcpy(target->address + 12, &meant, sizeof(meant));
@@ -37,6 +37,7 @@ static __always_inline void cw_target_v6(struct cw_target *target, struct bpf_so
 		else if (!word[2])
 			word[3] = bpf_htonl(1); /* :: goes to ::1 (tcp_v6_connect, udpv6_sendmsg) */
 	}
+	__builtin_memset(target, 0, sizeof(*target));
 	__builtin_memcpy(target->address, word, sizeof(word));
 	target->port = bpf_ntohs(ctx->user_port);
 	target->protocol = ctx->protocol;
@@ -127,7 +128,7 @@ static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw
 
 	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
-	cw_decide(caller.cgroup, caller.own, target, &decision);
+	cw_decide(caller.cgroup, caller.own, CW_EGRESS, target, &decision);
 	sk = cw_object(sock, caller.socket);
 	before = cw_caller_flow(&caller);
 	if (before) {

@@ -26,9 +26,9 @@ static __always_inline bool cw_same_peer(const struct cw_flow *flow, const struc
 	       cw_same_address(flow->remote, target->address);
 }
 
-static __always_inline bool cw_same_verdict(const struct cw_flow *flow, const struct cw_decision *decision)
+static __always_inline bool cw_same_verdict(const struct cw_flow *flow, __u32 rule, __u8 verdict)
 {
-	return flow->rule == decision->rule && flow->verdict == decision->verdict;
+	return flow->rule == rule && flow->verdict == verdict;
 }
 
 /* One more datagram of a conversation. A refused one is reported at the first datagram and then once a minute. */
@@ -90,9 +90,7 @@ static __always_inline void cw_conversation_local(struct cw_flow *flow, void *so
 /* One more datagram to a further peer, or the first one. */
 static __always_inline void cw_further_peer(const struct cw_peer *key, struct cw_flow *known, struct cw_flow *flow)
 {
-	struct cw_decision decision = {.rule = flow->rule, .verdict = flow->verdict};
-
-	if (known && cw_same_verdict(known, &decision)) {
+	if (known && cw_same_verdict(known, flow->rule, flow->verdict)) {
 		cw_conversation_go_on(known);
 		return;
 	}
@@ -102,54 +100,72 @@ static __always_inline void cw_further_peer(const struct cw_peer *key, struct cw
 	cw_peer_store(key, flow);
 }
 
-static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
+/* A conversation begins, or has another verdict than before. Not inlined: its stack is not needed while the policy is asked. */
+static __attribute__((noinline)) int cw_conversation_new(const struct cw_caller *caller, const struct cw_target *target,
+							 const struct cw_decision *decision)
 {
-	struct cw_flow flow = {}, *first, *further = NULL, *known, *slot;
-	struct cw_decision decision;
-	struct cw_caller caller;
+	struct cw_flow flow = {}, *first = cw_caller_flow(caller), *known, *slot;
 	struct cw_peer key;
-	int permitted;
 
-	if (!cw_identify(ctx, &caller))
-		return CW_PERMIT;
-	first = cw_caller_flow(&caller);
 	known = first && cw_same_peer(first, target) ? first : NULL;
-	if (!known) {
-		cw_peer_key(&key, caller.cookie, target);
-		further = bpf_map_lookup_elem(&cw_peers, &key);
-		known = further;
+	flow.cookie = caller->cookie;
+	cw_flow_begin(&flow, caller->own, target, decision);
+	cw_conversation_local(&flow, caller->socket);
+	cw_peer_key(&key, caller->cookie, target);
+	if (first && !known) {
+		cw_further_peer(&key, bpf_map_lookup_elem(&cw_peers, &key), &flow);
+		return 0;
 	}
-	if (known && known->direction == CW_INGRESS) {
-		cw_conversation_go_on(known);
-		return CW_PERMIT;
-	}
-	cw_decide(caller.cgroup, caller.own, target, &decision);
-	permitted = decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
-	if (known && cw_same_verdict(known, &decision)) {
-		cw_conversation_go_on(known);
-		return permitted;
-	}
-	flow.cookie = caller.cookie;
-	cw_flow_begin(&flow, caller.own, target, &decision);
-	cw_conversation_local(&flow, caller.socket);
-	if (further || (first && !known)) {
-		cw_further_peer(&key, further, &flow);
-		return permitted;
+	if (!first && (known = bpf_map_lookup_elem(&cw_peers, &key))) {
+		cw_further_peer(&key, known, &flow);
+		return 0;
 	}
 	if (known) {
 		cw_conversation_end(known, CW_END_CLOSED);
 		cw_flow_drop(known);
 	}
-	slot = cw_slot_take(caller.cookie);
+	slot = cw_slot_take(caller->cookie);
 	if (!slot) {
 		/* Not beside the socket, where cw_sweep would not find it. */
-		cw_peer_key(&key, caller.cookie, target);
 		cw_further_peer(&key, NULL, &flow);
-		return permitted;
+		return 0;
 	}
 	cw_conversation_begin(&flow);
 	cw_slot_fill(slot, &flow);
-	return permitted;
+	return 0;
+}
+
+/* The conversation of an unconnected socket with a peer. */
+static __always_inline struct cw_flow *cw_conversation(const struct cw_caller *caller, const struct cw_target *target)
+{
+	struct cw_flow *first = cw_caller_flow(caller);
+	struct cw_peer key;
+
+	if (first && cw_same_peer(first, target))
+		return first;
+	cw_peer_key(&key, caller->cookie, target);
+	return bpf_map_lookup_elem(&cw_peers, &key);
+}
+
+static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
+{
+	struct cw_decision decision;
+	struct cw_caller caller;
+	struct cw_flow *known;
+
+	if (!cw_identify(ctx, &caller))
+		return CW_PERMIT;
+	known = cw_conversation(&caller, target);
+	if (known && known->direction == CW_INGRESS) {
+		cw_conversation_go_on(known);
+		return CW_PERMIT;
+	}
+	cw_decide(caller.cgroup, caller.own, CW_EGRESS, target, &decision);
+	if (known && cw_same_verdict(known, decision.rule, decision.verdict))
+		cw_conversation_go_on(known);
+	else
+		cw_conversation_new(&caller, target, &decision);
+	return decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
 }
 
 /* A datagram that the container reads together with its sender's address. */

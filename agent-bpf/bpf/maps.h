@@ -123,60 +123,6 @@ struct {
 	__type(value, struct cw_flow);
 } cw_peers SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cw_policy_state);
-} cw_policy SEC(".maps");
-
-/* Sizes, not types: clang 14 writes the types of inner maps as forward declarations. */
-struct cw_subjects_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(__u64));
-	__uint(value_size, sizeof(struct cw_subject));
-};
-
-struct cw_rule_peers_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct cw_peer_key));
-	__uint(value_size, sizeof(__u32)); /* class */
-};
-
-struct cw_rule_ports_map {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1);
-	__uint(key_size, sizeof(struct cw_port_key));
-	__uint(value_size, sizeof(struct cw_port_value));
-};
-
-/* Of each two, one is in force; the other is filled and then put in force by cw_policy. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_subjects_map);
-} cw_subjects SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_rule_peers_map);
-} cw_rule_peers SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 2);
-	__type(key, __u32);
-	__array(values, struct cw_rule_ports_map);
-} cw_rule_ports SEC(".maps");
-
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 
 static __always_inline void cw_count(__u32 counter)

@@ -251,7 +251,7 @@ void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
     const bool undecided = !policy_ || container.name().empty();
     if (undecided && kernel_->subject(id)) continue;
     const auto match = undecided ? Policy::Match{} : policy_->match(container);
-    if (auto ok = kernel_->set_subject(id, match.rule_set); !ok)
+    if (auto ok = kernel_->set_subject({.cgroup = id, .rule_set = match.rule_set, .directory = {}}); !ok)
       log(LogLevel::kError, ok.error().message, {{"cgroup", id}});
     if (match.partial) partially_covered_++;
     if (!undecided) observe(container);
@@ -293,10 +293,12 @@ Result<void> Agent::apply_policy(const std::string& payload) {
     return fail("generation " + std::to_string(parsed->generation()) + " is older than " +
                 std::to_string(policy_->generation()) + ", which is in force");
   KernelPolicy wanted = parsed->kernel_policy(containers_.all());
-  for (auto& [id, rule_set] : wanted.subjects) {
+  for (KernelSubject& subject : wanted.subjects) {
     // The numbers of rule sets mean the same within one generation.
-    if (kernel_->generation() == wanted.generation && containers_.all().at(id).name().empty())
-      rule_set = kernel_->subject(id).value_or(rule_set);
+    const auto before = kernel_->subject(subject.cgroup);
+    if (kernel_->generation() == wanted.generation && containers_.all().at(subject.cgroup).name().empty() &&
+        before)
+      subject.rule_set = before->rule_set;
   }
   if (auto ok = kernel_->apply(wanted); !ok) return ok;
   partially_covered_ = 0;

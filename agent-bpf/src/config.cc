@@ -51,6 +51,22 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
                  "port entries in all rule sets; more: the new policy is refused")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
+  app.add_option("--policy-addresses", kernel.policy_addresses,
+                 "addresses of containers, services and nodes; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--policy-identities", kernel.policy_identities,
+                 "entries for groups of addresses in all rule sets; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--policy-names", kernel.policy_names,
+                 "domain names in all rule sets; more: the new policy is refused")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--policy-results", kernel.policy_results,
+                 "verdicts kept for peers that are asked for again; full: the oldest are looked up anew")
+      ->check(CLI::Range(1024, 1 << 24))
+      ->capture_default_str();
   app.add_option("--udp-idle", *udp_idle, "seconds without a datagram after which a UDP conversation ends")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();

@@ -83,11 +83,14 @@ class LoadedKernel : public Kernel {
   void stop_observing(uint64_t cgroup) override { observers_->remove(cgroup); }
   void read_captures(const OnCapture& each) override { observers_->read(each); }
   Result<void> apply(const KernelPolicy& policy) override { return policy_->apply(policy); }
-  Result<void> set_subject(uint64_t cgroup, uint32_t rule_set) override {
-    return policy_->set_subject(cgroup, rule_set);
-  }
+  Result<void> amend(const KernelAmendment& amendment) override { return policy_->amend(amendment); }
+  Result<void> set_subject(const KernelSubject& subject) override { return policy_->set_subject(subject); }
   Result<void> remove_subject(uint64_t cgroup) override { return policy_->remove_subject(cgroup); }
-  std::optional<uint32_t> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
+  Result<void> allow_at_startup(const std::vector<KernelStartupAllow>& allowed) override {
+    return policy_->allow_at_startup(allowed);
+  }
+  std::optional<cw_subject> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
+  Result<size_t> cut_refused() override { return size_t{0}; }
   uint64_t generation() const override { return policy_->generation(); }
   Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
 
@@ -96,6 +99,7 @@ class LoadedKernel : public Kernel {
   Result<void> adopt_maps();
   Result<void> pin_maps();
   std::vector<bpf_map*> pinned_maps() const;
+  PolicyMaps::Outer policy_maps() const;
   std::vector<bpf_program*> cgroup_programs() const;
 
   KernelOptions options_;
@@ -116,8 +120,21 @@ class LoadedKernel : public Kernel {
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
   auto& maps = skeleton_->maps;
-  return {maps.cw_events, maps.cw_counters, maps.cw_reader,   maps.cw_slots,      maps.cw_overflow,
-          maps.cw_peers,  maps.cw_policy,   maps.cw_subjects, maps.cw_rule_peers, maps.cw_rule_ports};
+  return {maps.cw_events,     maps.cw_counters,      maps.cw_reader,    maps.cw_slots,
+          maps.cw_overflow,   maps.cw_peers,         maps.cw_policy,    maps.cw_subjects,
+          maps.cw_rule_peers, maps.cw_rule_ports,    maps.cw_addresses, maps.cw_rule_identities,
+          maps.cw_rule_names, maps.cw_rule_patterns, maps.cw_learned,   maps.cw_startup_allows,
+          maps.cw_results};
+}
+
+PolicyMaps::Outer LoadedKernel::policy_maps() const {
+  auto& maps = skeleton_->maps;
+  return {.maps = {bpf_map__fd(maps.cw_subjects), bpf_map__fd(maps.cw_addresses),
+                   bpf_map__fd(maps.cw_rule_identities), bpf_map__fd(maps.cw_rule_peers),
+                   bpf_map__fd(maps.cw_rule_ports), bpf_map__fd(maps.cw_rule_names),
+                   bpf_map__fd(maps.cw_rule_patterns)},
+          .state = bpf_map__fd(maps.cw_policy),
+          .startup = bpf_map__fd(maps.cw_startup_allows)};
 }
 
 std::vector<bpf_program*> LoadedKernel::cgroup_programs() const {
@@ -147,6 +164,7 @@ void LoadedKernel::configure(const AttachPoint& point) {
     bpf_map__set_max_entries(maps.cw_events, std::bit_ceil(options_.ring_bytes));
     bpf_map__set_max_entries(maps.cw_slots, std::bit_ceil(options_.flow_slots));
     bpf_map__set_max_entries(maps.cw_peers, options_.udp_peers);
+    bpf_map__set_max_entries(maps.cw_results, options_.policy_results);
   }
   skeleton_->rodata->cw_attach_id = point.id;
   skeleton_->rodata->cw_attach_level = point.level;
@@ -214,11 +232,7 @@ Result<void> LoadedKernel::start_reading() {
   reader_ = static_cast<uint64_t*>(page);
   ring_->publish_to(reader_);
 
-  const PolicyMaps::Outer outer = {.subjects = bpf_map__fd(skeleton_->maps.cw_subjects),
-                                   .peers = bpf_map__fd(skeleton_->maps.cw_rule_peers),
-                                   .ports = bpf_map__fd(skeleton_->maps.cw_rule_ports),
-                                   .state = bpf_map__fd(skeleton_->maps.cw_policy)};
-  auto policy = PolicyMaps::open(pins_, outer, options_);
+  auto policy = PolicyMaps::open(pins_, policy_maps(), options_);
   if (!policy) return std::unexpected(policy.error());
   policy_.emplace(std::move(*policy));
 

@@ -26,11 +26,15 @@ struct KernelOptions {
   std::string pin_directory;  // on a bpffs; made when missing
   uint32_t ring_bytes =
       1 << 20;  // mapped twice into resident memory; full: events are lost and counted (ring_full)
-  uint32_t flow_slots = 16384;        // power of two; a busy slot: the flow is kept beside its socket
-  uint32_t udp_peers = 65536;         // full: conversations are judged, not recorded (peers_full)
-  uint32_t policy_containers = 8192;  // full: the generation is refused, the old one stays
-  uint32_t policy_peers = 1 << 20;    // full: as above
-  uint32_t policy_ports = 1 << 20;    // full: as above
+  uint32_t flow_slots = 16384;           // power of two; a busy slot: the flow is kept beside its socket
+  uint32_t udp_peers = 65536;            // full: conversations are judged, not recorded (peers_full)
+  uint32_t policy_containers = 8192;     // full: the generation is refused, the old one stays
+  uint32_t policy_peers = 1 << 20;       // full: as above
+  uint32_t policy_ports = 1 << 20;       // full: as above
+  uint32_t policy_addresses = 1 << 17;   // full: as above, and amendments are refused
+  uint32_t policy_identities = 1 << 18;  // full: likewise
+  uint32_t policy_names = 1 << 16;       // full: likewise
+  uint32_t policy_results = 1 << 16;  // kept look-ups; full: the least recently used one is looked up again
   std::chrono::seconds udp_idle{30};  // unconnected UDP conversations end after this much silence
   bool force_fallback = false;        // use the hooks for kernels which cannot read a socket at its release
 };
@@ -101,6 +105,13 @@ struct KernelAmendment {
   std::vector<std::array<uint8_t, 16>> removed_addresses;
 };
 
+// What a container may reach before it is known (CW_SUBJECT_STARTUP), beside loopback.
+struct KernelStartupAllow {
+  std::array<uint8_t, 16> address = {};  // all zero: any
+  uint8_t protocol;
+  uint16_t port;  // host byte order
+};
+
 struct Ability {
   std::string name;
   bool present;
@@ -150,6 +161,8 @@ class Kernel {
   // For containers that are born or die between two generations.
   virtual Result<void> set_subject(const KernelSubject& subject) = 0;
   virtual Result<void> remove_subject(uint64_t cgroup) = 0;
+  // Replaces the list.
+  virtual Result<void> allow_at_startup(const std::vector<KernelStartupAllow>& allowed) = 0;
   // The rule set and flags that are in force for a container; empty: the maps do not know it.
   virtual std::optional<cw_subject> subject(uint64_t cgroup) const = 0;
   // Destroys the open connections of guarded containers that the policy in force refuses; their peers are

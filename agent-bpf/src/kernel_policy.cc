@@ -9,151 +9,151 @@
 namespace cellwall {
 namespace {
 
-Result<Fd> make_map(bpf_map_type type, const char* name, uint32_t key, uint32_t value, size_t entries) {
-  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
-  Fd fd(
-      bpf_map_create(type, name, key, value, static_cast<uint32_t>(std::max<size_t>(entries, 1)), &options));
-  if (!fd) return fail_errno(std::string("make the policy map ") + name);
-  return fd;
-}
-
-template <typename Key, typename Value>
-Result<void> put(int map, const Key& key, const Value& value, const char* what) {
-  if (bpf_map_update_elem(map, &key, &value, BPF_ANY) != 0)
-    return fail_errno(std::string("fill the policy map of ") + what);
+Result<void> write_state(int map, const cw_policy_state& state) {
+  const uint32_t zero = 0;
+  if (bpf_map_update_elem(map, &zero, &state, BPF_ANY) != 0) return fail_errno("write the policy generation");
   return {};
-}
-
-Result<Fd> make_subjects(const KernelPolicy& policy, uint32_t limit) {
-  auto map = make_map(BPF_MAP_TYPE_HASH, "cw_subjects_in", sizeof(uint64_t), sizeof(cw_subject), limit);
-  if (!map) return map;
-  for (const auto& [cgroup, rule_set] : policy.subjects) {
-    if (auto done = put(map->get(), cgroup, cw_subject{.rule_set = rule_set, .pad = 0}, "containers"); !done)
-      return std::unexpected(done.error());
-  }
-  return map;
-}
-
-Result<Fd> make_peers(const KernelPolicy& policy) {
-  auto map = make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_peers_in", sizeof(cw_peer_key), sizeof(uint32_t),
-                      policy.peers.size());
-  if (!map) return map;
-  for (const auto& peer : policy.peers) {
-    cw_peer_key key = {.prefix_length = 32U + peer.prefix_length, .rule_set = peer.rule_set, .address = {}};
-    std::memcpy(key.address, peer.network.data(), sizeof(key.address));
-    if (auto done = put(map->get(), key, peer.class_id, "peers"); !done) return std::unexpected(done.error());
-  }
-  return map;
-}
-
-// class alone, class and protocol, or class, protocol and the first bits of the port
-uint32_t port_prefix(const KernelPort& port) {
-  if (port.port_prefix_length > 0) return 40U + port.port_prefix_length;
-  return port.protocol ? 40 : 32;
-}
-
-Result<Fd> make_ports(const KernelPolicy& policy) {
-  auto map = make_map(BPF_MAP_TYPE_LPM_TRIE, "cw_ports_in", sizeof(cw_port_key), sizeof(cw_port_value),
-                      policy.ports.size());
-  if (!map) return map;
-  for (const auto& port : policy.ports) {
-    const cw_port_key key = {
-        .prefix_length = port_prefix(port),
-        .class_id = port.class_id,
-        .protocol = port.protocol,
-        .port = {static_cast<uint8_t>(port.port >> 8), static_cast<uint8_t>(port.port & 0xff)},
-        .pad = 0};
-    const cw_port_value value = {.rule = port.rule, .verdict = port.verdict, .pad = {}};
-    if (auto done = put(map->get(), key, value, "ports"); !done) return std::unexpected(done.error());
-  }
-  return map;
 }
 
 Result<void> within(size_t count, uint32_t limit, const char* what, const char* option) {
   if (count <= limit) return {};
   return fail("the policy needs " + std::to_string(count) + " " + what + ", the limit is " +
-              std::to_string(limit) + " (" + option + "); the generation before stays in force");
+              std::to_string(limit) + " (" + option + ")");
 }
 
-std::string subjects_pin(uint64_t slot) {
-  return "subjects_" + std::to_string(slot);
+// Before anything is made, so that a large policy is refused at once.
+Result<void> check_limits(const KernelPolicy& policy, const PolicyLimits& limits) {
+  const auto limit = [&](PolicyMap map) { return limits[static_cast<size_t>(map)]; };
+  const KernelRules& rules = policy.rules;
+  const std::array<Result<void>, 6> checks = {
+      within(policy.subjects.size(), limit(PolicyMap::kSubjects), "containers", "--policy-containers"),
+      within(policy.addresses.size(), limit(PolicyMap::kAddresses), "addresses", "--policy-addresses"),
+      within(rules.identities.size(), limit(PolicyMap::kIdentities), "identity entries",
+             "--policy-identities"),
+      within(rules.peers.size(), limit(PolicyMap::kPeers), "peer networks", "--policy-peers"),
+      within(rules.ports.size(), limit(PolicyMap::kPorts), "port entries", "--policy-ports"),
+      within(rules.names.size(), limit(PolicyMap::kNames), "names", "--policy-names")};
+  for (const auto& check : checks) {
+    if (!check) return fail(check.error().message + "; the generation before stays in force");
+  }
+  return {};
+}
+
+Result<PolicySet> make_set(const KernelPolicy& policy, const PolicyLimits& limits) {
+  auto set = PolicySet::make(limits);
+  if (!set) return set;
+  Result<void> done = set->add_rules(policy.rules);
+  if (done) done = set->add_addresses(policy.addresses);
+  for (const KernelSubject& subject : policy.subjects) {
+    if (done) done = set->put_subject(subject);
+  }
+  if (!done) return std::unexpected(done.error());
+  return set;
 }
 
 }  // namespace
 
 PolicyMaps::PolicyMaps(const Pins& pins, Outer outer, const KernelOptions& limits)
-    : pins_(pins), outer_(outer), limits_(limits) {}
+    : pins_(pins), outer_(outer), limits_(policy_limits(limits)) {}
 
 Result<PolicyMaps> PolicyMaps::open(const Pins& pins, Outer outer, const KernelOptions& limits) {
   PolicyMaps maps(pins, outer, limits);
   const uint32_t zero = 0;
-  cw_policy_state state = {};
-  if (bpf_map_lookup_elem(outer.state, &zero, &state) != 0) return fail_errno("read the policy generation");
-  maps.selector_ = state.selector;
-  if (state.selector) {
-    // Pinned, because opening an inner map by its id needs CAP_SYS_ADMIN.
-    maps.subjects_ = pins.get(subjects_pin(state.selector & 1));
-    if (!maps.subjects_)
-      return fail_errno("open the pinned map " + pins.path(subjects_pin(state.selector & 1)));
-  }
+  if (bpf_map_lookup_elem(outer.state, &zero, &maps.state_) != 0)
+    return fail_errno("read the policy generation");
+  if (!maps.state_.selector) return maps;
+  auto set = PolicySet::adopt(pins, maps.state_.selector & 1, maps.limits_);
+  if (!set) return std::unexpected(set.error());
+  maps.in_force_.emplace(std::move(*set));
   return maps;
 }
 
-Result<void> PolicyMaps::check_limits(const KernelPolicy& policy) const {
-  if (policy.generation == 0) return fail("a policy generation counts from 1");
-  if (auto ok =
-          within(policy.subjects.size(), limits_.policy_containers, "containers", "--policy-containers");
-      !ok)
-    return ok;
-  if (auto ok = within(policy.peers.size(), limits_.policy_peers, "peer networks", "--policy-peers"); !ok)
-    return ok;
-  return within(policy.ports.size(), limits_.policy_ports, "port entries", "--policy-ports");
+// A program that read `changes` before and looked into the maps afterwards keeps its result with the old
+// number. Nothing orders its two reads of cw_policy_state on all machines, so a swap counts twice: what was
+// read between the two has a number that is over already.
+Result<void> PolicyMaps::changed() {
+  state_.changes++;
+  return write_state(outer_.state, state_);
+}
+
+Result<void> PolicyMaps::put_in_force(PolicySet set, uint64_t generation, uint32_t slot) {
+  if (auto ok = set.pin(pins_, slot); !ok) return ok;
+  for (size_t i = 0; i < kPolicyMaps; i++) {
+    const int inner = set.fd(static_cast<PolicyMap>(i));
+    // Waits until no program looks into what was there (maybe_wait_bpf_programs, kernel/bpf/syscall.c).
+    if (bpf_map_update_elem(outer_.maps[i], &slot, &inner, BPF_ANY) != 0)
+      return fail_errno("put the policy maps in place");
+  }
+  cw_policy_state next = {.selector = generation << 1 | slot, .changes = state_.changes + 1};
+  if (auto ok = write_state(outer_.state, next); !ok) return ok;
+  state_ = next;
+  in_force_.emplace(std::move(set));
+  return changed();
 }
 
 Result<void> PolicyMaps::apply(const KernelPolicy& policy) {
-  if (auto ok = check_limits(policy); !ok) return ok;
-  auto subjects = make_subjects(policy, limits_.policy_containers);
-  if (!subjects) return std::unexpected(subjects.error());
-  auto peers = make_peers(policy);
-  if (!peers) return std::unexpected(peers.error());
-  auto ports = make_ports(policy);
-  if (!ports) return std::unexpected(ports.error());
-
-  const uint32_t slot = selector_ ? !(selector_ & 1) : 0;
-  if (auto ok = pins_.pin_fd(subjects->get(), subjects_pin(slot)); !ok) return ok;
-  // Each of these waits until no program looks into what was there (maybe_wait_bpf_programs,
-  // kernel/bpf/syscall.c).
-  if (auto ok = put(outer_.subjects, slot, subjects->get(), "containers"); !ok) return ok;
-  if (auto ok = put(outer_.peers, slot, peers->get(), "peers"); !ok) return ok;
-  if (auto ok = put(outer_.ports, slot, ports->get(), "ports"); !ok) return ok;
-  const cw_policy_state state = {.selector = policy.generation << 1 | slot};
-  if (auto ok = put(outer_.state, uint32_t{0}, state, "the generation"); !ok) return ok;
-  selector_ = state.selector;
-  subjects_ = std::move(*subjects);
-  return {};
+  if (policy.generation == 0) return fail("a policy generation counts from 1");
+  if (auto ok = check_limits(policy, limits_); !ok) return ok;
+  auto set = make_set(policy, limits_);
+  if (!set) return fail(set.error().message + "; the generation before stays in force");
+  const uint32_t slot = state_.selector ? !(state_.selector & 1) : 0;
+  return put_in_force(std::move(*set), policy.generation, slot);
 }
 
-Result<void> PolicyMaps::set_subject(uint64_t cgroup, uint32_t rule_set) {
-  if (!subjects_) return {};  // no generation yet: apply() will bring all containers
-  const cw_subject value = {.rule_set = rule_set, .pad = 0};
-  if (bpf_map_update_elem(subjects_.get(), &cgroup, &value, BPF_ANY) == 0) return {};
-  if (errno == E2BIG)
-    return fail("no room for another container: the limit is " + std::to_string(limits_.policy_containers) +
-                " (--policy-containers); it is not under policy");
-  return fail_errno("write the policy of a container");
+Result<void> PolicyMaps::amend(const KernelAmendment& amendment) {
+  if (!in_force_) return fail("there is no generation that could be amended");
+  Result<void> done = in_force_->add_rules(amendment.rules);
+  if (done) done = in_force_->add_addresses(amendment.addresses);
+  if (done) done = in_force_->remove_addresses(amendment.removed_addresses);
+  const auto counted = changed();
+  return done ? counted : done;
+}
+
+Result<void> PolicyMaps::set_subject(const KernelSubject& subject) {
+  if (!in_force_) {
+    // apply() will bring all containers. One that must wait for it needs maps before: generation 0, whose
+    // selector is not 0 in slot 1.
+    if (!(subject.flags & CW_SUBJECT_STARTUP)) return {};
+    auto set = PolicySet::make(limits_);
+    if (!set) return std::unexpected(set.error());
+    if (auto ok = put_in_force(std::move(*set), 0, 1); !ok) return ok;
+  }
+  const auto before = in_force_->subject(subject.cgroup);
+  if (before && before->rule_set == subject.rule_set && before->flags == subject.flags) return {};
+  if (auto ok = in_force_->put_subject(subject); !ok)
+    return fail(ok.error().message + "; a container is not under policy");
+  return changed();
 }
 
 Result<void> PolicyMaps::remove_subject(uint64_t cgroup) {
-  if (!subjects_) return {};
-  if (bpf_map_delete_elem(subjects_.get(), &cgroup) != 0 && errno != ENOENT)
-    return fail_errno("remove the policy of a container");
-  return {};
+  if (!in_force_ || !in_force_->subject(cgroup)) return {};
+  if (auto ok = in_force_->remove_subject(cgroup); !ok) return ok;
+  return changed();
 }
 
-std::optional<uint32_t> PolicyMaps::subject(uint64_t cgroup) const {
-  cw_subject value = {};
-  if (!subjects_ || bpf_map_lookup_elem(subjects_.get(), &cgroup, &value) != 0) return std::nullopt;
-  return value.rule_set;
+std::optional<cw_subject> PolicyMaps::subject(uint64_t cgroup) const {
+  return in_force_ ? in_force_->subject(cgroup) : std::nullopt;
+}
+
+Result<void> PolicyMaps::allow_at_startup(const std::vector<KernelStartupAllow>& allowed) {
+  std::vector<cw_startup_key> keys;
+  for (const KernelStartupAllow& allow : allowed) {
+    cw_startup_key key = {.address = {}, .port = allow.port, .protocol = allow.protocol, .pad = 0};
+    std::copy(allow.address.begin(), allow.address.end(), key.address);
+    keys.push_back(key);
+    const uint8_t one = 1;
+    if (bpf_map_update_elem(outer_.startup, &key, &one, BPF_ANY) != 0)
+      return fail_errno("write what containers may reach at their start (at most 256 entries)");
+  }
+  cw_startup_key key = {}, next = {};
+  bool more = bpf_map_get_next_key(outer_.startup, nullptr, &next) == 0;
+  while (more) {
+    key = next;
+    more = bpf_map_get_next_key(outer_.startup, &key, &next) == 0;
+    const auto same = [&](const cw_startup_key& kept) { return std::memcmp(&kept, &key, sizeof(key)) == 0; };
+    if (std::none_of(keys.begin(), keys.end(), same)) bpf_map_delete_elem(outer_.startup, &key);
+  }
+  return changed();
 }
 
 }  // namespace cellwall

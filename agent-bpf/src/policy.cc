@@ -139,23 +139,26 @@ KernelPolicy Policy::kernel_policy(const std::unordered_map<uint64_t, v1::Contai
   };
   for (const auto& set : sets_.rule_sets()) {
     for (const auto& peer : set.peers()) {
+      const bool ingress = peer.direction() == v1::DIRECTION_INGRESS;
       KernelPeer entry = {.rule_set = set.id(),
+                          .direction = ingress ? CW_INGRESS : CW_EGRESS,
                           .network = {},
                           .prefix_length = static_cast<uint8_t>(peer.prefix_length()),
                           .class_id = class_of(set.id(), peer.class_())};
       std::copy_n(peer.network().begin(), entry.network.size(), entry.network.begin());
-      policy.peers.push_back(entry);
+      policy.rules.peers.push_back(entry);
     }
     for (const auto& port : set.ports()) {
-      policy.ports.push_back({.class_id = class_of(set.id(), port.class_()),
-                              .protocol = static_cast<uint8_t>(port.protocol()),
-                              .port = static_cast<uint16_t>(port.port()),
-                              .port_prefix_length = static_cast<uint8_t>(port.port_prefix_length()),
-                              .verdict = static_cast<uint8_t>(port.verdict()),
-                              .rule = port.rule()});
+      policy.rules.ports.push_back({.class_id = class_of(set.id(), port.class_()),
+                                    .protocol = static_cast<uint8_t>(port.protocol()),
+                                    .port = static_cast<uint16_t>(port.port()),
+                                    .port_prefix_length = static_cast<uint8_t>(port.port_prefix_length()),
+                                    .verdict = static_cast<uint8_t>(port.verdict()),
+                                    .rule = port.rule()});
     }
   }
-  for (const auto& [id, container] : containers) policy.subjects.emplace_back(id, match(container).rule_set);
+  for (const auto& [id, container] : containers)
+    policy.subjects.push_back({.cgroup = id, .rule_set = match(container).rule_set, .directory = {}});
   return policy;
 }
 

@@ -241,6 +241,15 @@ struct cw_learned {
 	__u64 until_ns[CW_LEARNED_PATTERNS]; /* CLOCK_BOOTTIME, the time to live and the grace */
 };
 
+/* Hash: what a container may reach that is not known yet. Looked up with the address and without it. */
+struct cw_startup_key {
+	__u8 address[16]; /* all zero: any */
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");
+
 /* Hash: container (cgroup id, __u64) -> what is known of it as one that learns. */
 struct cw_learner {
 	__u32 net;       /* its network namespace: the inode number, 0: unknown, nothing is learned */

@@ -90,15 +90,22 @@ class Tracking {
   void enforce(const std::string& cgroup) {
     KernelPolicy policy;
     policy.generation = 1;
-    policy.subjects = {{cgroup_id(cgroup + "/container"), 1}};
-    policy.peers.push_back(
-        {.rule_set = 1, .network = address("::"), .prefix_length = 0, .class_id = kClassAllow});
+    policy.subjects = {
+        {.cgroup = cgroup_id(cgroup + "/container"), .rule_set = 1, .directory = cgroup + "/container"}};
+    policy.rules.peers.push_back({.rule_set = 1,
+                                  .direction = CW_EGRESS,
+                                  .network = address("::"),
+                                  .prefix_length = 0,
+                                  .class_id = kClassAllow});
     for (int i = 0; i < 1000; i++) {
       const std::string network = "10." + std::to_string(i / 250) + "." + std::to_string(i % 250) + ".0";
-      policy.peers.push_back(
-          {.rule_set = 1, .network = address(network), .prefix_length = 120, .class_id = kClassDeny});
+      policy.rules.peers.push_back({.rule_set = 1,
+                                    .direction = CW_EGRESS,
+                                    .network = address(network),
+                                    .prefix_length = 120,
+                                    .class_id = kClassDeny});
     }
-    policy.ports = allow_and_deny_classes();
+    policy.rules.ports = allow_and_deny_classes();
     if (auto done = kernel_->apply(policy); !done) std::fprintf(stderr, "%s\n", done.error().message.c_str());
   }
 

@@ -137,6 +137,7 @@ std::string KernelTest::container(const std::string& name) {
 KernelPeer KernelTest::peer(const std::string& network, int prefix, uint32_t class_id) const {
   const int length = network.find(':') == std::string::npos ? prefix + 96 : prefix;
   return {.rule_set = 1,
+          .direction = CW_EGRESS,
           .network = address(network),
           .prefix_length = static_cast<uint8_t>(length),
           .class_id = class_id};
@@ -146,9 +147,9 @@ void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peer
                          std::vector<KernelPort> ports) {
   KernelPolicy policy;
   policy.generation = ++generation_;
-  policy.subjects = {{cgroup_id(cgroup), 1}};
-  policy.peers = std::move(peers);
-  policy.ports = std::move(ports);
+  policy.subjects = {{.cgroup = cgroup_id(cgroup), .rule_set = 1, .directory = cgroup}};
+  policy.rules.peers = std::move(peers);
+  policy.rules.ports = std::move(ports);
   auto done = kernel_->apply(policy);
   ASSERT_TRUE(done.has_value()) << done.error().message;
 }

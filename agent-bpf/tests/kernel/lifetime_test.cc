@@ -31,7 +31,7 @@ TEST_P(Lifetime, enforcement_and_events_go_on_without_an_agent) {
   EXPECT_EQ(kernel_->generation(), 1U);
   EXPECT_EQ(events().size(), 2U);
   EXPECT_EQ(run_in(web, [&] { return tcp_exchange("10.7.0.1", db.port()); }), EPERM);
-  ASSERT_TRUE(kernel_->set_subject(cgroup_id(web), 0).has_value());
+  ASSERT_TRUE(kernel_->set_subject({.cgroup = cgroup_id(web), .directory = web}).has_value());
   EXPECT_EQ(run_in(web, [&] { return tcp_exchange("10.7.0.1", db.port()); }), 0);
 }
 

@@ -155,7 +155,8 @@ TEST_P(Policy, containers_come_and_go_between_generations) {
   Server db(SOCK_STREAM, "10.7.0.1");
   enforce(web, {peer("::", 0, kClassDeny)}, allow_and_deny_classes());
   EXPECT_EQ(connect_from(late, "10.7.0.1", db.port()), 0);
-  ASSERT_TRUE(kernel_->set_subject(cgroup_id(late), 1).has_value());
+  ASSERT_TRUE(
+      kernel_->set_subject({.cgroup = cgroup_id(late), .rule_set = 1, .directory = late}).has_value());
   EXPECT_EQ(connect_from(late, "10.7.0.1", db.port()), EPERM);
   ASSERT_TRUE(kernel_->remove_subject(cgroup_id(late)).has_value());
   ASSERT_TRUE(kernel_->remove_subject(cgroup_id(late)).has_value()) << "removing twice is no error";
@@ -169,10 +170,10 @@ TEST_P(Policy, refuses_a_generation_over_its_limits_and_keeps_the_old_one) {
   enforce(web, {peer("::", 0, kClassDeny)}, allow_and_deny_classes());
   KernelPolicy large;
   large.generation = 2;
-  large.subjects = {{cgroup_id(web), 1}};
-  large.peers = {peer("::", 0, kClassAllow), peer("10.0.0.0", 8, kClassAllow),
-                 peer("11.0.0.0", 8, kClassAllow)};
-  large.ports = allow_and_deny_classes();
+  large.subjects = {{.cgroup = cgroup_id(web), .rule_set = 1, .directory = web}};
+  large.rules.peers = {peer("::", 0, kClassAllow), peer("10.0.0.0", 8, kClassAllow),
+                       peer("11.0.0.0", 8, kClassAllow)};
+  large.rules.ports = allow_and_deny_classes();
   const auto refused = kernel_->apply(large);
   ASSERT_FALSE(refused.has_value());
   EXPECT_NE(refused.error().message.find("--policy-peers"), std::string::npos) << refused.error().message;

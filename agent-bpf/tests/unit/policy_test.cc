@@ -134,11 +134,11 @@ TEST(Policy, numbers_classes_over_all_rule_sets) {
   std::unordered_map<uint64_t, v1::Container> containers = {{70, container("nginx")}, {71, container("")}};
   const KernelPolicy kernel = policy.kernel_policy(containers);
   EXPECT_EQ(kernel.generation, 3U);
-  ASSERT_EQ(kernel.peers.size(), 4U);
+  ASSERT_EQ(kernel.rules.peers.size(), 4U);
   std::set<uint32_t> classes;
-  for (const auto& port : kernel.ports) classes.insert(port.class_id);
+  for (const auto& port : kernel.rules.ports) classes.insert(port.class_id);
   EXPECT_EQ(classes.size(), 4U);
-  for (const auto& [id, set] : kernel.subjects) EXPECT_EQ(set, id == 70 ? 4U : 0U);
+  for (const auto& subject : kernel.subjects) EXPECT_EQ(subject.rule_set, subject.cgroup == 70 ? 4U : 0U);
 }
 
 TEST(Policy, refuses_what_a_correct_compiler_never_writes) {
