@@ -16,6 +16,7 @@
 
 #include "cellwall.skel.h"
 #include "kernel_cgroup.h"
+#include "kernel_names.h"
 #include "kernel_pins.h"
 #include "kernel_policy.h"
 #include "probe.h"
@@ -82,14 +83,23 @@ class LoadedKernel : public Kernel {
   }
   void stop_observing(uint64_t cgroup) override { observers_->remove(cgroup); }
   void read_captures(const OnCapture& each) override { observers_->read(each); }
-  Result<void> apply(const KernelPolicy& policy) override { return policy_->apply(policy); }
+  Result<void> apply(const KernelPolicy& policy) override;
   Result<void> amend(const KernelAmendment& amendment) override { return policy_->amend(amendment); }
-  Result<void> set_subject(const KernelSubject& subject) override { return policy_->set_subject(subject); }
-  Result<void> remove_subject(uint64_t cgroup) override { return policy_->remove_subject(cgroup); }
+  Result<void> set_subject(const KernelSubject& subject) override;
+  Result<void> remove_subject(uint64_t cgroup) override;
   Result<void> allow_at_startup(const std::vector<KernelStartupAllow>& allowed) override {
     return policy_->allow_at_startup(allowed);
   }
   std::optional<cw_subject> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
+  Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) override {
+    return names_->set_resolvers(resolvers);
+  }
+  Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address, const std::string& name,
+                     uint32_t ttl) override {
+    return names_->learn(container, address, name, ttl);
+  }
+  Result<std::vector<KernelLearned>> learned() const override { return names_->learned(); }
+  Result<void> sweep_names() override { return names_->sweep(); }
   Result<size_t> cut_refused() override { return size_t{0}; }
   uint64_t generation() const override { return policy_->generation(); }
   Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
@@ -100,6 +110,7 @@ class LoadedKernel : public Kernel {
   Result<void> pin_maps();
   std::vector<bpf_map*> pinned_maps() const;
   PolicyMaps::Outer policy_maps() const;
+  Result<void> start_learning();
   std::vector<bpf_program*> cgroup_programs() const;
 
   KernelOptions options_;
@@ -116,6 +127,7 @@ class LoadedKernel : public Kernel {
   std::optional<RingReader> ring_;
   std::optional<PolicyMaps> policy_;
   std::optional<Observers> observers_;
+  std::optional<LearnedNames> names_;
 };
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
@@ -124,7 +136,7 @@ std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
           maps.cw_overflow,   maps.cw_peers,         maps.cw_policy,    maps.cw_subjects,
           maps.cw_rule_peers, maps.cw_rule_ports,    maps.cw_addresses, maps.cw_rule_identities,
           maps.cw_rule_names, maps.cw_rule_patterns, maps.cw_learned,   maps.cw_startup_allows,
-          maps.cw_results};
+          maps.cw_results,    maps.cw_learners,      maps.cw_resolvers, maps.cw_streams};
 }
 
 PolicyMaps::Outer LoadedKernel::policy_maps() const {
@@ -165,6 +177,8 @@ void LoadedKernel::configure(const AttachPoint& point) {
     bpf_map__set_max_entries(maps.cw_slots, std::bit_ceil(options_.flow_slots));
     bpf_map__set_max_entries(maps.cw_peers, options_.udp_peers);
     bpf_map__set_max_entries(maps.cw_results, options_.policy_results);
+    bpf_map__set_max_entries(maps.cw_learned, options_.learned_addresses);
+    bpf_map__set_max_entries(maps.cw_learners, options_.policy_containers);
   }
   skeleton_->rodata->cw_attach_id = point.id;
   skeleton_->rodata->cw_attach_level = point.level;
@@ -236,6 +250,7 @@ Result<void> LoadedKernel::start_reading() {
   if (!policy) return std::unexpected(policy.error());
   policy_.emplace(std::move(*policy));
 
+  if (auto ok = start_learning(); !ok) return ok;
   auto observers = Observers::open({.names_ingress = skeleton_->progs.cw_names_ingress,
                                     .payload_ingress = skeleton_->progs.cw_payload_ingress,
                                     .both_ingress = skeleton_->progs.cw_both_ingress,
@@ -259,6 +274,43 @@ Result<void> LoadedKernel::start_reading() {
   died_.reset(bpf_program__attach(skeleton_->progs.cw_cgroup_rmdir));
   if (!born_ || !died_) return fail_errno("attach to the tracepoints of cgroup births and deaths");
   return {};
+}
+
+Result<void> LoadedKernel::start_learning() {
+  auto& maps = skeleton_->maps;
+  auto names = LearnedNames::open(pins_,
+                                  {.guard = skeleton_->progs.cw_names_guard,
+                                   .teach = skeleton_->progs.cw_names_teach,
+                                   .sweep = skeleton_->progs.cw_names_sweep},
+                                  {.learned = bpf_map__fd(maps.cw_learned),
+                                   .learners = bpf_map__fd(maps.cw_learners),
+                                   .resolvers = bpf_map__fd(maps.cw_resolvers),
+                                   .most_learners = bpf_map__max_entries(maps.cw_learners),
+                                   .most_resolvers = bpf_map__max_entries(maps.cw_resolvers)});
+  if (!names) return std::unexpected(names.error());
+  names_.emplace(std::move(*names));
+  return {};
+}
+
+// Who learns names does so before the rules that ask for them are in force, and as long as they are.
+Result<void> LoadedKernel::apply(const KernelPolicy& policy) {
+  for (const KernelSubject& subject : policy.subjects) {
+    if (!(subject.flags & CW_SUBJECT_NAMES)) continue;
+    if (auto ok = names_->set(subject); !ok) return ok;
+  }
+  if (auto ok = policy_->apply(policy); !ok) return ok;
+  names_->keep(policy.subjects);
+  return {};
+}
+
+Result<void> LoadedKernel::set_subject(const KernelSubject& subject) {
+  if (auto ok = names_->set(subject); !ok) return ok;
+  return policy_->set_subject(subject);
+}
+
+Result<void> LoadedKernel::remove_subject(uint64_t cgroup) {
+  names_->remove(cgroup);
+  return policy_->remove_subject(cgroup);
 }
 
 size_t LoadedKernel::read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) {

@@ -23,8 +23,7 @@ std::string link_name(uint64_t cgroup) {
 uint64_t cgroup_of(const std::string& pin) {
   constexpr size_t kPrefix = sizeof(kLinkPrefix) - 1;
   uint64_t cgroup = 0;
-  if (pin.starts_with(kLinkPrefix))
-    std::from_chars(pin.data() + kPrefix, pin.data() + pin.size(), cgroup);
+  if (pin.starts_with(kLinkPrefix)) std::from_chars(pin.data() + kPrefix, pin.data() + pin.size(), cgroup);
   return cgroup;
 }
 
@@ -35,7 +34,7 @@ bool is_alive(int link) {
   return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0;
 }
 
-bool operator<(const cw_resolver_key& one, const cw_resolver_key& other) {
+bool comes_before(const cw_resolver_key& one, const cw_resolver_key& other) {
   return std::memcmp(&one, &other, sizeof(one)) < 0;
 }
 
@@ -180,9 +179,10 @@ Result<void> LearnedNames::set_resolvers(std::span<const KernelResolver> resolve
     cw_resolver_key& key = wanted.emplace_back(cw_resolver_key{.net = resolver.net, .address = {}});
     std::copy(resolver.address.begin(), resolver.address.end(), key.address);
   }
-  std::sort(wanted.begin(), wanted.end());
+  std::sort(wanted.begin(), wanted.end(), comes_before);
   for (const cw_resolver_key& key : keys_of<cw_resolver_key>(maps_.resolvers, maps_.most_resolvers)) {
-    if (!std::binary_search(wanted.begin(), wanted.end(), key)) bpf_map_delete_elem(maps_.resolvers, &key);
+    if (!std::binary_search(wanted.begin(), wanted.end(), key, comes_before))
+      bpf_map_delete_elem(maps_.resolvers, &key);
   }
   for (const cw_resolver_key& key : wanted) {
     const uint8_t yes = 1;

@@ -31,8 +31,8 @@ class LearnedNames {
   // Puts the new program into the links that an earlier agent pinned.
   static Result<LearnedNames> open(const Pins& pins, const Programs& programs, const Maps& maps);
 
-  // By CW_SUBJECT_NAMES: a container that learns has its incoming packets looked at. A cgroup that is gone is no
-  // error.
+  // By CW_SUBJECT_NAMES: a container that learns has its incoming packets looked at. A cgroup that is gone is
+  // no error.
   Result<void> set(const KernelSubject& subject);
   void remove(uint64_t cgroup);
   // All but these are removed.

@@ -82,9 +82,11 @@ void NameServer::serve_connection() {
 
 std::string name_of(const Message& query) {
   std::string name;
-  for (size_t at = kHead; at < query.size() && query[at] && at + query[at] < query.size(); at += query[at] + 1U) {
+  for (size_t at = kHead; at < query.size() && query[at] && at + query[at] < query.size();
+       at += query[at] + 1U) {
     if (!name.empty()) name += '.';
-    name.append(query.begin() + static_cast<long>(at) + 1, query.begin() + static_cast<long>(at) + 1 + query[at]);
+    name.append(query.begin() + static_cast<long>(at) + 1,
+                query.begin() + static_cast<long>(at) + 1 + query[at]);
   }
   return name;
 }
@@ -128,10 +130,9 @@ int look_up(const std::string& server, const std::string& name, Asking how, int 
   }
   const socklen_t size = v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
   if (how != Asking::kUnconnected && connect(fd, reinterpret_cast<sockaddr*>(&to), size) != 0) result = 1;
-  const ssize_t sent =
-      how == Asking::kUnconnected
-          ? sendto(fd, query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&to), size)
-          : send(fd, query.data(), query.size(), MSG_NOSIGNAL);
+  const ssize_t sent = how == Asking::kUnconnected
+                           ? sendto(fd, query.data(), query.size(), 0, reinterpret_cast<sockaddr*>(&to), size)
+                           : send(fd, query.data(), query.size(), MSG_NOSIGNAL);
   uint8_t answer[4096];
   if (!result && sent != static_cast<ssize_t>(query.size())) result = 2;
   if (!result && (!readable(fd, milliseconds) || recv(fd, answer, sizeof(answer), 0) <= 0)) result = 3;

@@ -13,7 +13,8 @@
 
 namespace cellwall::test {
 
-// What to answer: whole messages, each sent as one datagram, or one segment behind its length; empty: nothing.
+// What to answer: whole messages, each sent as one datagram, or one segment behind its length; empty:
+// nothing.
 using Reply = std::function<Message(const std::string& name, const Message& query)>;
 
 // Answers until it is destroyed. Its own traffic is of no container.
