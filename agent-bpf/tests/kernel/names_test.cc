@@ -3,6 +3,7 @@
 // What containers learn from answers that they may learn from.
 #include <netinet/in.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -120,7 +121,9 @@ TEST_P(Names, the_first_connect_after_a_look_up_succeeds_each_time) {
   });
   const bool longer = std::getenv("CELLWALL_LONG") != nullptr;
   const int rounds = longer ? 80000 : 2000, batch = 1000;
-  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(longer ? 55 : 20);
+  const unsigned seconds = longer ? 240 : 40;
+  alarm(seconds + 20);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   int refused = 0, done = 0;
   for (; done < rounds && std::chrono::steady_clock::now() < give_up; done += batch) {
     refused += run_in(web_, [&] {
@@ -130,7 +133,8 @@ TEST_P(Names, the_first_connect_after_a_look_up_succeeds_each_time) {
                                    std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255);
         const std::string name = "n" + std::to_string(i) + ".example.com";
         if (look_up(kResolver, name, i & 1 ? Asking::kConnected : Asking::kUnconnected) != 0) return 253;
-        if (tcp_abort(target, target_->port()) != 0) failed++;
+        // Nobody listens there; whom the policy lets through, the kernel refuses.
+        if (tcp_abort(target, 1) != ECONNREFUSED) failed++;
       }
       return std::min(failed, 252);
     });

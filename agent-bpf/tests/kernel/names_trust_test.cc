@@ -144,7 +144,7 @@ TEST_P(NamesTrust, nobody_who_takes_the_resolvers_address_in_the_pod) {
                    [&] {
                      const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
                      const int yes = 1;
-                     setsockopt(fd, SOL_IP, IP_FREEBIND, &yes, sizeof(yes));
+                     setsockopt(fd, SOL_IP, IP_TRANSPARENT, &yes, sizeof(yes));
                      const sockaddr_in own = v4(kFar, 53), to = v4("10.7.0.1", 40053);
                      if (bind(fd, reinterpret_cast<const sockaddr*>(&own), sizeof(own)) != 0) return 1;
                      const Message answer = forged_answer(query_for("api.example.com"));
