@@ -30,7 +30,9 @@ struct {
 /* Scratch: an answer is larger than a program's stack. */
 struct cw_lesson {
 	__u32 busy; /* 1: somebody works with it */
+	__u32 index; /* of cw_lessons */
 	__u32 slot;
+	__u32 pad;
 	__u64 container;
 	__u64 pattern;
 	__u64 now_ns;
@@ -55,7 +57,10 @@ static __always_inline struct cw_lesson *cw_lesson_begin(__u32 index)
 {
 	struct cw_lesson *lesson = bpf_map_lookup_elem(&cw_lessons, &index);
 
-	return lesson && !__sync_lock_test_and_set(&lesson->busy, 1) ? lesson : NULL;
+	if (!lesson || __sync_lock_test_and_set(&lesson->busy, 1))
+		return NULL;
+	lesson->index = index;
+	return lesson;
 }
 
 static __always_inline void cw_lesson_end(struct cw_lesson *lesson)
@@ -148,15 +153,19 @@ __noinline int cw_lesson_keep(struct cw_lesson *lesson, __u32 i)
 /* Learns from the message in lesson->answer. False: it has something to teach, and there is no room. */
 __noinline int cw_lesson_learn(struct cw_lesson *lesson)
 {
+	struct cw_lesson *same;
 	__u64 *pattern;
 	void *names;
-	__u32 slot;
+	__u32 slot, index;
 
 	if (!lesson || !cw_answer_question(&lesson->answer))
 		return 1;
 	slot = lesson->slot;
+	index = lesson->index;
 	names = bpf_map_lookup_elem(&cw_rule_names, &slot);
-	pattern = names ? bpf_map_lookup_elem(names, &lesson->answer.key) : NULL;
+	/* Linux 6.1 takes no key from memory that a global function was given. */
+	same = bpf_map_lookup_elem(&cw_lessons, &index);
+	pattern = names && same ? bpf_map_lookup_elem(names, &same->answer.key) : NULL;
 	if (!pattern)
 		return 1;
 	lesson->pattern = *pattern;

@@ -25,10 +25,41 @@ KernelPort everything(uint32_t class_id, uint8_t verdict, uint32_t rule) {
 
 }  // namespace
 
-uint32_t own_network() {
+uint32_t network_at(const std::string& path) {
   struct stat info = {};
-  stat("/proc/thread-self/ns/net", &info);
+  stat(path.c_str(), &info);
   return static_cast<uint32_t>(info.st_ino);
+}
+
+uint32_t own_network() {
+  return network_at("/proc/thread-self/ns/net");
+}
+
+KernelPolicy names_policy(uint64_t generation, const KernelSubject& subject,
+                          const std::vector<std::string>& names, uint8_t verdict) {
+  KernelPolicy policy;
+  policy.generation = generation;
+  policy.subjects = {subject};
+  policy.rules.peers = {{.rule_set = subject.rule_set,
+                         .direction = CW_EGRESS,
+                         .network = {},
+                         .prefix_length = 0,
+                         .class_id = kClassIsolated}};
+  auto& ports = policy.rules.ports;
+  ports.push_back(everything(kClassIsolated, CW_DENIED, kRuleDefaultDeny));
+  ports.back().lift = CW_LIFT_ENFORCED;
+  // Name servers, whoever they say they are: only who may teach is the matter here.
+  for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
+    ports.push_back(everything(kClassIsolated, CW_ALLOWED, kRuleAllow));
+    ports.back().protocol = protocol;
+    ports.back().port = 53;
+    ports.back().port_prefix_length = 16;
+  }
+  ports.push_back(everything(kClassName, verdict, kRuleName));
+  ports.back().protocol = IPPROTO_TCP;
+  for (const std::string& name : names)
+    policy.rules.names.push_back({.rule_set = subject.rule_set, .name = name, .class_id = kClassName});
+  return policy;
 }
 
 void NamesTest::SetUp() {
@@ -49,25 +80,7 @@ KernelSubject NamesTest::learner(const std::string& cgroup) const {
 }
 
 void NamesTest::accept(const std::vector<std::string>& names, uint8_t verdict) {
-  KernelPolicy policy;
-  policy.generation = ++generation_;
-  policy.subjects = {learner(web_)};
-  policy.rules.peers = {peer("::", 0, kClassIsolated)};
-  // Name servers, whoever they say they are: only who may teach is the matter here.
-  KernelPort dns = everything(kClassIsolated, CW_ALLOWED, kRuleAllow);
-  dns.port = 53;
-  dns.port_prefix_length = 16;
-  policy.rules.ports.push_back(everything(kClassIsolated, CW_DENIED, kRuleDefaultDeny));
-  policy.rules.ports.back().lift = CW_LIFT_ENFORCED;
-  for (const uint8_t protocol : {IPPROTO_UDP, IPPROTO_TCP}) {
-    dns.protocol = protocol;
-    policy.rules.ports.push_back(dns);
-  }
-  policy.rules.ports.push_back(everything(kClassName, verdict, kRuleName));
-  policy.rules.ports.back().protocol = IPPROTO_TCP;
-  for (const std::string& name : names)
-    policy.rules.names.push_back({.rule_set = 1, .name = name, .class_id = kClassName});
-  const auto done = kernel_->apply(policy);
+  const auto done = kernel_->apply(names_policy(++generation_, learner(web_), names, verdict));
   ASSERT_TRUE(done.has_value()) << done.error().message;
 }
 

@@ -13,7 +13,12 @@ inline constexpr char kResolver[] = "10.7.0.1";
 inline constexpr uint32_t kRuleDefaultDeny = 30;
 inline constexpr uint32_t kRuleName = 31;
 
-uint32_t own_network();  // inode number of the network namespace
+uint32_t network_at(const std::string& path);  // inode number of the network namespace
+uint32_t own_network();
+
+// The subject may ask name servers, and reach by TCP what has one of these names; all else is refused.
+KernelPolicy names_policy(uint64_t generation, const KernelSubject& subject,
+                          const std::vector<std::string>& names, uint8_t verdict = CW_ALLOWED);
 
 class NamesTest : public KernelTest {
  protected:
