@@ -168,6 +168,27 @@ static __always_inline bool cw_names_learn(struct __sk_buff *skb, struct bpf_soc
 	return learned;
 }
 
+/* Most packets end here: their port is read in place, as far as the packet is in one piece. */
+static __always_inline bool cw_is_surely_other(struct __sk_buff *skb)
+{
+	__u8 *data = (__u8 *)(long)skb->data, *end = (__u8 *)(long)skb->data_end;
+	__u32 transport = sizeof(struct ipv6hdr);
+	__u8 protocol;
+
+	if (data + sizeof(struct ipv6hdr) + sizeof(__be16) > end)
+		return false;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		transport = (data[0] & 0xf) * 4;
+		protocol = data[9];
+	} else {
+		protocol = data[6];
+	}
+	if (protocol != IPPROTO_UDP && protocol != IPPROTO_TCP)
+		return false;
+	data += transport;
+	return data + sizeof(__be16) <= end && (data[0] << 8 | data[1]) != CW_PORT_DNS;
+}
+
 /* False: drop the packet. */
 static __always_inline bool cw_names_packet(struct __sk_buff *skb)
 {
@@ -180,6 +201,8 @@ static __always_inline bool cw_names_packet(struct __sk_buff *skb)
 
 	/* Of connected sockets the first look is enough. */
 	if (!sk || (sk->dst_port && sk->dst_port != bpf_htons(CW_PORT_DNS)))
+		return true;
+	if (cw_is_surely_other(skb))
 		return true;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || !cw_parse(skb, &packet) || packet.source_port != CW_PORT_DNS)
