@@ -16,8 +16,11 @@
 
 #include "capture.h"
 #include "connect.h"
+#include "cut.h"
 #include "datagram.h"
 #include "failure.h"
+#include "guard.h"
+#include "guard_sockets.h"
 #include "lifecycle.h"
 #include "names_guard.h"
 #include "names_sweep.h"
@@ -156,6 +159,70 @@ int cw_names_sweep(struct __sk_buff *skb)
 {
 	cw_names_sweep_all();
 	return CW_PERMIT;
+}
+
+SEC("cgroup_skb/ingress")
+int cw_guard_ingress(struct __sk_buff *skb)
+{
+	return cw_guard_in(skb);
+}
+
+SEC("cgroup_skb/egress")
+int cw_guard_egress(struct __sk_buff *skb)
+{
+	return cw_guard_out(skb);
+}
+
+SEC("cgroup/setsockopt")
+int cw_guard_option(struct bpf_sockopt *ctx)
+{
+	return cw_set_option(ctx);
+}
+
+SEC("cgroup/sock_create")
+int cw_sock_create(struct bpf_sock *ctx)
+{
+	return cw_create(ctx);
+}
+
+SEC("cgroup/bind4")
+int cw_bind4(struct bpf_sock_addr *ctx)
+{
+	cw_bind_asked(ctx);
+	return 1;
+}
+
+SEC("cgroup/bind6")
+int cw_bind6(struct bpf_sock_addr *ctx)
+{
+	cw_bind_asked(ctx);
+	return 1;
+}
+
+SEC("cgroup/post_bind4")
+int cw_post_bind4(struct bpf_sock *ctx)
+{
+	return cw_bound(ctx);
+}
+
+SEC("cgroup/post_bind6")
+int cw_post_bind6(struct bpf_sock *ctx)
+{
+	return cw_bound(ctx);
+}
+
+SEC("tp_btf/cgroup_rmdir")
+int BPF_PROG(cw_cgroup_forget, struct cgroup *cgroup, const char *path)
+{
+	cw_forget(cgroup);
+	return 0;
+}
+
+SEC("iter/task_file")
+int cw_refused_flows(struct bpf_iter__task_file *ctx)
+{
+	cw_refused_flow(ctx);
+	return 0;
 }
 
 SEC("syscall")

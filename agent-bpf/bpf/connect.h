@@ -5,9 +5,11 @@
 #include <bpf/bpf_endian.h>
 
 #include "failure.h"
+#include "guard_state.h"
 #include "multipath.h"
 
 enum { CW_REFUSE = 0, CW_PERMIT = 1 };
+enum { CW_ICMP_ECHO = 8, CW_ICMPV6_ECHO = 128 };
 
 static __always_inline void cw_target_v4(struct cw_target *target, __be32 address, __be16 port, __u8 protocol)
 {
@@ -101,9 +103,10 @@ static __always_inline void cw_connect_again(struct cw_flow *before, struct sock
 	cw_flow_drop(before);
 }
 
-/* A connect without a slot: refused, of a socket whose release nobody sees, or where the slot is taken. */
-static __always_inline void cw_connect_aside(const struct cw_caller *caller, const struct cw_target *target,
-					     const struct cw_decision *decision, bool heard, bool forgotten)
+/* A connect without a slot: refused, of a socket whose release nobody sees, or where the slot is taken. Not inlined: its
+ * stack is not needed while the policy is asked. */
+static __attribute__((noinline)) int cw_connect_aside(const struct cw_caller *caller, const struct cw_target *target,
+						      const struct cw_decision *decision, bool heard, bool forgotten)
 {
 	struct cw_flow flow = {.cookie = caller->cookie, .connected = 1};
 
@@ -115,20 +118,76 @@ static __always_inline void cw_connect_aside(const struct cw_caller *caller, con
 		cw_report_flow(&flow, CW_END_CLOSED, false);
 	else if (!cw_flow_store_beside(&flow, caller->socket))
 		cw_count(CW_COUNT_STATE_FULL);
+	return 0;
+}
+
+/* The verdict for the container that makes the call, if the socket belongs to another: rule << 8 | verdict, 0: it does not.
+ * decision is only room for it: three frames have to fit into 512 bytes of stack. */
+static __attribute__((noinline)) __u64 cw_decide_user(__u64 own, const struct cw_target *target, struct cw_decision *decision)
+{
+	struct task_struct *task = cw_current();
+	struct cgroup *cgroup;
+	struct css_set *set;
+	__u64 id;
+
+	if (cw_read(task, flags) & CW_PF_KTHREAD)
+		return 0;
+	set = cw_read(task, cgroups);
+	cgroup = cw_read(set, dfl_cgrp);
+	id = cw_cgroup_id(cgroup);
+	if (id == own)
+		return 0;
+	decision->pattern = 0;
+	cw_decide_again(cgroup, id, CW_EGRESS, target, decision);
+	return (__u64)decision->rule << 8 | decision->verdict;
+}
+
+/* A socket was passed on to another container: the worse verdict of the two counts. */
+static __always_inline void cw_decide_call(const struct cw_caller *caller, const struct cw_target *target,
+					   struct cw_decision *decision)
+{
+	__u64 before = decision->pattern, user = 0, of = 0;
+
+	if (cw_guarding) {
+		user = cw_decide_user(caller->own, target, decision);
+		of = decision->container;
+		decision->pattern = before;
+	}
+	cw_decide(caller->cgroup, caller->own, CW_EGRESS, target, decision);
+	if (!user || of == decision->container || (user & 0xff) == CW_ALLOWED || decision->verdict == CW_DENIED ||
+	    decision->verdict == (user & 0xff))
+		return;
+	decision->verdict = user;
+	decision->rule = user >> 8;
+	cw_count(decision->verdict == CW_DENIED ? CW_COUNT_DENIED : CW_COUNT_AUDIT);
+}
+
+/* Sockets for pings send requests only. */
+static __always_inline __u16 cw_ping_type(__u8 protocol)
+{
+	return protocol == IPPROTO_ICMP ? CW_ICMP_ECHO : protocol == IPPROTO_ICMPV6 ? CW_ICMPV6_ECHO : 0;
 }
 
 /* A socket's first connect, or a further one after a failed one (TCP) or to another peer (UDP). */
-static __always_inline int cw_connect(struct bpf_sock_addr *ctx, const struct cw_target *target)
+static __always_inline int cw_connect(struct bpf_sock_addr *ctx, struct cw_target *target)
 {
 	bool heard = false, forgotten;
 	struct cw_flow *before, *slot = NULL;
-	struct cw_decision decision;
+	struct cw_decision decision = {};
 	struct cw_caller caller;
 	struct sock *sk;
 
 	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
-	cw_decide(caller.cgroup, caller.own, CW_EGRESS, target, &decision);
+	decision.pattern = 0;
+	if (cw_ping_type(target->protocol)) {
+		target->port = cw_ping_type(target->protocol);
+		cw_decide_call(&caller, target, &decision);
+		target->port = 0;
+	} else {
+		cw_decide_call(&caller, target, &decision);
+	}
+	cw_guard_reset(caller.socket);
 	sk = cw_object(sock, caller.socket);
 	before = cw_caller_flow(&caller);
 	if (before) {

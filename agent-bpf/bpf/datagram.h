@@ -147,20 +147,57 @@ static __always_inline struct cw_flow *cw_conversation(const struct cw_caller *c
 	return bpf_map_lookup_elem(&cw_peers, &key);
 }
 
-static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw_target *target)
+/* May the container still answer? Nobody else asks when the policy has changed since the peer began. decision is only room. */
+static __attribute__((noinline)) bool cw_may_answer(const struct cw_caller *caller, struct cw_target *peer,
+						    struct cw_decision *decision)
 {
-	struct cw_decision decision;
+	__u16 port = peer->port;
+
+	if (!cw_guarding)
+		return true;
+	peer->port = cw_local_port(cw_object(sock, caller->socket));
+	decision->pattern = 0;
+	cw_decide_again(caller->cgroup, caller->own, CW_INGRESS, peer, decision);
+	peer->port = port;
+	return decision->verdict != CW_DENIED;
+}
+
+/* The packet comes to the guard just after this. Of a connected socket the verdict there is that of its own peer. */
+static __always_inline void cw_sendmsg_guarded(const struct cw_caller *caller, const struct cw_target *target,
+					       __u64 changes, __u8 verdict)
+{
+	struct cw_guard *guard;
+
+	if (verdict == CW_DENIED)
+		return;
+	guard = bpf_sk_storage_get(&cw_guards, caller->socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!guard)
+		return;
+	guard->asked_port = target->port;
+	__builtin_memcpy(guard->asked, target->address, sizeof(guard->asked));
+	if (caller->socket->dst_port)
+		return;
+	guard->verdict = verdict;
+	guard->changes = changes;
+}
+
+static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, struct cw_target *target)
+{
+	struct cw_decision decision = {};
 	struct cw_caller caller;
 	struct cw_flow *known;
 
 	if (!cw_identify(ctx, &caller))
 		return CW_PERMIT;
 	known = cw_conversation(&caller, target);
-	if (known && known->direction == CW_INGRESS) {
+	if (known && known->direction == CW_INGRESS && cw_may_answer(&caller, target, &decision)) {
 		cw_conversation_go_on(known);
 		return CW_PERMIT;
 	}
-	cw_decide(caller.cgroup, caller.own, CW_EGRESS, target, &decision);
+	decision.pattern = known ? known->pattern : 0;
+	cw_decide_call(&caller, target, &decision);
+	if (decision.flags & CW_SUBJECT_GUARDED)
+		cw_sendmsg_guarded(&caller, target, decision.changes, decision.verdict);
 	if (known && cw_same_verdict(known, decision.rule, decision.verdict))
 		cw_conversation_go_on(known);
 	else
@@ -168,11 +205,50 @@ static __always_inline int cw_sendmsg(struct bpf_sock_addr *ctx, const struct cw
 	return decision.verdict == CW_DENIED ? CW_REFUSE : CW_PERMIT;
 }
 
+/* The guard has let it in; this is for the record. */
+static __attribute__((noinline)) int cw_judge_sender(const struct cw_caller *caller, const struct cw_target *peer,
+					    struct cw_decision *decision)
+{
+	struct cw_target local = *peer;
+
+	local.port = cw_local_port(cw_object(sock, caller->socket));
+	cw_decide_again(caller->cgroup, caller->own, CW_INGRESS, &local, decision);
+	if (!(decision->flags & CW_SUBJECT_GUARDED)) {
+		decision->rule = CW_RULE_NO_POLICY;
+		decision->verdict = CW_ALLOWED;
+	}
+	if (decision->verdict == CW_AUDIT)
+		cw_count(CW_COUNT_AUDIT);
+	return 0;
+}
+
+static __attribute__((noinline)) int cw_conversation_in(const struct cw_caller *caller, const struct cw_target *peer,
+							const struct cw_decision *decision, bool first)
+{
+	struct cw_flow flow = {}, *slot = NULL;
+	struct cw_peer key;
+
+	flow.cookie = caller->cookie;
+	cw_flow_begin(&flow, caller->own, peer, decision);
+	cw_conversation_local(&flow, caller->socket);
+	flow.direction = CW_INGRESS;
+	flow.received = 1;
+	if (first)
+		slot = cw_slot_take(caller->cookie);
+	if (slot) {
+		cw_slot_fill(slot, &flow);
+		return 0;
+	}
+	cw_peer_key(&key, caller->cookie, peer);
+	cw_peer_store(&key, &flow);
+	return 0;
+}
+
 /* A datagram that the container reads together with its sender's address. */
 static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct cw_target *peer)
 {
-	const struct cw_decision unjudged = {.rule = CW_RULE_NO_POLICY, .verdict = CW_ALLOWED};
-	struct cw_flow flow = {}, *first, *known, *slot = NULL;
+	struct cw_decision decision = {.rule = CW_RULE_NO_POLICY, .verdict = CW_ALLOWED};
+	struct cw_flow *first, *known;
 	struct cw_caller caller;
 	struct cw_peer key;
 
@@ -191,15 +267,7 @@ static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct c
 		known->last_ns = bpf_ktime_get_boot_ns();
 		return;
 	}
-	flow.cookie = caller.cookie;
-	cw_flow_begin(&flow, caller.own, peer, &unjudged);
-	cw_conversation_local(&flow, caller.socket);
-	flow.direction = CW_INGRESS;
-	flow.received = 1;
-	if (!first)
-		slot = cw_slot_take(caller.cookie);
-	if (slot)
-		cw_slot_fill(slot, &flow);
-	else
-		cw_peer_store(&key, &flow);
+	if (cw_guarding)
+		cw_judge_sender(&caller, peer, &decision);
+	cw_conversation_in(&caller, peer, &decision, !first);
 }

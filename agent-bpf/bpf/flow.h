@@ -155,6 +155,7 @@ static __always_inline void cw_flow_begin(struct cw_flow *flow, __u64 own, const
 	flow->socket_cgroup = own;
 	flow->container = decision->container;
 	flow->generation = decision->generation;
+	flow->pattern = decision->pattern;
 	__builtin_memcpy(flow->remote, target->address, sizeof(flow->remote));
 	flow->rule = decision->rule;
 	flow->pid = cw_read(task, tgid);

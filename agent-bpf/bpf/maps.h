@@ -34,6 +34,7 @@ struct cw_flow {
 	__u64 socket_cgroup;
 	__u64 container;
 	__u64 generation;
+	__u64 pattern; /* the name that the verdict hangs on, 0: on none */
 	__u8 remote[16];
 	char comm[CW_COMM_BYTES];
 	__u32 rule;
@@ -122,6 +123,9 @@ struct {
 	__type(key, struct cw_peer);
 	__type(value, struct cw_flow);
 } cw_peers SEC(".maps");
+
+/* Set by the agent: some container is guarded. What only those need costs nobody else anything. */
+volatile __u32 cw_guarding = 0;
 
 #define READ_ONCE(x) (*(volatile typeof(x) *)&(x))
 

@@ -10,21 +10,13 @@
 
 #include "capture.h"
 #include "names.h"
+#include "resolvers.h"
 
 enum {
 	CW_LOOPBACK_INDEX = 1,	 /* of the interface, in every network namespace (LOOPBACK_IFINDEX) */
 	CW_SEGMENT_MESSAGES = 8, /* of one TCP segment; further ones are not learned, and none after them */
 	CW_STREAM_PREFIX = 2,	 /* the length before a message (RFC 1035, section 4.2.2) */
 };
-
-/* Full: the agent refuses the list. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1024);
-	__type(key, struct cw_resolver_key);
-	__type(value, __u8);
-} cw_resolvers SEC(".maps");
 
 /* How far the answers of a TCP connection were read. Where a message begins has to be known: what else stands at the
  * beginning of a segment can be data that somebody wrote to look like a message. */
@@ -42,14 +34,6 @@ struct {
 	__type(value, struct cw_stream);
 } cw_streams SEC(".maps");
 
-static __always_inline bool cw_is_resolver(__u32 net, const __u8 address[16])
-{
-	struct cw_resolver_key key = {.net = net};
-
-	__builtin_memcpy(key.address, address, sizeof(key.address));
-	return bpf_map_lookup_elem(&cw_resolvers, &key);
-}
-
 /* asked: the server, as the container asked for it. */
 static __always_inline bool cw_may_teach(struct __sk_buff *skb, struct sock *sk, __u64 container, const __u8 asked[16])
 {
@@ -61,15 +45,6 @@ static __always_inline bool cw_may_teach(struct __sk_buff *skb, struct sock *sk,
 	if (cw_is_resolver(net, asked))
 		return true;
 	return skb->ifindex != CW_LOOPBACK_INDEX && skb->ingress_ifindex != CW_LOOPBACK_INDEX && cw_is_resolver(0, asked);
-}
-
-/* For packets which a guarded container sends from port 53: none may look like an answer of a name server that its neighbours
- * learn from. */
-static __always_inline bool cw_may_send_from(struct sock *sk, __u32 subject_flags, const __u8 source[16], __u16 source_port)
-{
-	if (source_port != CW_PORT_DNS || (subject_flags & CW_SUBJECT_RESOLVER))
-		return true;
-	return !cw_is_resolver(0, source) && !cw_is_resolver(cw_net(sk), source);
 }
 
 /* One message of a segment. 0: drop the segment, 1: go on, 2: nothing more to read. */

@@ -79,7 +79,7 @@ static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 		return;
 	if (!flow && !cw_is_unseen_flow(sk))
 		return;
-	cw_describe(&event, sk, event.cookie, flow);
+	cw_describe(&event, sk, sk, event.cookie, flow);
 	if (!flow)
 		cw_read_holder(&event, task);
 	event.end = CW_END_OPEN;

@@ -274,10 +274,10 @@ static __always_inline void cw_decide_again(struct cgroup *cgroup, __u64 own, __
 		cw_match(target, decision);
 }
 
+/* And counts. */
 static __always_inline void cw_decide(struct cgroup *cgroup, __u64 own, __u8 direction, const struct cw_target *target,
 				      struct cw_decision *decision)
 {
-	decision->pattern = 0;
 	cw_decide_again(cgroup, own, direction, target, decision);
 	if (decision->verdict == CW_DENIED)
 		cw_count(CW_COUNT_DENIED);

@@ -174,8 +174,23 @@ static __always_inline void cw_read_multipath(struct cw_event *event, struct soc
 	event->received_bytes = cw_read(multipath, bytes_received);
 }
 
+/* Of a connection that came in, the verdict is kept by the guard. */
+static __always_inline void cw_read_guarded(struct cw_event *event, void *socket)
+{
+	struct cw_guard *guard = bpf_sk_storage_get(&cw_guards, socket, NULL, 0);
+
+	if (!guard || !guard->direction)
+		return;
+	event->verdict = guard->verdict;
+	event->rule = guard->rule;
+	event->generation = guard->generation;
+	event->container = guard->container;
+	event->direction = guard->direction;
+}
+
 /* All that is known of a flow from its state, if there is one, and from its socket. */
-static __always_inline void cw_describe(struct cw_event *event, struct sock *sk, __u64 cookie, const struct cw_flow *flow)
+static __always_inline void cw_describe(struct cw_event *event, struct sock *sk, void *socket, __u64 cookie,
+					const struct cw_flow *flow)
 {
 	__u16 protocol = cw_read(sk, sk_protocol);
 	/* Not set, it is refused: the compiler moves parts of it before the test of the protocol. */
@@ -193,6 +208,8 @@ static __always_inline void cw_describe(struct cw_event *event, struct sock *sk,
 			began = cw_multipath_began(sk);
 		event->protocol = protocol == CW_IPPROTO_MPTCP ? IPPROTO_TCP : protocol;
 		cw_read_unseen(event, sk, cookie, began);
+		if (cw_guarding)
+			cw_read_guarded(event, socket);
 	}
 	cw_read_local(event, sk);
 	event->net = cw_net(sk);
@@ -201,7 +218,9 @@ static __always_inline void cw_describe(struct cw_event *event, struct sock *sk,
 	else if (bpf_core_type_exists(struct mptcp_sock) && protocol == CW_IPPROTO_MPTCP)
 		cw_read_multipath(event, sk);
 	else
-		event->end = event->verdict == CW_DENIED ? CW_END_DENIED : CW_END_CLOSED;
+		event->end = CW_END_CLOSED;
+	if (event->verdict == CW_DENIED)
+		event->end = CW_END_DENIED;
 }
 
 static __always_inline void cw_release(struct bpf_sock *ctx)
@@ -222,7 +241,7 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 	event = cw_event_reserve();
 	if (!event)
 		goto drop;
-	cw_describe(event, sk, cookie, flow);
+	cw_describe(event, sk, ctx, cookie, flow);
 	if (!flow)
 		cw_read_process(event);
 	cw_event_submit(event, false);

@@ -16,6 +16,8 @@
 
 #include "cellwall.skel.h"
 #include "kernel_cgroup.h"
+#include "kernel_cut.h"
+#include "kernel_guard.h"
 #include "kernel_names.h"
 #include "kernel_pins.h"
 #include "kernel_policy.h"
@@ -55,6 +57,17 @@ std::string last_complaint() {
   std::string text = complaints();
   std::replace(text.begin(), text.end(), '\n', ' ');
   return text.empty() ? "" : " (" + text.substr(text.size() > 600 ? text.size() - 600 : 0) + ")";
+}
+
+void forget_ports(int map, uint64_t container) {
+  cw_port_owner_key key = {}, next = {};
+  uint64_t owner = 0;
+  bool more = bpf_map_get_next_key(map, nullptr, &next) == 0;
+  while (more) {
+    key = next;
+    more = bpf_map_get_next_key(map, &key, &next) == 0;
+    if (bpf_map_lookup_elem(map, &key, &owner) == 0 && owner == container) bpf_map_delete_elem(map, &key);
+  }
 }
 
 class LoadedKernel : public Kernel {
@@ -100,12 +113,15 @@ class LoadedKernel : public Kernel {
   }
   Result<std::vector<KernelLearned>> learned() const override { return names_->learned(); }
   Result<void> sweep_names() override { return names_->sweep(); }
-  Result<size_t> cut_refused() override { return size_t{0}; }
+  Result<size_t> cut_refused() override;
+  const std::string& guards_refused() const override { return guards_refused_; }
   uint64_t generation() const override { return policy_->generation(); }
   Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
 
  private:
   void configure(const AttachPoint& point);
+  int try_load(const AttachPoint& point, bool guards, Result<void>* adopted);
+  std::vector<bpf_program*> guard_programs() const;
   Result<void> adopt_maps();
   Result<void> pin_maps();
   std::vector<bpf_map*> pinned_maps() const;
@@ -122,10 +138,13 @@ class LoadedKernel : public Kernel {
   std::unique_ptr<bpf_link, LinkDeleter> born_;
   std::unique_ptr<bpf_link, LinkDeleter> died_;
   std::unique_ptr<bpf_link, LinkDeleter> open_flows_;
+  std::unique_ptr<bpf_link, LinkDeleter> refused_flows_;
   std::unique_ptr<ring_buffer, LifecycleDeleter> lifecycles_;
   std::function<void(const cw_lifecycle&)> on_lifecycle_;
   std::optional<RingReader> ring_;
   std::optional<PolicyMaps> policy_;
+  std::optional<Guards> guards_;
+  std::string guards_refused_;
   std::optional<Observers> observers_;
   std::optional<LearnedNames> names_;
 };
@@ -151,8 +170,21 @@ PolicyMaps::Outer LoadedKernel::policy_maps() const {
 
 std::vector<bpf_program*> LoadedKernel::cgroup_programs() const {
   auto& programs = skeleton_->progs;
-  return {programs.cw_connect4, programs.cw_connect6, programs.cw_sendmsg4,    programs.cw_sendmsg6,
-          programs.cw_recvmsg4, programs.cw_recvmsg6, programs.cw_sock_release};
+  std::vector<bpf_program*> all = {programs.cw_connect4,    programs.cw_connect6, programs.cw_sendmsg4,
+                                   programs.cw_sendmsg6,    programs.cw_recvmsg4, programs.cw_recvmsg6,
+                                   programs.cw_sock_release};
+  if (guards_refused_.empty())
+    all.insert(all.end(), {programs.cw_sock_create, programs.cw_bind4, programs.cw_bind6,
+                           programs.cw_post_bind4, programs.cw_post_bind6});
+  return all;
+}
+
+// Those which observation can do without.
+std::vector<bpf_program*> LoadedKernel::guard_programs() const {
+  auto& programs = skeleton_->progs;
+  return {programs.cw_guard_ingress, programs.cw_guard_egress, programs.cw_guard_option,
+          programs.cw_sock_create,   programs.cw_bind4,        programs.cw_bind6,
+          programs.cw_post_bind4,    programs.cw_post_bind6,   programs.cw_refused_flows};
 }
 
 Result<void> LoadedKernel::adopt_maps() {
@@ -190,17 +222,33 @@ void LoadedKernel::configure(const AttachPoint& point) {
   if (!features.cgroup_tracepoints) {
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_rmdir, false);
+    bpf_program__set_autoload(skeleton_->progs.cw_cgroup_forget, false);
   }
+}
+
+int LoadedKernel::try_load(const AttachPoint& point, bool guards, Result<void>* adopted) {
+  complaints().clear();
+  skeleton_.reset(cellwall_bpf__open());
+  if (!skeleton_) return -errno;
+  *adopted = adopt_maps();
+  if (!*adopted) return 0;
+  configure(point);
+  if (!guards) {
+    for (bpf_program* program : guard_programs()) bpf_program__set_autoload(program, false);
+  }
+  return cellwall_bpf__load(skeleton_.get());
 }
 
 Result<void> LoadedKernel::load(const AttachPoint& point) {
   libbpf_set_print(collect_complaint);
-  complaints().clear();
-  skeleton_.reset(cellwall_bpf__open());
-  if (!skeleton_) return fail_errno("open the kernel programs");
-  if (auto ok = adopt_maps(); !ok) return ok;
-  configure(point);
-  const int error = cellwall_bpf__load(skeleton_.get());
+  Result<void> adopted;
+  int error = try_load(point, !options_.without_guards, &adopted);
+  if (options_.without_guards) guards_refused_ = "switched off";
+  if (!adopted) return adopted;
+  if (error != 0 && error != -EPERM && !options_.without_guards) {
+    guards_refused_ = "the kernel refuses the programs" + last_complaint();
+    error = try_load(point, false, &adopted);
+  }
   if (error == -EPERM)
     return fail(
         "load the kernel programs: not permitted; the agent needs root, or CAP_BPF, CAP_PERFMON and "
@@ -209,6 +257,8 @@ Result<void> LoadedKernel::load(const AttachPoint& point) {
   if (error != 0)
     return fail("load the kernel programs: " + std::string(std::strerror(-error)) + last_complaint() +
                 "; 'cellwall-agent check' shows what this kernel lacks");
+  // Until it is known whom to guard: what an earlier agent left must not be interrupted.
+  skeleton_->bss->cw_guarding = adopted_;
   return {};
 }
 
@@ -250,6 +300,12 @@ Result<void> LoadedKernel::start_reading() {
   if (!policy) return std::unexpected(policy.error());
   policy_.emplace(std::move(*policy));
 
+  auto& programs = skeleton_->progs;
+  guards_.emplace(pins_, Guards::Parts{{"guard_in_", programs.cw_guard_ingress},
+                                       {"guard_out_", programs.cw_guard_egress},
+                                       {"guard_option_", programs.cw_guard_option}});
+  if (auto ok = guards_->adopt(); !ok) return ok;
+  skeleton_->bss->cw_guarding = policy_->any_flags();
   if (auto ok = start_learning(); !ok) return ok;
   auto observers = Observers::open({.names_ingress = skeleton_->progs.cw_names_ingress,
                                     .payload_ingress = skeleton_->progs.cw_payload_ingress,
@@ -261,7 +317,12 @@ Result<void> LoadedKernel::start_reading() {
 
   open_flows_.reset(bpf_program__attach_iter(skeleton_->progs.cw_open_flows, nullptr));
   if (!open_flows_) return fail_errno("attach the iterator of open connections");
+  if (bpf_program__autoload(programs.cw_refused_flows)) {
+    refused_flows_.reset(bpf_program__attach_iter(programs.cw_refused_flows, nullptr));
+    if (!refused_flows_) return fail_errno("attach the iterator of refused connections");
+  }
   if (!bpf_program__autoload(skeleton_->progs.cw_cgroup_mkdir)) return {};
+  if (auto ok = pins_.attach_tracing(programs.cw_cgroup_forget); !ok) return ok;
   lifecycles_.reset(ring_buffer__new(
       bpf_map__fd(skeleton_->maps.cw_lifecycles),
       [](void* self, void* data, size_t) {
@@ -292,27 +353,6 @@ Result<void> LoadedKernel::start_learning() {
   return {};
 }
 
-// Who learns names does so before the rules that ask for them are in force, and as long as they are.
-Result<void> LoadedKernel::apply(const KernelPolicy& policy) {
-  for (const KernelSubject& subject : policy.subjects) {
-    if (!(subject.flags & CW_SUBJECT_NAMES)) continue;
-    if (auto ok = names_->set(subject); !ok) return ok;
-  }
-  if (auto ok = policy_->apply(policy); !ok) return ok;
-  names_->keep(policy.subjects);
-  return {};
-}
-
-Result<void> LoadedKernel::set_subject(const KernelSubject& subject) {
-  if (auto ok = names_->set(subject); !ok) return ok;
-  return policy_->set_subject(subject);
-}
-
-Result<void> LoadedKernel::remove_subject(uint64_t cgroup) {
-  names_->remove(cgroup);
-  return policy_->remove_subject(cgroup);
-}
-
 size_t LoadedKernel::read_lifecycle(const std::function<void(const cw_lifecycle&)>& each) {
   if (!lifecycles_) return 0;
   on_lifecycle_ = each;
@@ -332,30 +372,98 @@ KernelCounters LoadedKernel::counters() const {
   return totals;
 }
 
-Result<OpenSockets> LoadedKernel::open_sockets() {
-  Fd iterator(bpf_iter_create(bpf_link__fd(open_flows_.get())));
+// Runs an iterator that writes records of one size.
+template <typename Record>
+Result<void> read_iterator(bpf_link* link, const std::function<void(const Record&)>& each) {
+  Fd iterator(bpf_iter_create(bpf_link__fd(link)));
   if (!iterator) return fail_errno("start the iterator of open connections");
-  // Several tasks can hold one socket.
-  std::unordered_map<uint64_t, cw_event> flows, listeners;
-  std::array<cw_event, 64> chunk;
+  std::array<Record, 64> chunk;
   size_t filled = 0;
   for (;;) {
     char* bytes = reinterpret_cast<char*>(chunk.data());
     const ssize_t count = read(iterator.get(), bytes + filled, sizeof(chunk) - filled);
     if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (count < 0) return fail_errno("read the open connections");
-    if (count == 0) break;
+    if (count == 0) return {};
     filled += static_cast<size_t>(count);
-    const size_t whole = filled / sizeof(cw_event);
-    for (const cw_event& event : std::span(chunk).first(whole))
-      (event.end == CW_END_LISTENING ? listeners : flows).emplace(event.cookie, event);
-    filled -= whole * sizeof(cw_event);
-    std::memmove(bytes, bytes + whole * sizeof(cw_event), filled);
+    const size_t whole = filled / sizeof(Record);
+    for (const Record& record : std::span(chunk).first(whole)) each(record);
+    filled -= whole * sizeof(Record);
+    std::memmove(bytes, bytes + whole * sizeof(Record), filled);
   }
+}
+
+Result<OpenSockets> LoadedKernel::open_sockets() {
+  // Several tasks can hold one socket.
+  std::unordered_map<uint64_t, cw_event> flows, listeners;
+  auto done = read_iterator<cw_event>(open_flows_.get(), [&](const cw_event& event) {
+    (event.end == CW_END_LISTENING ? listeners : flows).emplace(event.cookie, event);
+  });
+  if (!done) return std::unexpected(done.error());
   OpenSockets sockets;
   for (const auto& [cookie, flow] : flows) sockets.flows.push_back(flow);
   for (const auto& [cookie, listener] : listeners) sockets.listeners.push_back(listener);
   return sockets;
+}
+
+Result<size_t> LoadedKernel::cut_refused() {
+  if (!refused_flows_) return size_t{0};
+  std::unordered_map<uint64_t, cw_cut> refused;
+  auto done = read_iterator<cw_cut>(refused_flows_.get(),
+                                    [&](const cw_cut& cut) { refused.emplace(cut.cookie, cut); });
+  if (!done) return std::unexpected(done.error());
+  std::vector<cw_cut> sockets;
+  for (const auto& [cookie, cut] : refused) sockets.push_back(cut);
+  const CutResult result = destroy_sockets(std::move(sockets));
+  if (!result.refusal.empty())
+    return fail("some refused connections are not reset, their packets are dropped: " + result.refusal);
+  return result.destroyed;
+}
+
+Result<void> LoadedKernel::apply(const KernelPolicy& policy) {
+  std::set<uint64_t> wanted;
+  bool any = false;
+  for (const KernelSubject& subject : policy.subjects) {
+    any = any || subject.flags;
+    if (subject.flags & CW_SUBJECT_GUARDED) wanted.insert(subject.cgroup);
+  }
+  // Before the swap: with the generation before, a guard lets through what that one allows.
+  if (any) skeleton_->bss->cw_guarding = 1;
+  for (const KernelSubject& subject : policy.subjects) {
+    if (!wanted.contains(subject.cgroup)) continue;
+    if (auto ok = guards_->add(subject.cgroup, subject.directory); !ok) return ok;
+  }
+  // Likewise: who learns names does so before rules ask for them, and as long as they do.
+  for (const KernelSubject& subject : policy.subjects) {
+    if (!(subject.flags & CW_SUBJECT_NAMES)) continue;
+    if (auto ok = names_->set(subject); !ok) return ok;
+  }
+  if (auto ok = policy_->apply(policy); !ok) return ok;
+  names_->keep(policy.subjects);
+  const std::set<uint64_t> before = guards_->guarded();
+  for (uint64_t cgroup : before) {
+    if (!wanted.contains(cgroup)) guards_->remove(cgroup);
+  }
+  skeleton_->bss->cw_guarding = any;
+  return {};
+}
+
+Result<void> LoadedKernel::set_subject(const KernelSubject& subject) {
+  if (subject.flags) skeleton_->bss->cw_guarding = 1;
+  const bool guarded = subject.flags & CW_SUBJECT_GUARDED;
+  const auto attached = guarded ? guards_->add(subject.cgroup, subject.directory) : Result<void>{};
+  const auto learns = names_->set(subject);
+  // The rules for what it begins hold also without a guard.
+  if (auto ok = policy_->set_subject(subject); !ok) return ok;
+  if (!guarded) guards_->remove(subject.cgroup);
+  return attached ? learns : attached;
+}
+
+Result<void> LoadedKernel::remove_subject(uint64_t cgroup) {
+  guards_->remove(cgroup);
+  names_->remove(cgroup);
+  forget_ports(bpf_map__fd(skeleton_->maps.cw_port_owners), cgroup);
+  return policy_->remove_subject(cgroup);
 }
 
 Result<void> LoadedKernel::sweep_udp() {

@@ -37,6 +37,8 @@ struct KernelOptions {
   uint32_t policy_results = 1 << 16;  // kept look-ups; full: the least recently used one is looked up again
   uint32_t learned_addresses = 1 << 16;  // by looking up names; full: answers are dropped (names_full)
   std::chrono::seconds udp_idle{30};     // unconnected UDP conversations end after this much silence
+  bool without_guards =
+      false;  // packets and kinds of sockets are not judged, as where the kernel refuses that
   bool force_fallback = false;  // use the hooks for kernels which cannot read a socket at its release
 };
 
@@ -195,6 +197,8 @@ class Kernel {
   // told by a reset. Returns how many there were.
   virtual Result<size_t> cut_refused() = 0;
   virtual uint64_t generation() const = 0;  // in force, 0: none
+  // Why packets of guarded containers are not judged; empty: they are.
+  virtual const std::string& guards_refused() const = 0;
 
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.
   virtual Result<void> uninstall() = 0;

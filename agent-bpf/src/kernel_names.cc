@@ -2,37 +2,13 @@
 #include "kernel_names.h"
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
-#include <filesystem>
+#include <set>
 
 namespace cellwall {
 namespace {
-
-constexpr char kLinkPrefix[] = "link_names_";
-
-std::string link_name(uint64_t cgroup) {
-  return kLinkPrefix + std::to_string(cgroup);
-}
-
-// Of a pin; 0: not one of these links.
-uint64_t cgroup_of(const std::string& pin) {
-  constexpr size_t kPrefix = sizeof(kLinkPrefix) - 1;
-  uint64_t cgroup = 0;
-  if (pin.starts_with(kLinkPrefix)) std::from_chars(pin.data() + kPrefix, pin.data() + pin.size(), cgroup);
-  return cgroup;
-}
-
-// The kernel takes the cgroup out of a link when the cgroup goes.
-bool is_alive(int link) {
-  bpf_link_info info = {};
-  uint32_t size = sizeof(info);
-  return bpf_obj_get_info_by_fd(link, &info, &size) == 0 && info.cgroup.cgroup_id != 0;
-}
 
 bool comes_before(const cw_resolver_key& one, const cw_resolver_key& other) {
   return std::memcmp(&one, &other, sizeof(one)) < 0;
@@ -98,26 +74,8 @@ std::vector<uint8_t> encode_dns_answer(const std::string& name, const std::array
 
 Result<LearnedNames> LearnedNames::open(const Pins& pins, const Programs& programs, const Maps& maps) {
   LearnedNames names(pins, programs, maps);
-  if (auto ok = names.adopt(); !ok) return std::unexpected(ok.error());
+  if (auto ok = names.guards_.adopt(); !ok) return std::unexpected(ok.error());
   return names;
-}
-
-Result<void> LearnedNames::adopt() {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(pins_.path(""), error)) {
-    const std::string pin = entry.path().filename();
-    const uint64_t cgroup = cgroup_of(pin);
-    if (!cgroup) continue;
-    const Fd link = pins_.get(pin);
-    if (!link || !is_alive(link.get())) {
-      unlink(pins_.path(pin).c_str());
-      continue;
-    }
-    if (bpf_link_update(link.get(), bpf_program__fd(programs_.guard), nullptr) != 0)
-      return fail_errno("put the new program into the pinned link " + pins_.path(pin));
-    attached_.insert(cgroup);
-  }
-  return {};
 }
 
 // The count of addresses is the kernel's. It is zero as long as the network is not known.
@@ -134,35 +92,23 @@ Result<void> LearnedNames::put_learner(const KernelSubject& subject) {
   return fail_errno("let a container learn names");
 }
 
-Result<void> LearnedNames::attach(const KernelSubject& subject) {
-  const Fd cgroup(::open(subject.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!cgroup && errno == ENOENT) return {};
-  if (!cgroup) return fail_errno("open the cgroup " + subject.directory);
-  const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(
-      bpf_program__attach_cgroup(programs_.guard, cgroup.get()), bpf_link__destroy);
-  if (!link) return fail_errno("attach the reader of name servers' answers to " + subject.directory);
-  if (auto ok = pins_.pin_fd(bpf_link__fd(link.get()), link_name(subject.cgroup)); !ok) return ok;
-  attached_.insert(subject.cgroup);
-  return {};
-}
-
 Result<void> LearnedNames::set(const KernelSubject& subject) {
   if (!(subject.flags & CW_SUBJECT_NAMES)) {
     remove(subject.cgroup);
     return {};
   }
   if (auto ok = put_learner(subject); !ok) return ok;
-  return attached_.contains(subject.cgroup) ? Result<void>{} : attach(subject);
+  return guards_.add(subject.cgroup, subject.directory);
 }
 
 void LearnedNames::remove(uint64_t cgroup) {
   // What it learned goes with the next sweep.
   bpf_map_delete_elem(maps_.learners, &cgroup);
-  if (attached_.erase(cgroup)) unlink(pins_.path(link_name(cgroup)).c_str());
+  guards_.remove(cgroup);
 }
 
 void LearnedNames::keep(std::span<const KernelSubject> subjects) {
-  std::unordered_set<uint64_t> gone = attached_;
+  std::set<uint64_t> gone = guards_.guarded();
   for (const uint64_t cgroup : keys_of<uint64_t>(maps_.learners, maps_.most_learners)) gone.insert(cgroup);
   for (const KernelSubject& subject : subjects) {
     if (subject.flags & CW_SUBJECT_NAMES) gone.erase(subject.cgroup);

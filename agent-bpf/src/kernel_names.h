@@ -6,10 +6,9 @@
 #include <bpf/libbpf.h>
 
 #include <span>
-#include <unordered_set>
 
 #include "kernel.h"
-#include "kernel_pins.h"
+#include "kernel_guard.h"
 
 namespace cellwall {
 
@@ -45,15 +44,12 @@ class LearnedNames {
 
  private:
   LearnedNames(const Pins& pins, const Programs& programs, const Maps& maps)
-      : pins_(pins), programs_(programs), maps_(maps) {}
-  Result<void> adopt();
+      : programs_(programs), maps_(maps), guards_(pins, {{"guard_names_", programs.guard}}) {}
   Result<void> put_learner(const KernelSubject& subject);
-  Result<void> attach(const KernelSubject& subject);
 
-  Pins pins_;
   Programs programs_;
   Maps maps_;
-  std::unordered_set<uint64_t> attached_;
+  Guards guards_;
 };
 
 // An answer that has one address, as a name server sends it; empty: the name is none.

@@ -89,7 +89,11 @@ Result<void> Pins::pin_fd(int fd, const std::string& name) const {
 }
 
 Result<void> Pins::attach(bpf_program* program, int cgroup_fd, uint64_t cgroup_id) const {
-  const std::string name = link_name(program);
+  return attach_as(link_name(program), program, cgroup_fd, cgroup_id);
+}
+
+Result<void> Pins::attach_as(const std::string& name, bpf_program* program, int cgroup_fd,
+                             uint64_t cgroup_id) const {
   if (Fd fd = get(name)) return update_link(fd.get(), program, cgroup_id, path(name));
   bpf_link* link = bpf_program__attach_cgroup(program, cgroup_fd);
   if (!link) return fail_errno(std::string("attach ") + bpf_program__name(program) + " to the cgroup");
@@ -98,13 +102,36 @@ Result<void> Pins::attach(bpf_program* program, int cgroup_fd, uint64_t cgroup_i
   return {};  // the pin keeps it
 }
 
+Result<void> Pins::attach_tracing(bpf_program* program) const {
+  const std::string file = path(link_name(program));
+  const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach(program), bpf_link__destroy);
+  if (!link) return fail_errno(std::string("attach ") + bpf_program__name(program));
+  if (unlink(file.c_str()) != 0 && errno != ENOENT) return fail_errno("replace the pin " + file);
+  if (bpf_link__pin(link.get(), file.c_str()) != 0) return fail_errno("pin the link " + file);
+  return {};
+}
+
+void Pins::remove(const std::string& name) const {
+  (void)unlink(path(name).c_str());
+}
+
+std::vector<std::string> Pins::find(const std::string& prefix) const {
+  std::vector<std::string> found;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+    const std::string name = entry.path().filename();
+    if (name.starts_with(prefix)) found.push_back(name.substr(prefix.size()));
+  }
+  return found;
+}
+
 Result<void> remove_pins(const std::string& pin_directory) {
   std::error_code error;
   if (!std::filesystem::exists(pin_directory, error)) return {};
   if (!on_bpffs(pin_directory))
     return fail(pin_directory + " is not on a bpffs: nothing of ours can be pinned there");
   // Links first: no program may look into maps which are going.
-  for (const std::string prefix : {"link_", ""}) {
+  for (const std::string prefix : {"link_", "guard_", ""}) {
     for (const auto& entry : std::filesystem::directory_iterator(pin_directory, error)) {
       if (!entry.path().filename().string().starts_with(prefix)) continue;
       std::error_code failed;

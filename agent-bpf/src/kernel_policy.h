@@ -26,6 +26,7 @@ class PolicyMaps {
   Result<void> remove_subject(uint64_t cgroup);
   Result<void> allow_at_startup(const std::vector<KernelStartupAllow>& allowed);
   std::optional<cw_subject> subject(uint64_t cgroup) const;
+  bool any_flags() const { return in_force_ && in_force_->any_flags(); }
   uint64_t generation() const { return state_.selector >> 1; }
 
  private:

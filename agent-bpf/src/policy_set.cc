@@ -200,4 +200,16 @@ std::optional<cw_subject> PolicySet::subject(uint64_t cgroup) const {
   return value;
 }
 
+bool PolicySet::any_flags() const {
+  const int map = fd(PolicyMap::kSubjects);
+  uint64_t key = 0, next = 0;
+  bool more = bpf_map_get_next_key(map, nullptr, &next) == 0;
+  while (more) {
+    key = next;
+    if (const auto found = subject(key); found && found->flags) return true;
+    more = bpf_map_get_next_key(map, &key, &next) == 0;
+  }
+  return false;
+}
+
 }  // namespace cellwall

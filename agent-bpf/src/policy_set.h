@@ -34,6 +34,7 @@ class PolicySet {
   Result<void> put_subject(const KernelSubject& subject);
   Result<void> remove_subject(uint64_t cgroup);
   std::optional<cw_subject> subject(uint64_t cgroup) const;
+  bool any_flags() const;  // has a subject some?
 
  private:
   explicit PolicySet(const PolicyLimits& limits) : limits_(limits) {}

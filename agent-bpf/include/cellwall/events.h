@@ -147,6 +147,7 @@ enum cw_counter {
 	CW_COUNT_NAMES_FULL,      /* answers of name servers dropped, no room for what they teach: they are asked for again */
 	CW_COUNT_NAMES_PARTIAL,   /* not learned, or in part: over TCP in several segments, or too long */
 	CW_COUNT_NAMES_UNTRUSTED, /* not learned: not of a resolver, or not in the container's network */
+	CW_COUNT_PORTS_FULL,      /* ports of containers that nobody keeps for them */
 	CW_COUNT_MAX,
 };
 
@@ -269,3 +270,26 @@ struct cw_taught {
 	__u8 pad[2];
 	__u64 container;
 };
+
+/* Hash: port of a network namespace -> cgroup id (__u64) of the container that it belongs to. */
+struct cw_port_owner_key {
+	__u32 net;
+	__u16 port;
+	__u8 protocol;
+	__u8 pad;
+};
+
+/* An open connection which the policy refuses. As the socket has it: not what the container asked for. */
+struct cw_cut {
+	__u64 cookie; /* 0: not known */
+	__u8 local[16];
+	__u8 remote[16];
+	__u32 net; /* network namespace: its inode number */
+	__u32 pid; /* of a process that holds it */
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 protocol;
+	__u8 v6; /* 1: the socket is of AF_INET6 */
+	__u8 pad[2];
+};
+CW_ASSERT(sizeof(struct cw_cut) == 56, "struct cw_cut changed its size");

@@ -143,15 +143,37 @@ KernelPeer KernelTest::peer(const std::string& network, int prefix, uint32_t cla
           .class_id = class_id};
 }
 
-void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peers,
-                         std::vector<KernelPort> ports) {
+KernelPeer KernelTest::sender(const std::string& network, int prefix, uint32_t class_id) const {
+  KernelPeer made = peer(network, prefix, class_id);
+  made.direction = CW_INGRESS;
+  return made;
+}
+
+void KernelTest::put_in_force(KernelSubject subject, std::vector<KernelPeer> peers,
+                              std::vector<KernelPort> ports) {
   KernelPolicy policy;
   policy.generation = ++generation_;
-  policy.subjects = {{.cgroup = cgroup_id(cgroup), .rule_set = 1, .directory = cgroup}};
+  policy.subjects = {std::move(subject)};
   policy.rules.peers = std::move(peers);
   policy.rules.ports = std::move(ports);
   auto done = kernel_->apply(policy);
   ASSERT_TRUE(done.has_value()) << done.error().message;
+}
+
+void KernelTest::enforce(const std::string& cgroup, std::vector<KernelPeer> peers,
+                         std::vector<KernelPort> ports) {
+  put_in_force({.cgroup = cgroup_id(cgroup), .rule_set = 1, .directory = cgroup}, std::move(peers),
+               std::move(ports));
+}
+
+void KernelTest::guard(const std::string& cgroup, std::vector<KernelPeer> peers,
+                       std::vector<KernelPort> ports, uint32_t more_flags) {
+  if (ports.empty()) ports = allow_and_deny_classes();
+  put_in_force({.cgroup = cgroup_id(cgroup),
+                .rule_set = 1,
+                .flags = CW_SUBJECT_GUARDED | more_flags,
+                .directory = cgroup},
+               std::move(peers), std::move(ports));
 }
 
 std::vector<KernelPort> allow_and_deny_classes() {

@@ -37,6 +37,10 @@ class KernelTest : public ::testing::TestWithParam<bool> {
   std::string container(const std::string& name);  // makes the cgroup, returns its directory
   // One rule set with the given peers and ports for one container; generation counts up.
   void enforce(const std::string& cgroup, std::vector<KernelPeer> peers, std::vector<KernelPort> ports);
+  // The same for a container whose packets are judged.
+  void guard(const std::string& cgroup, std::vector<KernelPeer> peers, std::vector<KernelPort> ports = {},
+             uint32_t more_flags = 0);
+  KernelPeer sender(const std::string& network, int prefix, uint32_t class_id) const;  // of ingress rules
   KernelPeer peer(const std::string& network, int prefix, uint32_t class_id) const;
 
   std::string root_;  // the attach point
@@ -45,6 +49,7 @@ class KernelTest : public ::testing::TestWithParam<bool> {
   uint64_t generation_ = 0;
 
  private:
+  void put_in_force(KernelSubject subject, std::vector<KernelPeer> peers, std::vector<KernelPort> ports);
   std::string mount_;
 };
 

@@ -23,6 +23,9 @@ class NamesTrust : public NamesTest {
     NamesTest::SetUp();
     accept({"api.example.com"});
   }
+  uint32_t flags_of(const std::string& cgroup) const {
+    return kernel_->subject(cgroup_id(cgroup)).value_or(cw_subject{}).flags;
+  }
   void expect_nothing_learned() {
     EXPECT_TRUE(learned().empty());
     EXPECT_EQ(reach(kTarget), EPERM);
@@ -159,6 +162,47 @@ TEST_P(NamesTrust, nobody_who_takes_the_resolvers_address_in_the_pod) {
   EXPECT_EQ(client.join(), 0) << "the forged answer came";
   expect_nothing_learned();
   EXPECT_GE(count(CW_COUNT_NAMES_UNTRUSTED), 1U);
+}
+
+TEST_P(NamesTrust, no_guarded_neighbour_where_the_resolver_is_on_loopback) {
+  constexpr char kLocal[] = "127.0.0.53";
+  trust({{.net = own_network(), .address = address(kLocal)}});
+  const std::string neighbour = container("pod/neighbour");
+  // Web waits at a known port, and the neighbour answers in the resolver's name.
+  const auto forge = [&] {
+    Signal asked;
+    Child client(web_, [&] {
+      const int fd = bound_socket("127.0.0.1", 40053, SOCK_DGRAM);
+      const sockaddr_in to = v4(kLocal, 53);
+      const Message query = query_for("api.example.com");
+      (void)sendto(fd, query.data(), query.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof(to));
+      asked.give();
+      const timeval patience = {.tv_sec = 0, .tv_usec = 500000};
+      setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+      uint8_t answer[512];
+      return recv(fd, answer, sizeof(answer), 0) > 0 ? 0 : 1;
+    });
+    EXPECT_TRUE(asked.wait());
+    EXPECT_EQ(run_in(neighbour,
+                     [&] {
+                       const int fd = bound_socket(kLocal, 53, SOCK_DGRAM);
+                       const sockaddr_in to = v4("127.0.0.1", 40053);
+                       const Message answer = forged_answer(query_for("api.example.com"));
+                       return sendto(fd, answer.data(), answer.size(), 0,
+                                     reinterpret_cast<const sockaddr*>(&to), sizeof(to)) < 0;
+                     }),
+              flags_of(neighbour) == CW_SUBJECT_GUARDED ? 1 : 0);
+    return client.join();
+  };
+  KernelSubject guarded = {
+      .cgroup = cgroup_id(neighbour), .rule_set = 0, .flags = CW_SUBJECT_GUARDED, .directory = neighbour};
+  ASSERT_TRUE(kernel_->set_subject(guarded).has_value());
+  EXPECT_NE(forge(), 0) << "nothing came";
+  expect_nothing_learned();
+  guarded.flags |= CW_SUBJECT_RESOLVER;
+  ASSERT_TRUE(kernel_->set_subject(guarded).has_value());
+  EXPECT_EQ(forge(), 0);
+  EXPECT_EQ(reach(kTarget), 0);
 }
 
 TEST_P(NamesTrust, no_message_that_is_malformed) {

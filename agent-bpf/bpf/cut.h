@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Open connections of guarded containers which the policy in force refuses. */
+#pragma once
+
+#include "guard.h"
+#include "open_flows.h"
+
+static __always_inline void cw_cut_describe(struct cw_cut *cut, struct sock *sk, struct task_struct *task)
+{
+	struct cw_target remote = {};
+
+	cw_remote_of(&remote, sk);
+	__builtin_memcpy(cut->remote, remote.address, sizeof(cut->remote));
+	cut->remote_port = remote.port;
+	cw_local_address(cut->local, sk);
+	cut->local_port = cw_local_port(sk);
+	cut->net = cw_net(sk);
+	cut->pid = task->tgid;
+	cut->protocol = cw_read(sk, sk_protocol);
+	cut->v6 = cw_read(sk, __sk_common.skc_family) == AF_INET6;
+}
+
+static __always_inline bool cw_can_be_cut(struct sock *sk)
+{
+	__u16 protocol = cw_read(sk, sk_protocol);
+	__u8 state = cw_read(sk, __sk_common.skc_state);
+
+	if (cw_read(sk, sk_type) == CW_SOCK_RAW || !cw_read(sk, __sk_common.skc_dport))
+		return false;
+	if (protocol == IPPROTO_TCP)
+		return state != CW_TCP_LISTEN && state != CW_TCP_CLOSE;
+	return protocol == IPPROTO_UDP;
+}
+
+/* Judges the connection as the guard would with the next packet. */
+static __always_inline bool cw_cut_judge(struct sock *sk, struct cw_flow *flow, struct cw_decision *decision)
+{
+	struct cw_guard *guard = bpf_sk_storage_get(&cw_guards, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	__u8 direction = CW_EGRESS;
+
+	if (!flow && cw_read(sk, sk_protocol) == IPPROTO_TCP) {
+		direction = guard ? guard->direction : 0;
+		if (!direction)
+			direction = cw_guard_direction(sk, NULL);
+		if (!direction)
+			return false;
+	}
+	cw_guard_judge(decision, sk, flow, direction, cw_read(sk, sk_protocol));
+	if (!(decision->flags & CW_SUBJECT_GUARDED))
+		return false;
+	if (guard)
+		cw_guard_keep(guard, flow, decision);
+	return decision->verdict == CW_DENIED;
+}
+
+static __always_inline void cw_refused_flow(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct cw_decision decision = {};
+	struct cw_cut cut = {};
+	struct socket *socket;
+	struct cw_flow *flow;
+	struct sock *sk;
+	__u16 family;
+
+	if (!task || !file)
+		return;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return;
+	sk = socket->sk;
+	if (!sk)
+		return;
+	family = sk->__sk_common.skc_family;
+	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)) || !cw_can_be_cut(sk))
+		return;
+	flow = NULL;
+	if (!cw_is_fresh(sk))
+		flow = cw_flow_find(bpf_get_socket_cookie(sk), sk);
+	if (flow && !flow->connected)
+		flow = NULL;
+	if (!cw_cut_judge(sk, flow, &decision))
+		return;
+	cut.cookie = bpf_get_socket_cookie(sk);
+	cw_cut_describe(&cut, sk, task);
+	bpf_seq_write(ctx->meta->seq, &cut, sizeof(cut));
+}

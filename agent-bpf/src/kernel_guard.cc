@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel_guard.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace cellwall {
+
+bool Guards::available() const {
+  return std::all_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return bpf_program__fd(part.program) >= 0; });
+}
+
+Result<void> Guards::adopt() {
+  if (!available()) return {};
+  for (const Part& part : parts_) {
+    for (const std::string& id : pins_.find(part.pin)) {
+      const std::string name = part.pin + id;
+      const Fd link = pins_.get(name);
+      if (link && bpf_link_update(link.get(), bpf_program__fd(part.program), nullptr) == 0) {
+        guarded_.insert(std::strtoull(id.c_str(), nullptr, 10));
+        continue;
+      }
+      // ENOLINK: the cgroup is gone.
+      if (link && errno != ENOLINK)
+        return fail_errno("put the new program into the pinned link " + pins_.path(name));
+      pins_.remove(name);
+    }
+  }
+  return {};
+}
+
+Result<void> Guards::add(uint64_t cgroup, const std::string& directory) {
+  if (!available() || guarded_.contains(cgroup)) return {};
+  const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd && errno == ENOENT) return {};
+  if (!fd) return fail_errno("open the cgroup " + directory);
+  for (const Part& part : parts_) {
+    auto ok = pins_.attach_as(part.pin + std::to_string(cgroup), part.program, fd.get(), cgroup);
+    if (ok) continue;
+    remove(cgroup);
+    return fail("guard the container in " + directory + ": " + ok.error().message);
+  }
+  guarded_.insert(cgroup);
+  return {};
+}
+
+void Guards::remove(uint64_t cgroup) {
+  guarded_.erase(cgroup);
+  for (const Part& part : parts_) pins_.remove(part.pin + std::to_string(cgroup));
+}
+
+}  // namespace cellwall
