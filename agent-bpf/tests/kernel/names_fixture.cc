@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint32_t kClassIsolated = 10;
 constexpr uint32_t kClassName = 11;
+constexpr uint32_t kClassOpen = 12;
 
 KernelPort everything(uint32_t class_id, uint8_t verdict, uint32_t rule) {
   return {.class_id = class_id,
@@ -40,12 +41,14 @@ KernelPolicy names_policy(uint64_t generation, const KernelSubject& subject,
   KernelPolicy policy;
   policy.generation = generation;
   policy.subjects = {subject};
-  policy.rules.peers = {{.rule_set = subject.rule_set,
-                         .direction = CW_EGRESS,
-                         .network = {},
-                         .prefix_length = 0,
-                         .class_id = kClassIsolated}};
+  for (const auto& [direction, class_id] : {std::pair{CW_EGRESS, kClassIsolated}, {CW_INGRESS, kClassOpen}})
+    policy.rules.peers.push_back({.rule_set = subject.rule_set,
+                                  .direction = direction,
+                                  .network = {},
+                                  .prefix_length = 0,
+                                  .class_id = class_id});
   auto& ports = policy.rules.ports;
+  ports.push_back(everything(kClassOpen, CW_ALLOWED, kRuleAllow));
   ports.push_back(everything(kClassIsolated, CW_DENIED, kRuleDefaultDeny));
   ports.back().lift = CW_LIFT_ENFORCED;
   // Name servers, whoever they say they are: only who may teach is the matter here.
