@@ -22,6 +22,8 @@
 #include "guard.h"
 #include "guard_sockets.h"
 #include "lifecycle.h"
+#include "names_guard.h"
+#include "names_sweep.h"
 #include "open_flows.h"
 #include "release.h"
 #include "sweep.h"
@@ -137,6 +139,25 @@ SEC("cgroup_skb/egress")
 int cw_payload_egress(struct __sk_buff *skb)
 {
 	cw_capture_payload_out(skb);
+	return CW_PERMIT;
+}
+
+SEC("cgroup_skb/ingress")
+int cw_names_guard(struct __sk_buff *skb)
+{
+	return cw_names_packet(skb) ? CW_PERMIT : CW_REFUSE;
+}
+
+SEC("cgroup_skb/ingress")
+int cw_names_teach(struct __sk_buff *skb)
+{
+	return cw_names_taught(skb);
+}
+
+SEC("cgroup_skb/ingress")
+int cw_names_sweep(struct __sk_buff *skb)
+{
+	cw_names_sweep_all();
 	return CW_PERMIT;
 }
 

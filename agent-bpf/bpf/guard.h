@@ -7,6 +7,7 @@
 #pragma once
 
 #include "capture.h"
+#include "resolvers.h"
 #include "datagram.h"
 
 enum {
@@ -392,6 +393,26 @@ static __always_inline int cw_guard_slow_out(struct __sk_buff *skb, struct bpf_s
 	return cw_guard_packet(skb, socket, &packet, CW_EGRESS, &decision);
 }
 
+/* A packet that looks like an answer of a name server which others learn from. */
+static __attribute__((noinline)) bool cw_guard_forges(struct __sk_buff *skb, struct bpf_sock *socket)
+{
+	struct sock *sk = cw_object(sock, socket);
+	struct cw_decision decision = {};
+	struct cw_guarded packet = {};
+	struct cgroup *cgroup;
+
+	cw_guard_parse(skb, &packet, true);
+	if (packet.local_port != CW_PORT_DNS)
+		return false;
+	cgroup = cw_socket_cgroup(sk);
+	cw_decide_subject(cgroup, cw_cgroup_id(cgroup), &decision);
+	if (cw_may_send_from(sk, decision.flags, packet.local, packet.local_port))
+		return false;
+	decision.rule = CW_RULE_SOCKET;
+	cw_guard_refused(skb, socket, &packet, CW_EGRESS, &decision);
+	return true;
+}
+
 static __always_inline int cw_guard_out(struct __sk_buff *skb)
 {
 	struct bpf_sock *socket = skb->sk;
@@ -403,6 +424,8 @@ static __always_inline int cw_guard_out(struct __sk_buff *skb)
 	socket = bpf_sk_fullsock(socket);
 	if (!socket)
 		return CW_PERMIT;
+	if ((socket->src_port == CW_PORT_DNS || socket->type == CW_SOCK_RAW) && cw_guard_forges(skb, socket))
+		return CW_REFUSE;
 	if (cw_is_stream(socket) || cw_is_udp(socket)) {
 		odd = !cw_is_plain(skb, socket->protocol);
 		/* Of a listening socket: the answer to a SYN that was let in. */

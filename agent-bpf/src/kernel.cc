@@ -18,6 +18,7 @@
 #include "kernel_cgroup.h"
 #include "kernel_cut.h"
 #include "kernel_guard.h"
+#include "kernel_names.h"
 #include "kernel_pins.h"
 #include "kernel_policy.h"
 #include "probe.h"
@@ -103,6 +104,15 @@ class LoadedKernel : public Kernel {
     return policy_->allow_at_startup(allowed);
   }
   std::optional<cw_subject> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
+  Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) override {
+    return names_->set_resolvers(resolvers);
+  }
+  Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address, const std::string& name,
+                     uint32_t ttl) override {
+    return names_->learn(container, address, name, ttl);
+  }
+  Result<std::vector<KernelLearned>> learned() const override { return names_->learned(); }
+  Result<void> sweep_names() override { return names_->sweep(); }
   Result<size_t> cut_refused() override;
   const std::string& guards_refused() const override { return guards_refused_; }
   uint64_t generation() const override { return policy_->generation(); }
@@ -116,6 +126,7 @@ class LoadedKernel : public Kernel {
   Result<void> pin_maps();
   std::vector<bpf_map*> pinned_maps() const;
   PolicyMaps::Outer policy_maps() const;
+  Result<void> start_learning();
   std::vector<bpf_program*> cgroup_programs() const;
 
   KernelOptions options_;
@@ -135,6 +146,7 @@ class LoadedKernel : public Kernel {
   std::optional<Guards> guards_;
   std::string guards_refused_;
   std::optional<Observers> observers_;
+  std::optional<LearnedNames> names_;
 };
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
@@ -143,7 +155,7 @@ std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
           maps.cw_overflow,   maps.cw_peers,         maps.cw_policy,    maps.cw_subjects,
           maps.cw_rule_peers, maps.cw_rule_ports,    maps.cw_addresses, maps.cw_rule_identities,
           maps.cw_rule_names, maps.cw_rule_patterns, maps.cw_learned,   maps.cw_startup_allows,
-          maps.cw_results};
+          maps.cw_results,    maps.cw_learners,      maps.cw_resolvers, maps.cw_streams};
 }
 
 PolicyMaps::Outer LoadedKernel::policy_maps() const {
@@ -197,6 +209,8 @@ void LoadedKernel::configure(const AttachPoint& point) {
     bpf_map__set_max_entries(maps.cw_slots, std::bit_ceil(options_.flow_slots));
     bpf_map__set_max_entries(maps.cw_peers, options_.udp_peers);
     bpf_map__set_max_entries(maps.cw_results, options_.policy_results);
+    bpf_map__set_max_entries(maps.cw_learned, options_.learned_addresses);
+    bpf_map__set_max_entries(maps.cw_learners, options_.policy_containers);
   }
   skeleton_->rodata->cw_attach_id = point.id;
   skeleton_->rodata->cw_attach_level = point.level;
@@ -287,12 +301,12 @@ Result<void> LoadedKernel::start_reading() {
   policy_.emplace(std::move(*policy));
 
   auto& programs = skeleton_->progs;
-  guards_.emplace(pins_, Guards::Parts{{{"guard_in_", programs.cw_guard_ingress},
-                                        {"guard_out_", programs.cw_guard_egress},
-                                        {"guard_option_", programs.cw_guard_option}}});
+  guards_.emplace(pins_, Guards::Parts{{"guard_in_", programs.cw_guard_ingress},
+                                       {"guard_out_", programs.cw_guard_egress},
+                                       {"guard_option_", programs.cw_guard_option}});
   if (auto ok = guards_->adopt(); !ok) return ok;
   skeleton_->bss->cw_guarding = policy_->any_flags();
-
+  if (auto ok = start_learning(); !ok) return ok;
   auto observers = Observers::open({.names_ingress = skeleton_->progs.cw_names_ingress,
                                     .payload_ingress = skeleton_->progs.cw_payload_ingress,
                                     .both_ingress = skeleton_->progs.cw_both_ingress,
@@ -320,6 +334,22 @@ Result<void> LoadedKernel::start_reading() {
   born_.reset(bpf_program__attach(skeleton_->progs.cw_cgroup_mkdir));
   died_.reset(bpf_program__attach(skeleton_->progs.cw_cgroup_rmdir));
   if (!born_ || !died_) return fail_errno("attach to the tracepoints of cgroup births and deaths");
+  return {};
+}
+
+Result<void> LoadedKernel::start_learning() {
+  auto& maps = skeleton_->maps;
+  auto names = LearnedNames::open(pins_,
+                                  {.guard = skeleton_->progs.cw_names_guard,
+                                   .teach = skeleton_->progs.cw_names_teach,
+                                   .sweep = skeleton_->progs.cw_names_sweep},
+                                  {.learned = bpf_map__fd(maps.cw_learned),
+                                   .learners = bpf_map__fd(maps.cw_learners),
+                                   .resolvers = bpf_map__fd(maps.cw_resolvers),
+                                   .most_learners = bpf_map__max_entries(maps.cw_learners),
+                                   .most_resolvers = bpf_map__max_entries(maps.cw_resolvers)});
+  if (!names) return std::unexpected(names.error());
+  names_.emplace(std::move(*names));
   return {};
 }
 
@@ -403,7 +433,13 @@ Result<void> LoadedKernel::apply(const KernelPolicy& policy) {
     if (!wanted.contains(subject.cgroup)) continue;
     if (auto ok = guards_->add(subject.cgroup, subject.directory); !ok) return ok;
   }
+  // Likewise: who learns names does so before rules ask for them, and as long as they do.
+  for (const KernelSubject& subject : policy.subjects) {
+    if (!(subject.flags & CW_SUBJECT_NAMES)) continue;
+    if (auto ok = names_->set(subject); !ok) return ok;
+  }
   if (auto ok = policy_->apply(policy); !ok) return ok;
+  names_->keep(policy.subjects);
   const std::set<uint64_t> before = guards_->guarded();
   for (uint64_t cgroup : before) {
     if (!wanted.contains(cgroup)) guards_->remove(cgroup);
@@ -416,14 +452,16 @@ Result<void> LoadedKernel::set_subject(const KernelSubject& subject) {
   if (subject.flags) skeleton_->bss->cw_guarding = 1;
   const bool guarded = subject.flags & CW_SUBJECT_GUARDED;
   const auto attached = guarded ? guards_->add(subject.cgroup, subject.directory) : Result<void>{};
+  const auto learns = names_->set(subject);
   // The rules for what it begins hold also without a guard.
   if (auto ok = policy_->set_subject(subject); !ok) return ok;
   if (!guarded) guards_->remove(subject.cgroup);
-  return attached;
+  return attached ? learns : attached;
 }
 
 Result<void> LoadedKernel::remove_subject(uint64_t cgroup) {
   guards_->remove(cgroup);
+  names_->remove(cgroup);
   forget_ports(bpf_map__fd(skeleton_->maps.cw_port_owners), cgroup);
   return policy_->remove_subject(cgroup);
 }

@@ -35,7 +35,8 @@ struct KernelOptions {
   uint32_t policy_identities = 1 << 18;  // full: likewise
   uint32_t policy_names = 1 << 16;       // full: likewise
   uint32_t policy_results = 1 << 16;  // kept look-ups; full: the least recently used one is looked up again
-  std::chrono::seconds udp_idle{30};  // unconnected UDP conversations end after this much silence
+  uint32_t learned_addresses = 1 << 16;  // by looking up names; full: answers are dropped (names_full)
+  std::chrono::seconds udp_idle{30};     // unconnected UDP conversations end after this much silence
   bool without_guards =
       false;  // packets and kinds of sockets are not judged, as where the kernel refuses that
   bool force_fallback = false;  // use the hooks for kernels which cannot read a socket at its release
@@ -84,6 +85,7 @@ struct KernelSubject {
   uint32_t rule_set = 0;  // 0: none
   uint32_t flags = 0;     // enum cw_subject_flag
   std::string directory;  // of the cgroup, absolute
+  uint32_t net = 0;       // its network namespace: the inode number; 0: not known, it learns no names
 };
 
 struct KernelRules {
@@ -98,6 +100,20 @@ struct KernelPolicy {
   std::vector<KernelSubject> subjects;
   KernelRules rules;
   std::vector<KernelAddress> addresses;
+};
+
+// A name server that containers may learn from.
+struct KernelResolver {
+  uint32_t net = 0;  // for one network namespace, also over its loopback; 0: for all, not over loopback
+  std::array<uint8_t, 16> address;  // as containers ask it
+};
+
+// An address that a container learned by looking up a name.
+struct KernelLearned {
+  uint64_t container;
+  std::array<uint8_t, 16> address;
+  uint64_t pattern;   // pattern_number() of KernelName.name
+  uint64_t until_ns;  // CLOCK_BOOTTIME
 };
 
 // On top of the generation in force.
@@ -167,6 +183,16 @@ class Kernel {
   virtual Result<void> allow_at_startup(const std::vector<KernelStartupAllow>& allowed) = 0;
   // The rule set and flags that are in force for a container; empty: the maps do not know it.
   virtual std::optional<cw_subject> subject(uint64_t cgroup) const = 0;
+  // Replaces the list; at most 1,024. Without any, nothing is learned.
+  virtual Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) = 0;
+  // As if a name server had just answered so to the container, which learns names: for what the agent knows
+  // of before a generation with other names. ttl: seconds that are left of it, taken within the limits.
+  virtual Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address,
+                             const std::string& name, uint32_t ttl) = 0;
+  virtual Result<std::vector<KernelLearned>> learned() const = 0;
+  // Takes away what is over, or of containers that are no subjects any more. Call it about every ten seconds:
+  // a container has room for so many addresses.
+  virtual Result<void> sweep_names() = 0;
   // Destroys the open connections of guarded containers that the policy in force refuses; their peers are
   // told by a reset. Returns how many there were.
   virtual Result<size_t> cut_refused() = 0;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Programs that judge the packets and the socket options of guarded containers, attached to their cgroups.
-// Pinned, so that they go on when the agent ends.
+// Programs of some containers, attached to their cgroups: those that judge packets and socket options, or
+// that read the answers of name servers. Pinned, so that they go on when the agent ends.
 #pragma once
 
 #include <bpf/libbpf.h>
 
-#include <array>
 #include <cstdint>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "kernel_pins.h"
 #include "result.h"
@@ -23,7 +23,7 @@ class Guards {
     bpf_program* program;
   };
   // Nothing is attached without the programs: the kernel refused them.
-  using Parts = std::array<Part, 3>;
+  using Parts = std::vector<Part>;
 
   Guards(const Pins& pins, const Parts& parts) : pins_(pins), parts_(parts) {}
 

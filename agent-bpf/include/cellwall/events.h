@@ -145,6 +145,9 @@ enum cw_counter {
 	CW_COUNT_AUDIT,           /* let through, but would have been refused */
 	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
 	CW_COUNT_CAPTURES_FULL,   /* payloads not captured: flows without a name or a protocol */
+	CW_COUNT_NAMES_FULL,      /* answers of name servers dropped, no room for what they teach: they are asked for again */
+	CW_COUNT_NAMES_PARTIAL,   /* not learned, or in part: over TCP in several segments, or too long */
+	CW_COUNT_NAMES_UNTRUSTED, /* not learned: not of a resolver, or not in the container's network */
 	CW_COUNT_PORTS_FULL,      /* ports of containers that nobody keeps for them */
 	CW_COUNT_MAX,
 };
@@ -163,6 +166,7 @@ enum cw_subject_flag {
 	CW_SUBJECT_RAW_SOCKETS = 4,     /* raw ones are left out of that */
 	CW_SUBJECT_NAMES = 8,           /* its rule set has names */
 	CW_SUBJECT_STARTUP = 16,        /* not known yet: everything is refused but what cw_startup_allows says */
+	CW_SUBJECT_RESOLVER = 32,       /* is a name server that others learn from */
 };
 
 /* cgroup id -> rule set. Every container has an entry, also one without a policy: rule_set 0. */
@@ -247,6 +251,26 @@ struct cw_startup_key {
 	__u8 pad;
 };
 CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");
+
+/* Hash: container (cgroup id, __u64) -> what is known of it as one that learns. */
+struct cw_learner {
+	__u32 net;       /* its network namespace: the inode number, 0: unknown, nothing is learned */
+	__u32 addresses; /* how many of cw_learned are its own */
+};
+
+/* Hash: -> 1 (__u8). A name server that containers may learn from. */
+struct cw_resolver_key {
+	__u32 net; /* network namespace: inode number, also over loopback there; 0: all, never over loopback */
+	__u8 address[16];
+};
+CW_ASSERT(sizeof(struct cw_resolver_key) == 20, "struct cw_resolver_key changed its size");
+
+/* Argument of cw_names_teach: what the agent has of a container's answers, as if it came again. Behind it, the message. */
+struct cw_taught {
+	__u8 frame[14]; /* test runs take away an Ethernet header */
+	__u8 pad[2];
+	__u64 container;
+};
 
 /* Hash: port of a network namespace -> cgroup id (__u64) of the container that it belongs to. */
 struct cw_port_owner_key {

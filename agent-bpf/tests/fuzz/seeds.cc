@@ -37,8 +37,9 @@ int main(int argc, char** argv) {
   }
   const std::filesystem::path directory = argv[1];
   bool good = true;
-  for (const auto& [name, bytes] : dns_samples())
-    good = write(directory / "dns_message" / name, bytes) && good;
+  for (const std::string parser : {"dns_message", "dns_answer"}) {
+    for (const auto& [name, bytes] : dns_samples()) good = write(directory / parser / name, bytes) && good;
+  }
   for (const auto& sample : payload_samples())
     good = write(directory / "first_payload" / sample.name, marked(sample)) && good;
   if (!good) std::perror(argv[1]);
