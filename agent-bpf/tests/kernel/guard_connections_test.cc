@@ -115,7 +115,7 @@ TEST_P(GuardConnections, an_open_connection_goes_on_under_a_policy_that_allows_i
 TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_began_it) {
   stop();
   const Server server(SOCK_STREAM, "10.7.0.1");
-  Signal listens, connected, go;
+  Signal listens, connected, go, more;
   // web connects to 10.7.0.1, and accepts from 10.7.0.2.
   Child both(web_, [&] {
     const Server own(SOCK_STREAM, "10.7.0.1", 7301);
@@ -126,7 +126,7 @@ TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_b
     go.wait();
     (void)!send(out, "12345", 5, MSG_NOSIGNAL);
     (void)!send(in, "67890", 5, MSG_NOSIGNAL);
-    usleep(300000);
+    more.wait();
     return 0;
   });
   ASSERT_TRUE(listens.wait());
@@ -144,6 +144,7 @@ TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_b
   const auto cut = kernel_->cut_refused();
   ASSERT_TRUE(cut.has_value()) << cut.error().message;
   EXPECT_EQ(*cut, 2U);
+  more.give();
   both.join();
   close(caller);
   close(accepted);
@@ -320,13 +321,15 @@ TEST_P(GuardConnections, a_socket_is_judged_for_its_user_as_well_as_for_its_owne
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   Child maker(other, [&] { return pass_descriptor(pair[0], make_socket("10.7.0.1", SOCK_STREAM)); });
-  EXPECT_EQ(run_in(web_, [&] { return tcp_try(receive_descriptor(pair[1]), "10.7.0.1", server.port()); }), 0)
-      << "the other container is not known to the policy: nothing is said about it";
-  ASSERT_TRUE(kernel_->set_subject({.cgroup = cgroup_id(other), .directory = other}).has_value());
-  Child again(other, [&] { return pass_descriptor(pair[0], make_socket("10.7.0.1", SOCK_STREAM)); });
   EXPECT_EQ(run_in(web_, [&] { return tcp_try(receive_descriptor(pair[1]), "10.7.0.1", server.port()); }),
             EPERM);
-  EXPECT_EQ(again.join(), 0);
+  EXPECT_EQ(maker.join(), 0);
+  EXPECT_EQ(run_in(other, [&] { return tcp_exchange("10.7.0.1", server.port()); }), 0);
+  const auto found = events();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].verdict, CW_DENIED);
+  EXPECT_EQ(found[0].rule, kRuleDeny);
+  EXPECT_EQ(found[0].socket_cgroup, cgroup_id(other)) << "it stays a socket of who made it";
   close(pair[0]);
   close(pair[1]);
 }
