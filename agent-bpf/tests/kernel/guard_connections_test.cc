@@ -257,6 +257,74 @@ TEST_P(GuardConnections, an_accepted_connection_is_cut_by_a_later_policy_and_say
   EXPECT_EQ(found[0].received_bytes, 5U);
 }
 
+TEST_P(GuardConnections, what_a_refused_callers_syn_carries_does_not_come_in) {
+  ASSERT_EQ(std::system("sysctl -q net.ipv4.tcp_fastopen=1027"), 0);  // without a cookie
+  const auto serve = [&](Signal& listens) {
+    const Server server(SOCK_STREAM, "10.7.0.1", 7306);
+    const int queue = 16;
+    setsockopt(server.fd(), IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue));
+    listens.give();
+    pollfd waiting = {.fd = server.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&waiting, 1, 500) != 1) return 0;
+    const int fd = accept(server.fd(), nullptr, nullptr);
+    const auto received = static_cast<int>(read_for(fd, 200));
+    (void)!send(fd, "1234567", 7, 0);
+    close(fd);
+    return received;
+  };
+  guard(web_, all_but("", "10.7.0.1"));
+  {
+    Signal listens;
+    Child serving(web_, [&] { return serve(listens); });
+    ASSERT_TRUE(listens.wait());
+    Child caller("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); });
+    EXPECT_EQ(serving.join(), 0);
+  }
+  auto found = of_web();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].verdict, CW_DENIED);
+  guard(web_, all_but(""));
+  {
+    Signal listens;
+    Child serving(web_, [&] { return serve(listens); });
+    ASSERT_TRUE(listens.wait());
+    EXPECT_EQ(run_in("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); }), 0);
+    EXPECT_EQ(serving.join(), 100);
+  }
+  found = of_web();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].direction, CW_INGRESS);
+  EXPECT_EQ(found[0].rule, kRuleAllow);
+}
+
+TEST_P(GuardConnections, what_a_refused_syn_would_carry_does_not_go_out) {
+  ASSERT_EQ(std::system("sysctl -q net.ipv4.tcp_fastopen=1027"), 0);
+  const Server server(SOCK_STREAM, "10.7.0.1");
+  guard(web_, all_but("10.7.0.1"));
+  EXPECT_EQ(run_in(web_, [&] { return tcp_fast_open("10.7.0.1", server.port(), 100, 0); }), EPERM);
+}
+
+TEST_P(GuardConnections, removing_the_pins_removes_the_guards) {
+  const Server server(SOCK_STREAM, "10.7.0.1");
+  guard(web_, all_but("10.7.0.1"));
+  EXPECT_EQ(access((pins_ + "/guard_out_" + std::to_string(cgroup_id(web_))).c_str(), F_OK), 0);
+  stop();
+  ASSERT_TRUE(remove_pins(pins_).has_value());
+  EXPECT_NE(access(pins_.c_str(), F_OK), 0);
+  EXPECT_EQ(run_in(web_, [&] { return tcp_exchange("10.7.0.1", server.port()); }), 0);
+}
+
+TEST_P(GuardConnections, a_container_that_died_while_the_agent_was_away_leaves_no_guard) {
+  const std::string gone = container("pod/gone");
+  guard(gone, all_but(""));
+  const std::string pin = pins_ + "/guard_in_" + std::to_string(cgroup_id(gone));
+  stop();
+  ASSERT_EQ(rmdir(gone.c_str()), 0);
+  ASSERT_EQ(access(pin.c_str(), F_OK), 0);
+  start();
+  EXPECT_NE(access(pin.c_str(), F_OK), 0);
+}
+
 TEST_P(GuardConnections, sockets_of_sub_cgroups_and_moved_ones_stay_under_the_guard) {
   const std::string inner = container("pod/web/inner"), other = container("pod/other");
   const Server server(SOCK_STREAM, "10.7.0.1");
