@@ -102,7 +102,8 @@ KernelFeatures probe_features() {
   };
   return {.plain_loads = has("bpf_rdonly_cast", BTF_KIND_FUNC),
           .cgroup_tracepoints = has("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF),
-          .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC)};
+          .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC),
+          .socket_options = has_type(BPF_PROG_TYPE_CGROUP_SOCKOPT)};
 }
 
 std::vector<Ability> probe_abilities(const KernelOptions& options) {
