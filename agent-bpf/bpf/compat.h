@@ -46,9 +46,9 @@ static __always_inline void *cw_address(void *pointer)
 
 /* Id of the ancestor at a level, 0: none. Read with the helper also where plain loads exist: the verifier refuses a variable
  * index into a flexible array. */
-static __always_inline __u64 cw_ancestor_id(struct cgroup *cgroup, int level)
+static __always_inline __u64 cw_ancestor_at(__u64 base, int level)
 {
-	char *base = cw_address(cgroup);
+	struct cgroup *cgroup = (struct cgroup *)base;
 	__u64 id = 0;
 
 	if (bpf_core_field_exists(cgroup->ancestors)) {
@@ -56,18 +56,23 @@ static __always_inline __u64 cw_ancestor_id(struct cgroup *cgroup, int level)
 		struct kernfs_node *node;
 
 		bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-				      base + bpf_core_field_offset(struct cgroup, ancestors) +
-					      level * sizeof(ancestor));
+				      (void *)(base + bpf_core_field_offset(struct cgroup, ancestors) +
+					       level * sizeof(ancestor)));
 		if (!ancestor)
 			return 0;
 		node = BPF_CORE_READ(ancestor, kn);
 		id = BPF_CORE_READ(node, id);
 	} else {
 		bpf_probe_read_kernel(&id, sizeof(id),
-				      base + bpf_core_field_offset(struct cgroup___ids, ancestor_ids) +
-					      level * sizeof(id));
+				      (void *)(base + bpf_core_field_offset(struct cgroup___ids, ancestor_ids) +
+					       level * sizeof(id)));
 	}
 	return id;
+}
+
+static __always_inline __u64 cw_ancestor_id(struct cgroup *cgroup, int level)
+{
+	return cw_ancestor_at((__u64)cw_address(cgroup), level);
 }
 
 static __always_inline struct cgroup *cw_socket_cgroup(struct sock *sk)

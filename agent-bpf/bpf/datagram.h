@@ -136,7 +136,8 @@ static __attribute__((noinline)) int cw_conversation_new(const struct cw_caller 
 }
 
 /* The conversation of an unconnected socket with a peer. */
-static __always_inline struct cw_flow *cw_conversation(const struct cw_caller *caller, const struct cw_target *target)
+static __attribute__((noinline)) struct cw_flow *cw_conversation(const struct cw_caller *caller,
+								 const struct cw_target *target)
 {
 	struct cw_flow *first = cw_caller_flow(caller);
 	struct cw_peer key;

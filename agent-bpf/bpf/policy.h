@@ -29,27 +29,39 @@ struct cw_target {
 	__u8 pad[5];
 };
 
-/* The nearest cgroup, from the socket's own upwards, which is a container. */
-static __always_inline struct cw_subject *cw_find_subject(void *subjects, struct cgroup *cgroup, __u64 own, __u64 *container)
+/* The nearest cgroup above one that is a container: its id, 0: none. Global, so that it is verified once; it takes the address
+ * of the cgroup, because global functions take no pointers into the kernel. */
+__attribute__((noinline)) __u64 cw_find_above(__u64 cgroup, __u32 slot)
 {
-	struct cw_subject *subject = bpf_map_lookup_elem(subjects, &own);
-	int level;
+	void *subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
+	__u64 container;
+	int level = 0;
 
-	*container = own;
-	if (subject)
-		return subject;
-	level = cw_read(cgroup, level);
+	if (!subjects)
+		return 0;
+	bpf_core_read(&level, sizeof(level), &((struct cgroup *)cgroup)->level);
 	for (int i = 0; i < CW_MAX_DEPTH; i++) {
 		level--;
 		if (level <= cw_attach_level)
 			break;
-		*container = cw_ancestor_id(cgroup, level);
-		subject = bpf_map_lookup_elem(subjects, container);
-		if (subject)
-			return subject;
+		container = cw_ancestor_at(cgroup, level);
+		if (bpf_map_lookup_elem(subjects, &container))
+			return container;
 	}
-	*container = 0;
-	return NULL;
+	return 0;
+}
+
+/* The nearest cgroup, from the socket's own upwards, which is a container. */
+static __always_inline struct cw_subject *cw_find_subject(void *subjects, __u32 slot, struct cgroup *cgroup, __u64 own,
+							  __u64 *container)
+{
+	struct cw_subject *subject = bpf_map_lookup_elem(subjects, &own);
+
+	*container = own;
+	if (subject)
+		return subject;
+	*container = cw_find_above((__u64)cw_address(cgroup), slot);
+	return *container ? bpf_map_lookup_elem(subjects, container) : NULL;
 }
 
 static __always_inline struct cw_port_value *cw_find_port(void *ports, __u32 class_id, const struct cw_target *target)
@@ -253,9 +265,11 @@ static __always_inline bool cw_decide_subject(struct cgroup *cgroup, __u64 own, 
 	subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
 	if (!subjects)
 		return false;
-	subject = cw_find_subject(subjects, cgroup, own, &decision->container);
-	if (!subject)
+	subject = cw_find_subject(subjects, slot, cgroup, own, &decision->container);
+	if (!subject) {
+		decision->container = 0;
 		return false;
+	}
 	decision->rule_set = subject->rule_set;
 	decision->flags = subject->flags;
 	return subject->rule_set || (subject->flags & CW_SUBJECT_STARTUP);

@@ -219,6 +219,7 @@ void LoadedKernel::configure(const AttachPoint& point) {
   skeleton_->rodata->cw_udp_idle_ns =
       static_cast<uint64_t>(std::chrono::nanoseconds(options_.udp_idle).count());
   skeleton_->rodata->cw_wake_bytes = bpf_map__max_entries(maps.cw_events) / 4;
+  if (!features.socket_options) bpf_program__set_autoload(skeleton_->progs.cw_guard_option, false);
   if (!features.cgroup_tracepoints) {
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_mkdir, false);
     bpf_program__set_autoload(skeleton_->progs.cw_cgroup_rmdir, false);

@@ -9,14 +9,13 @@
 
 namespace cellwall {
 
-bool Guards::available() const {
-  return std::all_of(parts_.begin(), parts_.end(),
-                     [](const Part& part) { return bpf_program__fd(part.program) >= 0; });
+bool Guards::loaded(const Part& part) {
+  return bpf_program__fd(part.program) >= 0;
 }
 
 Result<void> Guards::adopt() {
-  if (!available()) return {};
   for (const Part& part : parts_) {
+    if (!loaded(part)) continue;
     for (const std::string& id : pins_.find(part.pin)) {
       const std::string name = part.pin + id;
       const Fd link = pins_.get(name);
@@ -34,11 +33,12 @@ Result<void> Guards::adopt() {
 }
 
 Result<void> Guards::add(uint64_t cgroup, const std::string& directory) {
-  if (!available() || guarded_.contains(cgroup)) return {};
+  if (guarded_.contains(cgroup) || std::none_of(parts_.begin(), parts_.end(), loaded)) return {};
   const Fd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd && errno == ENOENT) return {};
   if (!fd) return fail_errno("open the cgroup " + directory);
   for (const Part& part : parts_) {
+    if (!loaded(part)) continue;
     auto ok = pins_.attach_as(part.pin + std::to_string(cgroup), part.program, fd.get(), cgroup);
     if (ok) continue;
     remove(cgroup);

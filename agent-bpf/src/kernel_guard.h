@@ -22,7 +22,7 @@ class Guards {
     const char* pin;  // its links are pinned as <pin><cgroup id>
     bpf_program* program;
   };
-  // Nothing is attached without the programs: the kernel refused them.
+  // Those which the kernel did not take are left out.
   using Parts = std::vector<Part>;
 
   Guards(const Pins& pins, const Parts& parts) : pins_(pins), parts_(parts) {}
@@ -35,7 +35,7 @@ class Guards {
   const std::set<uint64_t>& guarded() const { return guarded_; }
 
  private:
-  bool available() const;
+  static bool loaded(const Part& part);
 
   Pins pins_;
   Parts parts_;

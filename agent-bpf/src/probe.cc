@@ -12,6 +12,7 @@
 #include "cgroup_versions.h"
 #include "kernel.h"
 #include "kernel_cgroup.h"
+#include "kernel_cut.h"
 #include "kernel_pins.h"
 
 namespace cellwall {
@@ -56,6 +57,41 @@ void add_options(List& list, const KernelOptions& options) {
   if (pins && !pins_before) (void)remove_pins(options.pin_directory);
 }
 
+bool has_helper(bpf_prog_type type, bpf_func_id helper) {
+  return libbpf_probe_bpf_helper(type, helper, nullptr) == 1;
+}
+
+bool has_type(bpf_prog_type type) {
+  return libbpf_probe_bpf_prog_type(type, nullptr) == 1;
+}
+
+// What judges more than the start of connections. Nothing of it is needed to see them.
+void add_guards(List& list, const KernelFeatures& features) {
+  list.add(
+      "cgroup packet hooks",
+      has_type(BPF_PROG_TYPE_CGROUP_SKB) && has_helper(BPF_PROG_TYPE_CGROUP_SKB, BPF_FUNC_sk_storage_get),
+      false,
+      "packets are not judged: ingress rules do nothing, and connections that are older than a rule go on; "
+      "use Linux 5.15 or newer with CONFIG_CGROUP_BPF=y");
+  list.add(
+      "cgroup socket option hook", has_type(BPF_PROG_TYPE_CGROUP_SOCKOPT), false,
+      "options that lead packets elsewhere are refused when they are sent, not when they are set; use Linux "
+      "5.15 or newer with CONFIG_CGROUP_BPF=y");
+  list.add(
+      "state beside sockets in bind hooks",
+      has_helper(BPF_PROG_TYPE_CGROUP_SOCK, BPF_FUNC_sk_storage_get) &&
+          has_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_sk_storage_get),
+      false,
+      "guards cannot be loaded, and a container can take the port of another one of its pod; use Linux 5.15 "
+      "or newer");
+  list.add("cgroup deaths in the kernel", features.cgroup_tracepoints, false,
+           "the ports of a container that died stay its own until the agent has seen that");
+  list.add("destroying sockets", can_destroy_sockets(), false,
+           "connections that a new rule refuses are not reset: their packets are dropped, and both ends wait "
+           "until "
+           "they give up; use a kernel built with CONFIG_INET_DIAG_DESTROY=y");
+}
+
 }  // namespace
 
 KernelFeatures probe_features() {
@@ -66,7 +102,8 @@ KernelFeatures probe_features() {
   };
   return {.plain_loads = has("bpf_rdonly_cast", BTF_KIND_FUNC),
           .cgroup_tracepoints = has("btf_trace_cgroup_mkdir", BTF_KIND_TYPEDEF),
-          .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC)};
+          .task_file_iterator = has("bpf_iter_task_file", BTF_KIND_FUNC),
+          .socket_options = has_type(BPF_PROG_TYPE_CGROUP_SOCKOPT)};
 }
 
 std::vector<Ability> probe_abilities(const KernelOptions& options) {
@@ -94,6 +131,7 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
   list.add("plain loads from sockets", features.plain_loads, false,
            "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain "
            "loads)");
+  add_guards(list, features);
   return list.take();
 }
 

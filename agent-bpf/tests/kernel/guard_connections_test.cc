@@ -115,7 +115,7 @@ TEST_P(GuardConnections, an_open_connection_goes_on_under_a_policy_that_allows_i
 TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_began_it) {
   stop();
   const Server server(SOCK_STREAM, "10.7.0.1");
-  Signal listens, connected, go;
+  Signal listens, connected, go, more;
   // web connects to 10.7.0.1, and accepts from 10.7.0.2.
   Child both(web_, [&] {
     const Server own(SOCK_STREAM, "10.7.0.1", 7301);
@@ -126,7 +126,7 @@ TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_b
     go.wait();
     (void)!send(out, "12345", 5, MSG_NOSIGNAL);
     (void)!send(in, "67890", 5, MSG_NOSIGNAL);
-    usleep(300000);
+    more.wait();
     return 0;
   });
   ASSERT_TRUE(listens.wait());
@@ -144,6 +144,7 @@ TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_b
   const auto cut = kernel_->cut_refused();
   ASSERT_TRUE(cut.has_value()) << cut.error().message;
   EXPECT_EQ(*cut, 2U);
+  more.give();
   both.join();
   close(caller);
   close(accepted);
@@ -256,6 +257,74 @@ TEST_P(GuardConnections, an_accepted_connection_is_cut_by_a_later_policy_and_say
   EXPECT_EQ(found[0].received_bytes, 5U);
 }
 
+TEST_P(GuardConnections, what_a_refused_callers_syn_carries_does_not_come_in) {
+  ASSERT_EQ(std::system("sysctl -q net.ipv4.tcp_fastopen=1027"), 0);  // without a cookie
+  const auto serve = [&](Signal& listens) {
+    const Server server(SOCK_STREAM, "10.7.0.1", 7306);
+    const int queue = 16;
+    setsockopt(server.fd(), IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue));
+    listens.give();
+    pollfd waiting = {.fd = server.fd(), .events = POLLIN, .revents = 0};
+    if (poll(&waiting, 1, 500) != 1) return 0;
+    const int fd = accept(server.fd(), nullptr, nullptr);
+    const auto received = static_cast<int>(read_for(fd, 200));
+    (void)!send(fd, "1234567", 7, 0);
+    close(fd);
+    return received;
+  };
+  guard(web_, all_but("", "10.7.0.1"));
+  {
+    Signal listens;
+    Child serving(web_, [&] { return serve(listens); });
+    ASSERT_TRUE(listens.wait());
+    Child caller("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); });
+    EXPECT_EQ(serving.join(), 0);
+  }
+  auto found = of_web();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].verdict, CW_DENIED);
+  guard(web_, all_but(""));
+  {
+    Signal listens;
+    Child serving(web_, [&] { return serve(listens); });
+    ASSERT_TRUE(listens.wait());
+    EXPECT_EQ(run_in("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); }), 0);
+    EXPECT_EQ(serving.join(), 100);
+  }
+  found = of_web();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].direction, CW_INGRESS);
+  EXPECT_EQ(found[0].rule, kRuleAllow);
+}
+
+TEST_P(GuardConnections, what_a_refused_syn_would_carry_does_not_go_out) {
+  ASSERT_EQ(std::system("sysctl -q net.ipv4.tcp_fastopen=1027"), 0);
+  const Server server(SOCK_STREAM, "10.7.0.1");
+  guard(web_, all_but("10.7.0.1"));
+  EXPECT_EQ(run_in(web_, [&] { return tcp_fast_open("10.7.0.1", server.port(), 100, 0); }), EPERM);
+}
+
+TEST_P(GuardConnections, removing_the_pins_removes_the_guards) {
+  const Server server(SOCK_STREAM, "10.7.0.1");
+  guard(web_, all_but("10.7.0.1"));
+  EXPECT_EQ(access((pins_ + "/guard_out_" + std::to_string(cgroup_id(web_))).c_str(), F_OK), 0);
+  stop();
+  ASSERT_TRUE(remove_pins(pins_).has_value());
+  EXPECT_NE(access(pins_.c_str(), F_OK), 0);
+  EXPECT_EQ(run_in(web_, [&] { return tcp_exchange("10.7.0.1", server.port()); }), 0);
+}
+
+TEST_P(GuardConnections, a_container_that_died_while_the_agent_was_away_leaves_no_guard) {
+  const std::string gone = container("pod/gone");
+  guard(gone, all_but(""));
+  const std::string pin = pins_ + "/guard_in_" + std::to_string(cgroup_id(gone));
+  stop();
+  ASSERT_EQ(rmdir(gone.c_str()), 0);
+  ASSERT_EQ(access(pin.c_str(), F_OK), 0);
+  start();
+  EXPECT_NE(access(pin.c_str(), F_OK), 0);
+}
+
 TEST_P(GuardConnections, sockets_of_sub_cgroups_and_moved_ones_stay_under_the_guard) {
   const std::string inner = container("pod/web/inner"), other = container("pod/other");
   const Server server(SOCK_STREAM, "10.7.0.1");
@@ -320,13 +389,15 @@ TEST_P(GuardConnections, a_socket_is_judged_for_its_user_as_well_as_for_its_owne
   int pair[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
   Child maker(other, [&] { return pass_descriptor(pair[0], make_socket("10.7.0.1", SOCK_STREAM)); });
-  EXPECT_EQ(run_in(web_, [&] { return tcp_try(receive_descriptor(pair[1]), "10.7.0.1", server.port()); }), 0)
-      << "the other container is not known to the policy: nothing is said about it";
-  ASSERT_TRUE(kernel_->set_subject({.cgroup = cgroup_id(other), .directory = other}).has_value());
-  Child again(other, [&] { return pass_descriptor(pair[0], make_socket("10.7.0.1", SOCK_STREAM)); });
   EXPECT_EQ(run_in(web_, [&] { return tcp_try(receive_descriptor(pair[1]), "10.7.0.1", server.port()); }),
             EPERM);
-  EXPECT_EQ(again.join(), 0);
+  EXPECT_EQ(maker.join(), 0);
+  EXPECT_EQ(run_in(other, [&] { return tcp_exchange("10.7.0.1", server.port()); }), 0);
+  const auto found = events();
+  ASSERT_EQ(found.size(), 2U);
+  EXPECT_EQ(found[0].verdict, CW_DENIED);
+  EXPECT_EQ(found[0].rule, kRuleDeny);
+  EXPECT_EQ(found[0].socket_cgroup, cgroup_id(other)) << "it stays a socket of who made it";
   close(pair[0]);
   close(pair[1]);
 }
