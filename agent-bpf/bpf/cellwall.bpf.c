@@ -22,6 +22,7 @@
 #include "open_flows.h"
 #include "release.h"
 #include "sweep.h"
+#include "wall.h"
 
 SEC("cgroup/connect4")
 int cw_connect4(struct bpf_sock_addr *ctx)
@@ -135,6 +136,12 @@ int cw_payload_egress(struct __sk_buff *skb)
 {
 	cw_capture_payload_out(skb);
 	return CW_PERMIT;
+}
+
+SEC("tc")
+int cw_wall_packet(struct __sk_buff *skb)
+{
+	return cw_wall(skb);
 }
 
 SEC("syscall")

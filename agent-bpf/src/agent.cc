@@ -333,7 +333,7 @@ void Agent::stop() {
 void Agent::report_statistics() {
   static constexpr std::array kNames = {"kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",
                                         "kernel_peers_full", "kernel_denied",         "kernel_audit",
-                                        "kernel_incomplete", "kernel_captures_full"};
+                                        "kernel_incomplete", "kernel_captures_full",  "kernel_wall_denied"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();

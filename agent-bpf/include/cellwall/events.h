@@ -144,6 +144,7 @@ enum cw_counter {
 	CW_COUNT_AUDIT,           /* let through, but would have been refused */
 	CW_COUNT_INCOMPLETE,      /* refused because the rule set had no entry for the peer */
 	CW_COUNT_CAPTURES_FULL,   /* payloads not captured: flows without a name or a protocol */
+	CW_COUNT_WALL,            /* packets refused at the node's end of a pod's veth */
 	CW_COUNT_MAX,
 };
 
@@ -245,3 +246,11 @@ struct cw_startup_key {
 	__u8 pad;
 };
 CW_ASSERT(sizeof(struct cw_startup_key) == 20, "struct cw_startup_key changed its size");
+
+/* Hash: number of a device on the node -> the containers of its pod, where all of them are guarded. */
+enum { CW_WALL_CONTAINERS = 16 }; /* a pod with more is left out: packets without a socket pass there */
+struct cw_wall_pod {
+	__u32 count;
+	__u32 pad;
+	__u64 container[CW_WALL_CONTAINERS]; /* cgroup ids */
+};
