@@ -19,6 +19,7 @@
 #include "kernel_pins.h"
 #include "kernel_policy.h"
 #include "probe.h"
+#include "wall.h"
 
 namespace cellwall {
 namespace {
@@ -92,7 +93,8 @@ class LoadedKernel : public Kernel {
   std::optional<cw_subject> subject(uint64_t cgroup) const override { return policy_->subject(cgroup); }
   Result<size_t> cut_refused() override { return size_t{0}; }
   uint64_t generation() const override { return policy_->generation(); }
-  Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
+  Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) override;
+  Result<void> uninstall() override;
 
  private:
   void configure(const AttachPoint& point);
@@ -116,6 +118,7 @@ class LoadedKernel : public Kernel {
   std::optional<RingReader> ring_;
   std::optional<PolicyMaps> policy_;
   std::optional<Observers> observers_;
+  std::unique_ptr<Wall> wall_;
 };
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
@@ -304,6 +307,24 @@ Result<OpenSockets> LoadedKernel::open_sockets() {
   for (const auto& [cookie, flow] : flows) sockets.flows.push_back(flow);
   for (const auto& [cookie, listener] : listeners) sockets.listeners.push_back(listener);
   return sockets;
+}
+
+Result<WallReport> LoadedKernel::keep_wall(const std::vector<WallContainer>& containers, bool again) {
+  if (!wall_) {
+    auto wall = Wall::open(pins_,
+                           {.program = bpf_program__fd(skeleton_->progs.cw_wall_packet),
+                            .pods = bpf_map__fd(skeleton_->maps.cw_wall_pods)},
+                           options_.network_namespace, !options_.wall_filters && has_device_links());
+    if (!wall) return std::unexpected(wall.error());
+    wall_ = std::move(*wall);
+  }
+  return wall_->keep(containers, again);
+}
+
+Result<void> LoadedKernel::uninstall() {
+  wall_.reset();
+  if (auto ok = remove_wall(options_.pin_directory, options_.network_namespace); !ok) return ok;
+  return remove_pins(options_.pin_directory);
 }
 
 Result<void> LoadedKernel::sweep_udp() {

@@ -18,6 +18,7 @@
 #include "kernel_observe.h"
 #include "result.h"
 #include "ring.h"
+#include "wall_report.h"
 
 namespace cellwall {
 
@@ -36,7 +37,9 @@ struct KernelOptions {
   uint32_t policy_names = 1 << 16;       // full: likewise
   uint32_t policy_results = 1 << 16;  // kept look-ups; full: the least recently used one is looked up again
   std::chrono::seconds udp_idle{30};  // unconnected UDP conversations end after this much silence
-  bool force_fallback = false;        // use the hooks for kernels which cannot read a socket at its release
+  std::string network_namespace = "/proc/1/ns/net";  // the node's: see Config
+  bool wall_filters = false;    // at devices: filters also where the kernel has links for that
+  bool force_fallback = false;  // use the hooks for kernels which cannot read a socket at its release
 };
 
 // Classes are unique over all rule sets; a class gives the verdict by protocol and port.
@@ -169,6 +172,9 @@ class Kernel {
   // told by a reset. Returns how many there were.
   virtual Result<size_t> cut_refused() = 0;
   virtual uint64_t generation() const = 0;  // in force, 0: none
+
+  // Keeps the second wall: see Wall::keep. Error: the node's network namespace cannot be opened.
+  virtual Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) = 0;
 
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.
   virtual Result<void> uninstall() = 0;
