@@ -60,14 +60,14 @@ TEST_P(WallTest, judges_frames_by_their_own_header) {
   guard();
   keep();
   for (const std::string to : {"10.9.0.2", "fd09::2"}) {
-    const uint8_t icmp = to == "fd09::2" ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    const uint8_t icmp = to == "fd09::2" ? 58 : 1;
     const uint16_t echo = to == "fd09::2" ? 128 << 8 : 8 << 8;
     EXPECT_EQ(arrives(web_, {.to = to, .protocol = IPPROTO_TCP}), 1) << to;
     EXPECT_EQ(arrives(web_, {.to = to, .protocol = IPPROTO_UDP}), 1) << to;
     EXPECT_EQ(arrives(web_, {.to = to, .protocol = icmp, .port = echo}), 1) << to;
   }
   for (const std::string to : {"10.9.0.3", "fd09::3"}) {
-    const uint8_t icmp = to == "fd09::3" ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+    const uint8_t icmp = to == "fd09::3" ? 58 : 1;
     const uint16_t answer = to == "fd09::3" ? 129 << 8 : 0;
     EXPECT_EQ(arrives(web_, {.to = to, .protocol = IPPROTO_TCP}), 0) << to;
     EXPECT_EQ(arrives(web_, {.to = to, .protocol = IPPROTO_TCP, .tcp_flags = 16}), 0) << to;
