@@ -81,6 +81,8 @@ Result<void> Agent::open_all() {
   say_what_is_missing();
   restore_policy();
   started_ = true;
+  wall_.emplace(*kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); });
+  wall_->changed();
   captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
@@ -190,6 +192,7 @@ void Agent::each_tick(Time now) {
     ask_runtimes(now);  // names, labels and addresses can change
     if (cgroup_versions_.v1_in_use) look_for_v1_containers();
   }
+  keep_wall(now);
   if (now >= next_naming_ && containers_.expects_names(now)) ask_runtimes(now);
   if (connected_ && config_.open_interval > 0s && now >= next_open_) {
     report_open_flows();
@@ -204,6 +207,11 @@ void Agent::each_tick(Time now) {
     *request->mutable_containers() = containers_.take_changes();
     stream_->send(std::move(request));
   }
+}
+
+void Agent::keep_wall(Time now) {
+  for (const auto& [cgroup, message] : wall_->tick(now))
+    log(LogLevel::kWarning, message, {{"cgroup", cgroup}});
 }
 
 void Agent::handle_lifecycle() {
@@ -241,6 +249,7 @@ void Agent::container_died(uint64_t cgroup, Time now) {
   kernel_->stop_observing(cgroup);
   if (captured_) captured_->container_died(cgroup, now);
   if (auto ok = kernel_->remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
+  if (wall_) wall_->changed();
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
 }
 
@@ -256,6 +265,7 @@ void Agent::select_rule_sets(const std::vector<uint64_t>& containers) {
     if (match.partial) partially_covered_++;
     if (!undecided) observe(container);
   }
+  if (wall_) wall_->changed();
 }
 
 void Agent::observe(const v1::Container& container) {
@@ -305,6 +315,7 @@ Result<void> Agent::apply_policy(const std::string& payload) {
   for (const auto& [id, container] : containers_.all())
     partially_covered_ += parsed->match(container).partial;
   policy_ = std::move(*parsed);
+  if (wall_) wall_->changed();
   digest_ = digest_of(payload);
   // What has no name yet goes on as it was.
   for (const auto& [id, container] : containers_.all())
@@ -342,6 +353,8 @@ void Agent::report_statistics() {
   auto& values = *statistics->mutable_counters();
   for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
   values["kernel_events"] = kernel_->ring().newest_index();
+  values["devices_with_second_wall"] = wall_->devices();
+  values["containers_without_second_wall"] = wall_->without();
   values["queue_bytes"] = delivery_->queue_bytes();
   values["queue_dropped_events"] = delivery_->dropped_events();
   values["ring_used_bytes"] = kernel_->ring().used_bytes();

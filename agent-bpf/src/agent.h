@@ -22,6 +22,7 @@
 #include "rpc.h"
 #include "runtimes.h"
 #include "state_file.h"
+#include "wall_keeper.h"
 
 namespace cellwall {
 
@@ -62,6 +63,7 @@ class Agent {
   void tell_state(const Listing& listing);
   void select_rule_sets(const std::vector<uint64_t>& containers);
   void observe(const v1::Container& container);
+  void keep_wall(Time now);
   void recall_containers();
   void remember_containers();
   void restore_policy();
@@ -85,6 +87,7 @@ class Agent {
   StateFile containers_file_;
   bool started_ = false;
   std::optional<Policy> policy_;
+  std::optional<WallKeeper> wall_;
   std::string digest_;  // of the payload that is in force
   uint64_t partially_covered_ = 0;
   std::optional<Captured> captured_;

@@ -129,15 +129,10 @@ void Wall::keep_pod(Pod& pod, bool again) {
   }
 }
 
-void Wall::report_container(const Place& place, uint64_t cgroup, bool again, WallReport* report) const {
-  if (!settled(place) && place.looked < kQuickLooks && !again) {
-    report->pending++;
-    return;
-  }
-  if (!place.pod) {
-    report->pending++;  // it lives and has no process: it will have one, or die
-    return;
-  }
+void Wall::report_container(Place& place, uint64_t cgroup, bool again, WallReport* report) const {
+  const bool soon = !settled(place) && place.looked < kQuickLooks;
+  if (soon && !place.told && (!again || !place.pod)) report->pending++;
+  if (!place.pod || (soon && !place.told && !again)) return;
   const Pod& pod = pods_.at(place.pod);
   std::string reason;
   if (pod.host)
@@ -146,7 +141,8 @@ void Wall::report_container(const Place& place, uint64_t cgroup, bool again, Wal
     reason = pod.refusal;
   else if (!pod.devices.others.empty())
     reason = "its pod sends through " + joined(pod.devices.others);
-  if (!reason.empty()) report->without.push_back({cgroup, std::move(reason)});
+  place.told = !reason.empty();
+  if (place.told) report->without.push_back({cgroup, std::move(reason)});
 }
 
 // in_doubt: the pod of some container is not found, and an earlier agent may have known it. What is left
@@ -170,7 +166,7 @@ WallReport Wall::keep(const std::vector<WallContainer>& containers, bool again) 
   }
   bool in_doubt = false;
   for (const WallContainer& container : containers) {
-    const Place& place = places_.at(container.cgroup);
+    Place& place = places_.at(container.cgroup);
     const auto pod = pods_.find(place.pod);
     in_doubt |= container.guarded && !settled(place) && (pod == pods_.end() || !pod->second.host);
     if (container.guarded) report_container(place, container.cgroup, again, &report);

@@ -48,8 +48,9 @@ class Wall {
     std::string refusal;      // why it cannot be looked at, or a device cannot have the program
   };
   struct Place {
-    uint64_t pod = 0;  // 0: no process yet
-    int looked = 0;    // how often for it, without finding an end on the node
+    uint64_t pod = 0;   // 0: no process yet
+    bool told = false;  // that packets go past the wall
+    int looked = 0;     // how often for it, without finding an end on the node
   };
 
   Wall(const Pins& pins, const Parts& parts, Fd node, bool links);
@@ -60,7 +61,7 @@ class Wall {
   void keep_pod(Pod& pod, bool again);
   void tell_pod(const Pod& pod, uint32_t device) const;
   bool settled(const Place& place) const;
-  void report_container(const Place& place, uint64_t cgroup, bool again, WallReport* report) const;
+  void report_container(Place& place, uint64_t cgroup, bool again, WallReport* report) const;
   void remove_others(bool in_doubt);
 
   Pins pins_;

@@ -2,6 +2,8 @@
 //
 // Where the second wall stands, and for how long: as links, and as filters for kernels without them.
 
+#include <unistd.h>
+
 #include "wall_fixture.h"
 
 namespace cellwall::test {
@@ -102,6 +104,27 @@ TEST_P(WallKeepTest, says_which_containers_go_past_it) {
   ASSERT_EQ(report->without.size(), 1u);
   EXPECT_EQ(report->without[0].cgroup, cgroup_id(host));
   EXPECT_NE(report->without[0].reason.find("the node's network namespace"), std::string::npos);
+}
+
+TEST_P(WallKeepTest, is_put_up_as_soon_as_a_container_has_a_process) {
+  const std::string late = container("late");
+  const std::vector<WallContainer> containers = {
+      {.cgroup = cgroup_id(late), .directory = late, .guarded = true}};
+  auto report = kernel_->keep_wall(containers, true);
+  ASSERT_TRUE(report.has_value());
+  EXPECT_EQ(report->pending, 1u);
+  EXPECT_EQ(report->devices, 0u);
+  const Child process(late, [&] {
+    pod_.enter();
+    sleep(kChildSeconds);
+    return 0;
+  });
+  for (int i = 0; i < 40 && report->devices == 0; i++) {
+    usleep(50000);
+    report = kernel_->keep_wall(containers, false);
+  }
+  EXPECT_EQ(report->pending, 0u);
+  EXPECT_EQ(report->devices, 1u);
 }
 
 TEST_P(WallKeepTest, leaves_the_device_below_a_macvlan_alone) {
