@@ -27,6 +27,7 @@
 #include "open_flows.h"
 #include "release.h"
 #include "sweep.h"
+#include "wall.h"
 
 SEC("cgroup/connect4")
 int cw_connect4(struct bpf_sock_addr *ctx)
@@ -223,6 +224,12 @@ int cw_refused_flows(struct bpf_iter__task_file *ctx)
 {
 	cw_refused_flow(ctx);
 	return 0;
+}
+
+SEC("tc")
+int cw_wall_packet(struct __sk_buff *skb)
+{
+	return cw_wall(skb);
 }
 
 SEC("syscall")

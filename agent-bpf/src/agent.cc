@@ -73,6 +73,8 @@ Result<void> Agent::open_all() {
   for (const Ability& naming : naming_abilities(ask_and_wait(now))) abilities_.push_back(naming);
   say_what_is_missing();
   if (auto ok = start_enforcing(); !ok) return ok;
+  wall_.emplace(*kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); });
+  wall_->changed();
   captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
@@ -201,6 +203,7 @@ void Agent::each_tick(Time now) {
     ask_runtimes(now);  // names, labels and addresses can change
     if (cgroup_versions_.v1_in_use) look_for_v1_containers();
   }
+  keep_wall(now);
   if (now >= next_naming_ && containers_.expects_names(now)) ask_runtimes(now);
   if (connected_ && config_.open_interval > 0s && now >= next_open_) {
     report_open_flows();
@@ -215,6 +218,11 @@ void Agent::each_tick(Time now) {
     *request->mutable_containers() = containers_.take_changes();
     stream_->send(std::move(request));
   }
+}
+
+void Agent::keep_wall(Time now) {
+  for (const auto& [cgroup, message] : wall_->tick(now))
+    log(LogLevel::kWarning, message, {{"cgroup", cgroup}});
 }
 
 void Agent::handle_lifecycle() {
@@ -251,6 +259,7 @@ void Agent::container_died(uint64_t cgroup, Time now) {
   containers_.died(cgroup, now);
   if (captured_) captured_->container_died(cgroup, now);
   if (enforcement_) enforcement_->died(cgroup);
+  if (wall_) wall_->changed();
   log(LogLevel::kDebug, "container died", {{"cgroup", cgroup}});
 }
 

@@ -22,6 +22,7 @@
 #include "rpc.h"
 #include "runtimes.h"
 #include "state_file.h"
+#include "wall_keeper.h"
 
 namespace cellwall {
 
@@ -62,6 +63,7 @@ class Agent {
   void look_for_v1_containers();
   void take_listing(const Listing& listing, Time now);
   void tell_state(const Listing& listing);
+  void keep_wall(Time now);
   void recall_containers();
   void remember_containers();
   Result<void> start_enforcing();
@@ -84,6 +86,7 @@ class Agent {
   std::vector<Ability> abilities_;
   StateFile containers_file_;
   std::optional<Enforcement> enforcement_;  // empty: before what is here was looked at as a whole
+  std::optional<WallKeeper> wall_;
   std::optional<Captured> captured_;
   std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;

@@ -27,7 +27,8 @@ void Agent::report_statistics() {
   static constexpr std::array kNames = {
       "kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",      "kernel_peers_full",
       "kernel_denied",     "kernel_audit",          "kernel_incomplete",      "kernel_captures_full",
-      "kernel_names_full", "kernel_names_partial",  "kernel_names_untrusted", "kernel_ports_full"};
+      "kernel_names_full", "kernel_names_partial",  "kernel_names_untrusted", "kernel_ports_full",
+      "kernel_wall_denied"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();
@@ -36,6 +37,8 @@ void Agent::report_statistics() {
   auto& values = *statistics->mutable_counters();
   for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
   count(&values);
+  values["devices_with_second_wall"] = wall_->devices();
+  values["containers_without_second_wall"] = wall_->without();
   stream_->send(std::move(request));
   if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
     lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];

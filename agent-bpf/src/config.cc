@@ -205,6 +205,7 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
     return kExitUsage;
   }
   config->kernel.udp_idle = std::chrono::seconds(udp_idle);
+  config->kernel.network_namespace = config->network_namespace;
   config->open_interval = std::chrono::seconds(open_interval);
   config->statistics_interval = std::chrono::seconds(statistics_interval);
   const auto allowed = parse_startup_allow(startup_allow);

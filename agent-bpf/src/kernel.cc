@@ -22,6 +22,7 @@
 #include "kernel_pins.h"
 #include "kernel_policy.h"
 #include "probe.h"
+#include "wall.h"
 
 namespace cellwall {
 namespace {
@@ -116,7 +117,8 @@ class LoadedKernel : public Kernel {
   Result<size_t> cut_refused() override;
   const std::string& guards_refused() const override { return guards_refused_; }
   uint64_t generation() const override { return policy_->generation(); }
-  Result<void> uninstall() override { return remove_pins(options_.pin_directory); }
+  Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) override;
+  Result<void> uninstall() override;
 
  private:
   void configure(const AttachPoint& point);
@@ -147,6 +149,7 @@ class LoadedKernel : public Kernel {
   std::string guards_refused_;
   std::optional<Observers> observers_;
   std::optional<LearnedNames> names_;
+  std::unique_ptr<Wall> wall_;
 };
 
 std::vector<bpf_map*> LoadedKernel::pinned_maps() const {
@@ -465,6 +468,24 @@ Result<void> LoadedKernel::remove_subject(uint64_t cgroup) {
   names_->remove(cgroup);
   forget_ports(bpf_map__fd(skeleton_->maps.cw_port_owners), cgroup);
   return policy_->remove_subject(cgroup);
+}
+
+Result<WallReport> LoadedKernel::keep_wall(const std::vector<WallContainer>& containers, bool again) {
+  if (!wall_) {
+    auto wall = Wall::open(pins_,
+                           {.program = bpf_program__fd(skeleton_->progs.cw_wall_packet),
+                            .pods = bpf_map__fd(skeleton_->maps.cw_wall_pods)},
+                           options_.network_namespace, !options_.wall_filters && has_device_links());
+    if (!wall) return std::unexpected(wall.error());
+    wall_ = std::move(*wall);
+  }
+  return wall_->keep(containers, again);
+}
+
+Result<void> LoadedKernel::uninstall() {
+  wall_.reset();
+  if (auto ok = remove_wall(options_.pin_directory, options_.network_namespace); !ok) return ok;
+  return remove_pins(options_.pin_directory);
 }
 
 Result<void> LoadedKernel::sweep_udp() {

@@ -18,6 +18,7 @@
 #include "kernel_observe.h"
 #include "result.h"
 #include "ring.h"
+#include "wall_report.h"
 
 namespace cellwall {
 
@@ -39,6 +40,8 @@ struct KernelOptions {
   std::chrono::seconds udp_idle{30};     // unconnected UDP conversations end after this much silence
   bool without_guards =
       false;  // packets and kinds of sockets are not judged, as where the kernel refuses that
+  std::string network_namespace = "/proc/1/ns/net";  // the node's: see Config
+  bool wall_filters = false;    // at devices: filters also where the kernel has links for that
   bool force_fallback = false;  // use the hooks for kernels which cannot read a socket at its release
 };
 
@@ -199,6 +202,9 @@ class Kernel {
   virtual uint64_t generation() const = 0;  // in force, 0: none
   // Why packets of guarded containers are not judged; empty: they are.
   virtual const std::string& guards_refused() const = 0;
+
+  // Keeps the second wall: see Wall::keep. Error: the node's network namespace cannot be opened.
+  virtual Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) = 0;
 
   // Removes links and pins. Without it they stay, and go on enforcing, when the process ends.
   virtual Result<void> uninstall() = 0;

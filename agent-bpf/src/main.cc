@@ -6,6 +6,7 @@
 
 #include "agent.h"
 #include "check.h"
+#include "wall.h"
 
 namespace {
 
@@ -37,7 +38,9 @@ int check(const cellwall::Config& config) {
 }
 
 int uninstall(const cellwall::Config& config) {
-  if (auto ok = cellwall::remove_pins(config.kernel.pin_directory); !ok) {
+  auto ok = cellwall::remove_wall(config.kernel.pin_directory, config.network_namespace);
+  if (ok) ok = cellwall::remove_pins(config.kernel.pin_directory);
+  if (!ok) {
     std::fprintf(stderr, "cellwall-agent: %s\n", ok.error().message.c_str());
     return 1;
   }

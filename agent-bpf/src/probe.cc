@@ -14,6 +14,7 @@
 #include "kernel_cgroup.h"
 #include "kernel_cut.h"
 #include "kernel_pins.h"
+#include "wall_links.h"
 
 namespace cellwall {
 namespace {
@@ -128,6 +129,14 @@ std::vector<Ability> probe_abilities(const KernelOptions& options) {
            "open connections cannot be listed; use Linux 5.15 or newer");
   list.add("cgroup births and deaths", features.cgroup_tracepoints, false,
            "new containers are found by reading the cgroup tree each 30 s, so their policy starts late");
+  list.add(
+      "packets of devices", libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, nullptr) == 1, false,
+      "there is no second wall: packet sockets, tunnels and addresses rewritten inside a pod can go past "
+      "a policy where a container has CAP_NET_RAW or CAP_NET_ADMIN; take these from containers under "
+      "policy");
+  list.add("links to devices", has_device_links(), false,
+           "the second wall is put up as filters of the queueing discipline clsact, which whoever else uses "
+           "that can remove (Linux 6.6 has links)");
   list.add("plain loads from sockets", features.plain_loads, false,
            "sockets are read through helper calls: each connection costs a little more (Linux 6.2 has plain "
            "loads)");

@@ -149,6 +149,7 @@ enum cw_counter {
 	CW_COUNT_NAMES_PARTIAL,   /* not learned, or in part: over TCP in several segments, or too long */
 	CW_COUNT_NAMES_UNTRUSTED, /* not learned: not of a resolver, or not in the container's network */
 	CW_COUNT_PORTS_FULL,      /* ports of containers that nobody keeps for them */
+	CW_COUNT_WALL,            /* packets refused at the node's end of a pod's veth */
 	CW_COUNT_MAX,
 };
 
@@ -294,3 +295,10 @@ struct cw_cut {
 	__u8 pad[2];
 };
 CW_ASSERT(sizeof(struct cw_cut) == 56, "struct cw_cut changed its size");
+/* Hash: number of a device on the node -> the containers of its pod, where all of them are guarded. */
+enum { CW_WALL_CONTAINERS = 16 }; /* a pod with more is left out: packets without a socket pass there */
+struct cw_wall_pod {
+	__u32 count;
+	__u32 pad;
+	__u64 container[CW_WALL_CONTAINERS]; /* cgroup ids */
+};
