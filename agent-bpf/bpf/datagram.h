@@ -10,16 +10,6 @@
 
 #include "connect.h"
 
-/* clang makes a call of a 16-byte memcmp. */
-static __always_inline bool cw_same_address(const __u8 *one, const __u8 *other)
-{
-	__u64 a[2], b[2];
-
-	__builtin_memcpy(a, one, sizeof(a));
-	__builtin_memcpy(b, other, sizeof(b));
-	return a[0] == b[0] && a[1] == b[1];
-}
-
 static __always_inline bool cw_same_peer(const struct cw_flow *flow, const struct cw_target *target)
 {
 	return !flow->connected && flow->remote_port == target->port &&

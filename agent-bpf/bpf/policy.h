@@ -73,8 +73,30 @@ static __always_inline struct cw_port_value *cw_find_port(void *ports, __u32 cla
 	return bpf_map_lookup_elem(ports, &key);
 }
 
-static __always_inline __u32 *cw_find_class(__u32 slot, __u32 rules, const struct cw_target *target)
+/* clang makes a call of a 16-byte memcmp. */
+static __always_inline bool cw_same_address(const __u8 *one, const __u8 *other)
 {
+	__u64 a[2], b[2];
+
+	__builtin_memcpy(a, one, sizeof(a));
+	__builtin_memcpy(b, other, sizeof(b));
+	return a[0] == b[0] && a[1] == b[1];
+}
+
+static __always_inline bool cw_is_own(const struct cw_decision *decision, const __u8 address[16])
+{
+	__u32 slot = decision->slot;
+	__u64 container = decision->container;
+	void *subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
+	struct cw_subject *subject = subjects ? bpf_map_lookup_elem(subjects, &container) : NULL;
+
+	return subject && (cw_same_address(subject->own[0], address) || cw_same_address(subject->own[1], address));
+}
+
+/* *shared: the class is that of every container with this rule set. */
+static __always_inline __u32 *cw_find_class(const struct cw_target *target, const struct cw_decision *decision, bool *shared)
+{
+	__u32 slot = decision->slot, rules = CW_RULES_OF(decision->rule_set, decision->direction);
 	void *addresses = bpf_map_lookup_elem(&cw_addresses, &slot);
 	void *identities = bpf_map_lookup_elem(&cw_rule_identities, &slot);
 	void *peers = bpf_map_lookup_elem(&cw_rule_peers, &slot);
@@ -88,6 +110,11 @@ static __always_inline __u32 *cw_find_class(__u32 slot, __u32 rules, const struc
 	__builtin_memcpy(peer.address, target->address, sizeof(peer.address));
 	identity = bpf_map_lookup_elem(addresses, peer.address);
 	if (identity) {
+		known.identity = *identity | CW_OWN_POD;
+		class_id = bpf_map_lookup_elem(identities, &known);
+		*shared = !class_id;
+		if (class_id && cw_is_own(decision, peer.address))
+			return class_id;
 		known.identity = *identity;
 		class_id = bpf_map_lookup_elem(identities, &known);
 		if (class_id)
@@ -163,6 +190,7 @@ static __always_inline bool cw_find_value(const struct cw_target *target, const 
 {
 	struct cw_port_value *value;
 	__u32 slot = decision->slot, *class_id;
+	bool shared = true;
 	void *ports;
 
 	__builtin_memcpy(result->key.address, target->address, sizeof(result->key.address));
@@ -172,13 +200,14 @@ static __always_inline bool cw_find_value(const struct cw_target *target, const 
 	if (cw_find_result(result, decision->changes))
 		return true;
 	ports = bpf_map_lookup_elem(&cw_rule_ports, &slot);
-	class_id = cw_find_class(slot, result->key.rules, target);
+	class_id = cw_find_class(target, decision, &shared);
 	value = ports && class_id ? cw_find_port(ports, *class_id, target) : NULL;
 	if (!value)
 		return false;
 	result->changes = decision->changes;
 	result->value = *value;
-	bpf_map_update_elem(&cw_results, &result->key, result, BPF_ANY);
+	if (shared)
+		bpf_map_update_elem(&cw_results, &result->key, result, BPF_ANY);
 	return true;
 }
 

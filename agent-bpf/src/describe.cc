@@ -1,23 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "describe.h"
 
-#include <arpa/inet.h>
-
 #include "log.h"
+#include "pod_networks.h"
 
 namespace cellwall {
-namespace {
-
-std::optional<std::array<uint8_t, 16>> parse_address(const std::string& text) {
-  std::array<uint8_t, 16> address = {};
-  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
-  address[10] = address[11] = 0xff;
-  if (inet_pton(AF_INET, text.c_str(), address.data() + 12) == 1) return address;
-  return std::nullopt;
-}
-
-}  // namespace
-
 Result<void> Describer::open_nat(const std::string& network_namespace) {
   auto namespaces = Namespaces::open(network_namespace);
   if (!namespaces) return std::unexpected(namespaces.error());

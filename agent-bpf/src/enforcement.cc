@@ -2,6 +2,7 @@
 #include "enforcement.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "clock.h"
 #include "log.h"
@@ -30,7 +31,8 @@ Enforcement::Enforcement(Kernel& kernel, const Containers& containers, Directory
       containers_(containers),
       directory_of_(std::move(directory_of)),
       options_(options),
-      file_(options.file) {}
+      file_(options.file),
+      networks_(containers, directory_of_) {}
 
 void Enforcement::restore() {
   const auto payload = file_.load();
@@ -124,11 +126,52 @@ Enforcement::Decision Enforcement::decide(const Policy* policy, const v1::Contai
   return undecided;
 }
 
-KernelSubject Enforcement::subject(const v1::Container& container, const Decision& decision) const {
-  return {.cgroup = container.cgroup_id(),
-          .rule_set = decision.match.rule_set,
-          .flags = decision.match.flags,
-          .directory = directory_of_(container.cgroup_path())};
+KernelSubject Enforcement::subject(const v1::Container& container, const Decision& decision) {
+  KernelSubject made = {.cgroup = container.cgroup_id(),
+                        .rule_set = decision.match.rule_set,
+                        .flags = decision.match.flags,
+                        .directory = directory_of_(container.cgroup_path())};
+  for (const std::string& text : container.addresses()) {
+    if (const auto address = parse_address(text); address) made.addresses.push_back(*address);
+  }
+  without_network_.erase(made.cgroup);
+  if (!(made.flags & CW_SUBJECT_NAMES)) return made;
+  if (const PodNetwork* network = networks_.of(container); network)
+    made.net = network->number;
+  else
+    without_network_.insert(made.cgroup);
+  tell_resolvers();
+  return made;
+}
+
+void Enforcement::look_for_networks() {
+  for (const uint64_t id : std::vector<uint64_t>(without_network_.begin(), without_network_.end())) {
+    const auto container = containers_.all().find(id);
+    const auto decision = decisions_.find(id);
+    if (container == containers_.all().end() || decision == decisions_.end()) {
+      without_network_.erase(id);
+      continue;
+    }
+    const KernelSubject found = subject(container->second, decision->second);
+    if (found.net == 0) continue;
+    if (auto ok = kernel_.set_subject(found); !ok) failed_.insert(id);
+  }
+}
+
+// What is asked over loopback is trusted in that network alone; there, any process can have any address.
+void Enforcement::tell_resolvers() {
+  std::vector<KernelResolver> wanted;
+  for (const PodNetwork& network : networks_.all()) {
+    for (const AddressBytes& address : network.name_servers)
+      wanted.push_back({.net = is_loopback(address) ? network.number : 0, .address = address});
+  }
+  const auto order = [](const KernelResolver& it) { return std::tie(it.net, it.address); };
+  std::ranges::sort(wanted, {}, order);
+  wanted.erase(std::ranges::unique(wanted, {}, order).begin(), wanted.end());
+  if (std::ranges::equal(wanted, resolvers_, {}, order, order)) return;
+  if (auto ok = kernel_.set_resolvers(wanted); !ok)
+    log(LogLevel::kError, "names of some containers are not learned: " + ok.error().message);
+  resolvers_ = std::move(wanted);
 }
 
 void Enforcement::born(uint64_t cgroup, uint64_t born_ns, Time now) {
@@ -206,11 +249,14 @@ void Enforcement::died(uint64_t cgroup) {
   born_ns_.erase(cgroup);
   refused_.erase(cgroup);
   failed_.erase(cgroup);
+  without_network_.erase(cgroup);
+  networks_.forget();
   kernel_.stop_observing(cgroup);
   if (auto ok = kernel_.remove_subject(cgroup); !ok) log(LogLevel::kError, ok.error().message);
 }
 
 void Enforcement::tick(Time now) {
+  if (!without_network_.empty()) look_for_networks();
   if (cut_wanted_ && now >= next_cut_) cut(now);
   if (unsaved_ && now >= next_save_) save(now);
   if (now < next_retry_) return;

@@ -16,6 +16,7 @@
 #include "cellwall/v1/agent.pb.h"
 #include "containers.h"
 #include "kernel.h"
+#include "pod_networks.h"
 #include "policy.h"
 #include "result.h"
 #include "startup.h"
@@ -67,7 +68,9 @@ class Enforcement {
   Result<void> apply(const std::string& payload);
   Decision decide(const Policy* policy, const v1::Container& container) const;
   bool is_known(const v1::Container& container) const;
-  KernelSubject subject(const v1::Container& container, const Decision& decision) const;
+  KernelSubject subject(const v1::Container& container, const Decision& decision);
+  void look_for_networks();
+  void tell_resolvers();
   void select_all();
   void select(uint64_t cgroup, Time now);
   void settle(const v1::Container& container, const Decision& decision, Time now);
@@ -92,6 +95,10 @@ class Enforcement {
   std::unordered_map<uint64_t, uint64_t> born_ns_;  // no final decision yet
   std::unordered_map<uint64_t, Refused> refused_;   // by --startup deny
   std::unordered_set<uint64_t> failed_;             // the kernel did not take the decision
+  // Learn names as soon as their network is known: a new container has no process yet.
+  std::unordered_set<uint64_t> without_network_;
+  PodNetworks networks_;
+  std::vector<KernelResolver> resolvers_;  // that the kernel knows
   uint64_t start_us_ = 0, longest_start_us_ = 0, connections_cut_ = 0;
   bool unsaved_ = false, cut_wanted_ = false;
   std::string last_cut_error_;

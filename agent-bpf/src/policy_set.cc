@@ -184,8 +184,10 @@ Result<void> PolicySet::remove_addresses(std::span<const std::array<uint8_t, 16>
 }
 
 Result<void> PolicySet::put_subject(const KernelSubject& subject) {
-  return put(PolicyMap::kSubjects, subject.cgroup,
-             cw_subject{.rule_set = subject.rule_set, .flags = subject.flags});
+  cw_subject value = {.rule_set = subject.rule_set, .flags = subject.flags, .own = {}};
+  for (size_t i = 0; i < std::size(value.own) && i < subject.addresses.size(); i++)
+    std::copy_n(subject.addresses[i].begin(), sizeof(value.own[i]), value.own[i]);
+  return put(PolicyMap::kSubjects, subject.cgroup, value);
 }
 
 Result<void> PolicySet::remove_subject(uint64_t cgroup) {

@@ -174,7 +174,9 @@ enum cw_subject_flag {
 struct cw_subject {
 	__u32 rule_set;
 	__u32 flags; /* enum cw_subject_flag */
+	__u8 own[2][16]; /* addresses of its pod; zero: there is none, or none that is known */
 };
+CW_ASSERT(sizeof(struct cw_subject) == 40, "struct cw_subject changed its size");
 
 /* Rule sets are looked up by direction: rule_set << 1 | (direction == CW_INGRESS). */
 #define CW_RULES_OF(rule_set, direction) ((rule_set) << 1 | ((direction) == CW_INGRESS))
@@ -184,8 +186,9 @@ struct cw_subject {
 /* Hash: -> class (__u32). */
 struct cw_identity_key {
 	__u32 rules; /* CW_RULES_OF */
-	__u32 identity;
+	__u32 identity; /* with CW_OWN_POD: of addresses of the container's own pod, where that makes a difference */
 };
+#define CW_OWN_POD 0x80000000U
 
 /* Longest prefix trie -> class: prefix_length counts bits after itself, 32 for the rules and 0 to 128 of the address. */
 struct cw_peer_key {
