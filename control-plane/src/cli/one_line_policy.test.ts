@@ -22,7 +22,7 @@ test('a container of a pod, an address with a port', () => {
   expect(policy).toMatchObject({
     namespace: 'shop',
     mode: 'Enforce',
-    isolated: false,
+    isolated: { egress: false, ingress: false },
     subject: { podNames: ['web'], containers: ['malware'] },
     egress: [{ name: 'deny-10-0-0-5-1433', action: 'Deny', ports: [{ protocol: 6, first: 1433, last: 1433 }] }],
   });
@@ -43,12 +43,14 @@ test('labels stand in place of the name of a pod, which a release changes', () =
       protocol: 'udp',
     });
     expect(policy?.subject).toEqual({
+      namespaces: ['shop'],
+      images: [],
       podNames: [],
       containers: ['nginx'],
       podLabels: [{ key: 'app', operator: 'In', values: ['web'] }],
     });
-    expect(policy?.isolated).toBe(true);
-    expect(policy?.egress[1]).toMatchObject({ networks: [], ports: [{ protocol: 17, first: 53, last: 53 }] });
+    expect(policy?.isolated).toEqual({ egress: true, ingress: false });
+    expect(policy?.egress[1]).toMatchObject({ peers: [], ports: [{ protocol: 17, first: 53, last: 53 }] });
   }
 });
 

@@ -18,7 +18,7 @@ test('a namespace alone is about all of its containers', () => {
   expect(observationOf({ namespace: 'shop', names: true, payload: true })).toEqual({
     namespace: 'shop',
     name: expect.stringMatching(/^observe-all-[0-9a-f]{6}$/),
-    subject: { podLabels: [], podNames: [], containers: [] },
+    subject: { namespaces: ['shop'], podLabels: [], podNames: [], containers: [], images: [] },
     names: true,
     payload: true,
   });
