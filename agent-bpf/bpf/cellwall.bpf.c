@@ -14,6 +14,7 @@
 #define AF_INET 2
 #define AF_INET6 10
 
+#include "ask.h"
 #include "capture.h"
 #include "connect.h"
 #include "cut.h"
@@ -230,6 +231,13 @@ SEC("tc")
 int cw_wall_packet(struct __sk_buff *skb)
 {
 	return cw_wall(skb);
+}
+
+SEC("syscall")
+int cw_ask(struct cw_question *question)
+{
+	cw_answer(question);
+	return 0;
 }
 
 SEC("syscall")

@@ -262,13 +262,11 @@ static __always_inline void cw_decide_startup(const struct cw_target *target, st
 	decision->verdict = allowed ? CW_ALLOWED : CW_DENIED;
 }
 
-/* Of whom the socket is. False: of nobody whose connections are judged. decision->pattern stays. */
-static __always_inline bool cw_decide_subject(struct cgroup *cgroup, __u64 own, struct cw_decision *decision)
+/* The subjects of the policy in force; NULL: there is none. decision->pattern stays. */
+static __always_inline void *cw_in_force(struct cw_decision *decision)
 {
 	struct cw_policy_state *state;
-	struct cw_subject *subject;
 	__u32 zero = 0, slot;
-	void *subjects;
 	__u64 selector;
 
 	decision->container = 0;
@@ -282,16 +280,33 @@ static __always_inline bool cw_decide_subject(struct cgroup *cgroup, __u64 own, 
 	decision->pad = 0;
 	state = bpf_map_lookup_elem(&cw_policy, &zero);
 	if (!state)
-		return false;
+		return NULL;
 	/* Before the selector: results must not get the number of what comes after them. */
 	decision->changes = READ_ONCE(state->changes);
 	selector = READ_ONCE(state->selector);
 	if (!selector)
-		return false;
+		return NULL;
 	decision->generation = selector >> 1;
 	slot = selector & 1;
 	decision->slot = slot;
-	subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
+	return bpf_map_lookup_elem(&cw_subjects, &slot);
+}
+
+/* False: its connections are not judged. */
+static __always_inline bool cw_take_subject(const struct cw_subject *subject, struct cw_decision *decision)
+{
+	decision->rule_set = subject->rule_set;
+	decision->flags = subject->flags;
+	return subject->rule_set || (subject->flags & CW_SUBJECT_STARTUP);
+}
+
+/* Of whom the socket is. False: of nobody whose connections are judged. decision->pattern stays. */
+static __always_inline bool cw_decide_subject(struct cgroup *cgroup, __u64 own, struct cw_decision *decision)
+{
+	void *subjects = cw_in_force(decision);
+	struct cw_subject *subject;
+	__u32 slot = decision->slot;
+
 	if (!subjects)
 		return false;
 	subject = cw_find_subject(subjects, slot, cgroup, own, &decision->container);
@@ -299,9 +314,15 @@ static __always_inline bool cw_decide_subject(struct cgroup *cgroup, __u64 own, 
 		decision->container = 0;
 		return false;
 	}
-	decision->rule_set = subject->rule_set;
-	decision->flags = subject->flags;
-	return subject->rule_set || (subject->flags & CW_SUBJECT_STARTUP);
+	return cw_take_subject(subject, decision);
+}
+
+static __always_inline void cw_judge(const struct cw_target *target, struct cw_decision *decision)
+{
+	if (decision->flags & CW_SUBJECT_STARTUP)
+		cw_decide_startup(target, decision);
+	else
+		cw_match(target, decision);
 }
 
 /* decision->pattern is an argument, too. */
@@ -309,12 +330,10 @@ static __always_inline void cw_decide_again(struct cgroup *cgroup, __u64 own, __
 					    struct cw_decision *decision)
 {
 	decision->direction = direction;
-	if (!cw_decide_subject(cgroup, own, decision))
-		decision->pattern = 0;
-	else if (decision->flags & CW_SUBJECT_STARTUP)
-		cw_decide_startup(target, decision);
+	if (cw_decide_subject(cgroup, own, decision))
+		cw_judge(target, decision);
 	else
-		cw_match(target, decision);
+		decision->pattern = 0;
 }
 
 /* And counts. */

@@ -49,6 +49,7 @@ class Agent {
   void handle(const v1::Acknowledge& acknowledge);
   void handle(const v1::RuleSetUpdate& update);
   void handle(const v1::RuleSetAmendment& amendment);
+  void handle(const v1::Question& question);
   void handle(const Disconnected& disconnected);
   void send_ready();
   void stop();

@@ -24,11 +24,11 @@ uint64_t resident_bytes() {
 }  // namespace
 
 void Agent::report_statistics() {
-  static constexpr std::array kNames = {
-      "kernel_ring_full",  "kernel_lifecycle_full", "kernel_state_full",      "kernel_peers_full",
-      "kernel_denied",     "kernel_audit",          "kernel_incomplete",      "kernel_captures_full",
-      "kernel_names_full", "kernel_names_partial",  "kernel_names_untrusted", "kernel_ports_full",
-      "kernel_wall_denied"};
+  static constexpr std::array kNames = {"kernel_ring_full",     "kernel_lifecycle_full",  "kernel_state_full",
+                                        "kernel_peers_full",    "kernel_denied",          "kernel_audit",
+                                        "kernel_incomplete",    "kernel_captures_full",   "kernel_names_full",
+                                        "kernel_names_partial", "kernel_names_untrusted", "kernel_ports_full",
+                                        "kernel_wall_denied"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
   auto request = std::make_shared<v1::StreamRequest>();

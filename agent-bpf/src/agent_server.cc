@@ -3,6 +3,8 @@
 // What the main loop does with what the server says.
 #include <sys/eventfd.h>
 
+#include <algorithm>
+
 #include "agent.h"
 
 namespace cellwall {
@@ -38,10 +40,12 @@ void Agent::handle(const v1::Acknowledge& acknowledge) {
 
 void Agent::handle(const v1::RuleSetUpdate& update) {
   answer(enforcement_->take(update), update.generation());
+  wall_->changed();
 }
 
 void Agent::handle(const v1::RuleSetAmendment& amendment) {
   answer(enforcement_->take(amendment), amendment.generation());
+  wall_->changed();
 }
 
 void Agent::answer(const Result<void>& taken, uint64_t generation) {
@@ -51,6 +55,30 @@ void Agent::answer(const Result<void>& taken, uint64_t generation) {
   }
   log(LogLevel::kError, taken.error().message, {{"generation", generation}});
   send_applied(taken.error().message, generation);
+}
+
+void Agent::handle(const v1::Question& question) {
+  auto request = std::make_shared<v1::StreamRequest>();
+  auto* answer = request->mutable_answer();
+  answer->set_id(question.id());
+  cw_question asked = {};
+  asked.container = question.cgroup_id();
+  asked.port = static_cast<uint16_t>(question.port());
+  asked.protocol = static_cast<uint8_t>(question.protocol());
+  asked.direction = static_cast<uint8_t>(question.direction());
+  if (question.address().size() != sizeof(asked.address)) {
+    answer->set_error("the address has to have 16 bytes");
+  } else {
+    std::copy_n(question.address().begin(), sizeof(asked.address), asked.address);
+    if (const auto ok = kernel_->ask(&asked); !ok)
+      answer->set_error(ok.error().message);
+    else if (!asked.known)
+      answer->set_error("the kernel does not know the container");
+  }
+  answer->set_verdict(static_cast<v1::Verdict>(asked.verdict));
+  answer->set_rule(asked.rule);
+  answer->set_generation(asked.generation);
+  stream_->send(std::move(request));
 }
 
 void Agent::handle(const Disconnected& disconnected) {

@@ -114,6 +114,7 @@ class LoadedKernel : public Kernel {
   }
   Result<std::vector<KernelLearned>> learned() const override { return names_->learned(); }
   Result<void> sweep_names() override { return names_->sweep(); }
+  Result<void> ask(cw_question* question) override;
   Result<size_t> cut_refused() override;
   const std::string& guards_refused() const override { return guards_refused_; }
   uint64_t generation() const override { return policy_->generation(); }
@@ -486,6 +487,13 @@ Result<void> LoadedKernel::uninstall() {
   wall_.reset();
   if (auto ok = remove_wall(options_.pin_directory, options_.network_namespace); !ok) return ok;
   return remove_pins(options_.pin_directory);
+}
+
+Result<void> LoadedKernel::ask(cw_question* question) {
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = question, .ctx_size_in = sizeof(*question));
+  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.cw_ask), &options) != 0)
+    return fail_errno("ask the kernel what it would decide");
+  return {};
 }
 
 Result<void> LoadedKernel::sweep_udp() {

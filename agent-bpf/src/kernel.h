@@ -196,6 +196,8 @@ class Kernel {
   // Takes away what is over, or of containers that are no subjects any more. Call it about every ten seconds:
   // a container has room for so many addresses.
   virtual Result<void> sweep_names() = 0;
+  // Fills in the answer: what the policy in force says of such a connection.
+  virtual Result<void> ask(cw_question* question) = 0;
   // Destroys the open connections of guarded containers that the policy in force refuses; their peers are
   // told by a reset. Returns how many there were.
   virtual Result<size_t> cut_refused() = 0;

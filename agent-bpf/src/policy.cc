@@ -101,7 +101,8 @@ uint32_t Policy::largest_part(const std::vector<uint32_t>& profile, bool* partia
   for (const auto& [combination, id] : by_combination_) {
     if (!std::includes(profile.begin(), profile.end(), combination.begin(), combination.end())) continue;
     const std::pair size = {count_subjects(combination), combination.size()};
-    if (size <= best) continue;
+    // The part without any selector says to whom a container cannot go that no policy is about.
+    if (rule_set != 0 && size <= best) continue;
     best = size;
     rule_set = id;
   }

@@ -175,6 +175,8 @@ class GrpcStream : public ServerStream {
         tell(lock, std::move(*message.mutable_rule_sets()));
       } else if (message.has_amendment()) {
         tell(lock, std::move(*message.mutable_amendment()));
+      } else if (message.has_question()) {
+        tell(lock, std::move(*message.mutable_question()));
       }
     }
     broken();

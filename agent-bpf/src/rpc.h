@@ -21,8 +21,8 @@ struct Disconnected {
 };
 
 // What the stream tells the main loop, in order.
-using FromServer =
-    std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, v1::RuleSetAmendment, Disconnected>;
+using FromServer = std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, v1::RuleSetAmendment,
+                                v1::Question, Disconnected>;
 
 class ServerStream {
  public:

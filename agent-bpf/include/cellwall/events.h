@@ -305,3 +305,19 @@ struct cw_wall_pod {
 	__u32 pad;
 	__u64 container[CW_WALL_CONTAINERS]; /* cgroup ids */
 };
+
+/* Argument of cw_ask; what is below `known` is the answer. */
+struct cw_question {
+	__u64 container; /* cgroup id */
+	__u8 address[16];
+	__u16 port; /* of the destination; the type of ICMP */
+	__u8 protocol;
+	__u8 direction; /* enum cw_direction */
+	__u8 known;     /* 1: the container is among those of the policy in force */
+	__u8 verdict;   /* enum cw_verdict */
+	__u8 pad[2];
+	__u32 rule;
+	__u32 pad2;
+	__u64 generation;
+};
+CW_ASSERT(sizeof(struct cw_question) == 48, "struct cw_question changed its size");

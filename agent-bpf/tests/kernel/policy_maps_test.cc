@@ -204,5 +204,41 @@ TEST_P(PolicyMaps, what_a_name_let_begin_goes_on_when_the_answer_is_old_and_ends
   client.join();
 }
 
+TEST_P(PolicyMaps, addresses_of_the_own_pod_have_a_class_of_their_own) {
+  Server own(SOCK_STREAM, "10.7.0.1"), replica(SOCK_STREAM, "10.7.0.2");
+  policy_.addresses = {{.address = address("10.7.0.1"), .identity = kIdentity},
+                       {.address = address("10.7.0.2"), .identity = kIdentity}};
+  policy_.rules.peers = {peer("::", 0, kClassDeny)};
+  policy_.rules.identities = {
+      {.rule_set = 1, .direction = CW_EGRESS, .identity = kIdentity, .class_id = kClassDeny},
+      {.rule_set = 1, .direction = CW_EGRESS, .identity = kIdentity | CW_OWN_POD, .class_id = kClassAllow}};
+  policy_.subjects[0].addresses = {address("10.7.0.1"), address("fd07::1")};
+  apply();
+  for (int again = 0; again < 2; again++) {
+    EXPECT_EQ(connect_to("10.7.0.2", replica.port()), EPERM);
+    EXPECT_EQ(connect_to("10.7.0.1", own.port()), 0);
+  }
+}
+
+TEST_P(PolicyMaps, the_agent_can_ask_what_would_be_decided) {
+  policy_.rules.peers = {peer("::", 0, kClassAllow), peer("10.7.0.1", 32, kClassDeny)};
+  apply();
+  cw_question question = {};
+  question.container = cgroup_id(web_);
+  std::copy_n(address("10.7.0.1").begin(), 16, question.address);
+  question.port = 80;
+  question.protocol = IPPROTO_TCP;
+  question.direction = CW_EGRESS;
+  ASSERT_TRUE(kernel_->ask(&question).has_value());
+  EXPECT_EQ(question.known, 1);
+  EXPECT_EQ(question.verdict, CW_DENIED);
+  EXPECT_EQ(question.rule, kRuleDeny);
+  EXPECT_EQ(question.generation, 1U);
+  question.container = 1;
+  ASSERT_TRUE(kernel_->ask(&question).has_value());
+  EXPECT_EQ(question.known, 0);
+  EXPECT_TRUE(events().empty()) << "a question is no flow";
+}
+
 }  // namespace
 }  // namespace cellwall::test

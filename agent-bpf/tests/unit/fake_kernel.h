@@ -54,8 +54,19 @@ class FakeKernel : public Kernel {
   std::optional<cw_subject> subject(uint64_t cgroup) const override {
     const auto found = subjects.find(cgroup);
     if (found == subjects.end()) return std::nullopt;
-    return cw_subject{.rule_set = found->second.rule_set, .flags = found->second.flags};
+    return cw_subject{.rule_set = found->second.rule_set, .flags = found->second.flags, .own = {}};
   }
+  Result<void> ask(cw_question*) override { return {}; }
+  Result<void> set_resolvers(const std::vector<KernelResolver>& known) override {
+    resolvers = known;
+    return {};
+  }
+  Result<void> learn(uint64_t, const std::array<uint8_t, 16>&, const std::string&, uint32_t) override {
+    return {};
+  }
+  Result<std::vector<KernelLearned>> learned() const override { return std::vector<KernelLearned>(); }
+  Result<void> sweep_names() override { return {}; }
+  Result<WallReport> keep_wall(const std::vector<WallContainer>&, bool) override { return WallReport(); }
   Result<size_t> cut_refused() override {
     cuts++;
     if (!refuses.empty()) return fail(refuses);
@@ -67,6 +78,7 @@ class FakeKernel : public Kernel {
   const std::string& guards_refused() const override { return guards_refused_; }
   Result<void> uninstall() override { return {}; }
 
+  std::vector<KernelResolver> resolvers;
   std::string guards_refused_;
   std::string refuses;  // why everything fails; empty: nothing does
   uint64_t first_generation = 0;

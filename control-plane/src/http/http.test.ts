@@ -172,8 +172,8 @@ describe('/v1/flows/stream', () => {
 describe('/v1/policies', () => {
   it('creates, replaces, shows and deletes, with a generation for each change', async () => {
     const server = await serverWith([]);
-    expect((await server.ask(...put(policy('a')))).body).toEqual({
-      applied: [{ key: 'shop/a', change: 'created' }],
+    expect((await server.ask(...put(policy('a')))).body).toMatchObject({
+      applied: [{ key: 'shop/a', change: 'created', before: null, after: { kind: 'ContainerPolicy' } }],
       generation: 1,
       warnings: [],
     });
@@ -220,7 +220,7 @@ describe('/v1/policies', () => {
 
   it('takes policies and observations in one body, and tells them apart by kind', async () => {
     const server = await serverWith([]);
-    expect((await server.ask(...put(`${policy('a')}---${observation('a')}`))).body).toEqual({
+    expect((await server.ask(...put(`${policy('a')}---${observation('a')}`))).body).toMatchObject({
       applied: [
         { key: 'shop/a', change: 'created' },
         { key: 'observation:shop/a', change: 'created' },
@@ -344,7 +344,8 @@ describe('the server', () => {
     const { paths } = (await server.ask('/openapi.json')).body as { paths: object };
     expect(Object.keys(paths).sort()).toEqual([
       '/v1/containers',
-      '/v1/flows',
+      '/v1/explain',
+    '/v1/flows',
       '/v1/flows/stream',
       '/v1/flows/{id}',
       '/v1/hints',
@@ -354,6 +355,7 @@ describe('the server', () => {
       '/v1/nodes',
       '/v1/policies',
       '/v1/policies/{namespace}/{name}',
+      '/v1/policies/{namespace}/{name}/description',
       '/v1/status',
       '/v1/who',
     ]);

@@ -16,7 +16,7 @@ const OF_A_WORLD = 10;
 
 function wantedOf(evaluator: Evaluator, connection: Parameters<Evaluator['evaluate']>[0]) {
   const { verdict, policy, rule, trace } = evaluator.evaluate(connection);
-  const none = trace.judged ? '(default allow)' : '(no policy)';
+  const none = trace.selectedBy.length > 0 ? '(default allow)' : '(no policy)';
   return { verdict, rule: policy === null ? none : `${policy}:${rule}` };
 }
 

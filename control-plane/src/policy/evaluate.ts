@@ -83,7 +83,7 @@ export interface Evaluation {
   readonly policy: string | null;
   readonly rule: string | null;
   readonly trace: {
-    /** false: no policy is about the container, not even as a peer, so nothing is judged at this end. */
+    /** false: no policy is about the container, nor about whom it may call, so nothing is judged at this end. */
     readonly judged: boolean;
     readonly selectedBy: readonly string[];
     /** The rule that accepted a name, if one changed the verdict. */
@@ -163,10 +163,12 @@ export class Evaluator {
     };
   }
 
-  /** Policies can be about a container as their subject, or as a peer of others. */
+  /** Policies can be about a container as their subject, as a peer of others, or as one whom others are closed to. */
   #isJudged(container: WorldContainer): boolean {
     return this.#places.policies.some(
       (policy) =>
+        policy.isolated.ingress ||
+        policy.ingress.some((rule) => rule.action === 'Deny' && rule.peers.length === 0) ||
         selects(policy, container) ||
         [...policy.egress, ...policy.ingress].some((rule) =>
           rule.peers.some((peer) => peer.kind === 'containers' && matches(peer.selector, container)),

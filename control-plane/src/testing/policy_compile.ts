@@ -24,6 +24,7 @@ export class RuleNumbers {
 
   nameOf(number: number): string {
     if (number === 0) return '(no policy)';
+    if (number === 0) return '(no policy)';
     if (number === 1) return '(default allow)';
     return this.#names[number - 16] ?? `unknown rule ${number}`;
   }

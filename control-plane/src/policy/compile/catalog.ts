@@ -91,6 +91,8 @@ export class Catalog {
   readonly selectors = new Selectors();
   /** In the order of policies and of their rules, so that the smaller number is the first rule. */
   readonly refs: { readonly policy: string; readonly rule: string }[] = [];
+  /** Somebody can be closed to containers that no selector selects: they are judged, too. */
+  readonly refusesStrangers: boolean;
   /** Some rule tells addresses that are known from others. */
   readonly usesCluster: boolean;
   /** Keys of services that rules name. */
@@ -119,6 +121,10 @@ export class Catalog {
             this.#notePeer('exact', direction, exact, policy);
             this.#notePeer('mirror', direction, mirror, policy);
           }
+    this.refusesStrangers = policies.some(
+      ({ isolated, ingress }) =>
+        isolated.ingress || ingress.some((rule) => rule.action === 'Deny' && rule.peers.length === 0),
+    );
     this.usesCluster = rules.some(({ entities }) => entities.includes('Cluster') || entities.includes('World'));
   }
 

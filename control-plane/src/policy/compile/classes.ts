@@ -4,7 +4,7 @@
 import { TCP, UDP } from '../model.js';
 import { portPrefixes } from '../ports.js';
 import { NO_RULE } from './catalog.js';
-import { type PortEntry, RULE_DEFAULT_ALLOW } from './compiled.js';
+import type { PortEntry } from './compiled.js';
 import { type Decision, same } from './decide.js';
 
 /** Decides for one port, of protocol 0 for all those that no rule names. */
@@ -58,12 +58,14 @@ export class Classes {
   readonly #numberOf: (ref: number) => number;
   readonly #ports: PortEntry[];
   readonly #closed = new Set<number>();
+  readonly #none: number;
   readonly #first: number;
 
-  /** Classes are numbered from `first`; their entries are appended to `ports`. */
-  constructor(ports: PortEntry[], numberOf: (ref: number) => number, first = 1) {
+  /** `none`: the rule where none has a say. Classes are numbered from `first`; their entries are appended to `ports`. */
+  constructor(ports: PortEntry[], numberOf: (ref: number) => number, none: number, first = 1) {
     this.#ports = ports;
     this.#numberOf = numberOf;
+    this.#none = none;
     this.#first = first;
   }
 
@@ -75,7 +77,7 @@ export class Classes {
         port,
         portPrefixLength,
         verdict,
-        rule: ref === NO_RULE ? RULE_DEFAULT_ALLOW : this.#numberOf(ref),
+        rule: ref === NO_RULE ? this.#none : this.#numberOf(ref),
         lift,
         liftedRule: lifted === NO_RULE ? 0 : this.#numberOf(lifted),
       })),

@@ -7,6 +7,7 @@ export const VERDICT = { allowed: 1, denied: 2, audit: 3 } as const;
 export const DIRECTION = { egress: 1, ingress: 2 } as const;
 export const LIFT = { none: 0, enforced: 1, audit: 2 } as const;
 export const OPERATOR = { In: 1, NotIn: 2, Exists: 3, DoesNotExist: 4 } as const;
+export const RULE_NO_POLICY = 0;
 export const RULE_DEFAULT_ALLOW = 1;
 
 /** Set in the identity of an address when it is that of the container's own pod: an entry of its own, if there is one. */

@@ -13,7 +13,7 @@ export interface Profile {
   readonly isolating: Readonly<Record<Direction, readonly CatalogPolicy[]>>;
   /** Equal where `isolating` is. */
   readonly isolation: Readonly<Record<Direction, string>>;
-  /** Some selector is more than the name of a port: containers of this profile are judged. */
+  /** Some policy can have a say about these containers, if only that of somebody whom they call. */
   readonly judged: boolean;
   ports(protocol: number, name: string): readonly number[];
 }
@@ -46,7 +46,7 @@ export class Profiles {
       policies,
       isolating: { egress, ingress },
       isolation: { egress: named(egress), ingress: named(ingress) },
-      judged: selectors.length > ports.length,
+      judged: selectors.length > ports.length || this.#catalog.refusesStrangers,
       ports: (protocol, name) =>
         ports.filter((it) => it.protocol === protocol && it.name === name).map((it) => it.port),
     };

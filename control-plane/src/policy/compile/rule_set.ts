@@ -5,7 +5,7 @@ import type { Direction } from '../model.js';
 import { addressBytes } from '../network.js';
 import type { Catalog, CatalogPolicy } from './catalog.js';
 import { Classes } from './classes.js';
-import { type CompiledRuleSet, DIRECTION, OWN_POD } from './compiled.js';
+import { type CompiledRuleSet, DIRECTION, OWN_POD, RULE_DEFAULT_ALLOW, RULE_NO_POLICY } from './compiled.js';
 import { better, decide, type Point, type Side, type Situation } from './decide.js';
 import { type Match, type View, Views } from './match.js';
 import { type Place, PlacesOfProfile } from './place.js';
@@ -69,7 +69,8 @@ export class RuleSetBuilder {
       refusesSockets: refusing.length > 0,
       rawSockets: refusing.length > 0 && refusing.every(({ policy }) => policy.rawSockets === 'Allow'),
     };
-    this.#classes = new Classes(this.set.ports, around.numberOf);
+    const none = this.set.guarded ? RULE_DEFAULT_ALLOW : RULE_NO_POLICY;
+    this.#classes = new Classes(this.set.ports, around.numberOf, none);
     this.#named = namedRules(profile).length > 0;
     this.#halves = (['egress', 'ingress'] as const).map((direction) => this.#half(direction));
     for (const half of this.#halves) this.#addNetworks(half);
