@@ -53,6 +53,30 @@ static __always_inline bool cw_cut_judge(struct sock *sk, struct cw_flow *flow, 
 	return decision->verdict == CW_DENIED;
 }
 
+/* A multipath connection ends with its first subflow, a socket of the kernel's own in which no state can be kept. */
+static __always_inline bool cw_cut_judge_multipath(struct sock *sk, struct sock *first, struct cw_decision *decision)
+{
+	struct cw_flow *flow = cw_multipath_flow(sk);
+
+	if (!cw_can_be_cut(first))
+		return false;
+	cw_guard_judge(decision, first, flow, flow || cw_multipath_began(sk) ? CW_EGRESS : CW_INGRESS, IPPROTO_TCP);
+	return (decision->flags & CW_SUBJECT_GUARDED) && decision->verdict == CW_DENIED;
+}
+
+static __always_inline bool cw_cut_judge_any(struct sock *sk, struct cw_decision *decision)
+{
+	struct cw_flow *flow = NULL;
+
+	if (!cw_can_be_cut(sk))
+		return false;
+	if (!cw_is_fresh(sk))
+		flow = cw_flow_find(bpf_get_socket_cookie(sk), sk);
+	if (flow && !flow->connected)
+		flow = NULL;
+	return cw_cut_judge(sk, flow, decision);
+}
+
 static __always_inline void cw_refused_flow(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
@@ -60,8 +84,7 @@ static __always_inline void cw_refused_flow(struct bpf_iter__task_file *ctx)
 	struct cw_decision decision = {};
 	struct cw_cut cut = {};
 	struct socket *socket;
-	struct cw_flow *flow;
-	struct sock *sk;
+	struct sock *sk, *first;
 	__u16 family;
 
 	if (!task || !file)
@@ -73,16 +96,13 @@ static __always_inline void cw_refused_flow(struct bpf_iter__task_file *ctx)
 	if (!sk)
 		return;
 	family = sk->__sk_common.skc_family;
-	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)) || !cw_can_be_cut(sk))
+	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)))
 		return;
-	flow = NULL;
-	if (!cw_is_fresh(sk))
-		flow = cw_flow_find(bpf_get_socket_cookie(sk), sk);
-	if (flow && !flow->connected)
-		flow = NULL;
-	if (!cw_cut_judge(sk, flow, &decision))
+	first = cw_first_subflow(sk);
+	if (first ? !cw_cut_judge_multipath(sk, first, &decision) : !cw_cut_judge_any(sk, &decision))
 		return;
-	cut.cookie = bpf_get_socket_cookie(sk);
-	cw_cut_describe(&cut, sk, task);
+	/* The kernel's own socket is found without it. */
+	cut.cookie = first ? 0 : bpf_get_socket_cookie(sk);
+	cw_cut_describe(&cut, first ? first : sk, task);
 	bpf_seq_write(ctx->meta->seq, &cut, sizeof(cut));
 }

@@ -18,6 +18,7 @@ constexpr auto kSavePause = 1s;
 constexpr auto kCutPause = 100ms;
 constexpr auto kRetryPause = 1s;
 constexpr auto kRetrySave = 60s;
+constexpr auto kNameSweepPause = 10s;
 // Writing the file and cutting connections each take at most this part of the main loop's time.
 constexpr int kShare = 10;
 // Runtimes list a container before its cgroup is made, and are asked again every half minute.
@@ -134,6 +135,9 @@ KernelSubject Enforcement::subject(const v1::Container& container, const Decisio
   for (const std::string& text : container.addresses()) {
     if (const auto address = parse_address(text); address) made.addresses.push_back(*address);
   }
+  // A name server answers from its own address, from which nobody else may.
+  const auto serves = [&](const KernelResolver& it) { return std::ranges::find(made.addresses, it.address) != made.addresses.end(); };
+  if (std::ranges::any_of(resolvers_, serves)) made.flags |= CW_SUBJECT_RESOLVER;
   without_network_.erase(made.cgroup);
   if (!(made.flags & CW_SUBJECT_NAMES)) return made;
   if (const PodNetwork* network = networks_.of(container); network)
@@ -158,6 +162,15 @@ void Enforcement::look_for_networks() {
   }
 }
 
+// Who serves names is known with the resolvers of all.
+void Enforcement::put_all() {
+  for (const auto& [id, container] : containers_.all()) {
+    const auto decision = decisions_.find(id);
+    if (decision == decisions_.end() || decision->second.match.flags == 0) continue;
+    if (auto ok = kernel_.set_subject(subject(container, decision->second)); !ok) failed_.insert(id);
+  }
+}
+
 // What is asked over loopback is trusted in that network alone; there, any process can have any address.
 void Enforcement::tell_resolvers() {
   std::vector<KernelResolver> wanted;
@@ -172,6 +185,7 @@ void Enforcement::tell_resolvers() {
   if (auto ok = kernel_.set_resolvers(wanted); !ok)
     log(LogLevel::kError, "names of some containers are not learned: " + ok.error().message);
   resolvers_ = std::move(wanted);
+  resolvers_changed_ = true;
 }
 
 void Enforcement::born(uint64_t cgroup, uint64_t born_ns, Time now) {
@@ -257,8 +271,13 @@ void Enforcement::died(uint64_t cgroup) {
 
 void Enforcement::tick(Time now) {
   if (!without_network_.empty()) look_for_networks();
+  if (std::exchange(resolvers_changed_, false)) put_all();
   if (cut_wanted_ && now >= next_cut_) cut(now);
   if (unsaved_ && now >= next_save_) save(now);
+  if (now >= next_name_sweep_) {
+    if (auto ok = kernel_.sweep_names(); !ok) log(LogLevel::kError, ok.error().message);
+    next_name_sweep_ = now + kNameSweepPause;
+  }
   if (now < next_retry_) return;
   retry(now);
   tell_refused(now);

@@ -71,6 +71,7 @@ class Enforcement {
   KernelSubject subject(const v1::Container& container, const Decision& decision);
   void look_for_networks();
   void tell_resolvers();
+  void put_all();
   void select_all();
   void select(uint64_t cgroup, Time now);
   void settle(const v1::Container& container, const Decision& decision, Time now);
@@ -100,9 +101,9 @@ class Enforcement {
   PodNetworks networks_;
   std::vector<KernelResolver> resolvers_;  // that the kernel knows
   uint64_t start_us_ = 0, longest_start_us_ = 0, connections_cut_ = 0;
-  bool unsaved_ = false, cut_wanted_ = false;
+  bool unsaved_ = false, cut_wanted_ = false, resolvers_changed_ = false;
   std::string last_cut_error_;
-  Time next_save_, next_cut_, next_retry_;
+  Time next_save_, next_cut_, next_retry_, next_name_sweep_;
 };
 
 }  // namespace cellwall

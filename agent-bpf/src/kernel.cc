@@ -13,6 +13,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "cellwall.skel.h"
 #include "kernel_cgroup.h"
@@ -413,12 +414,13 @@ Result<OpenSockets> LoadedKernel::open_sockets() {
 
 Result<size_t> LoadedKernel::cut_refused() {
   if (!refused_flows_) return size_t{0};
-  std::unordered_map<uint64_t, cw_cut> refused;
-  auto done = read_iterator<cw_cut>(refused_flows_.get(),
-                                    [&](const cw_cut& cut) { refused.emplace(cut.cookie, cut); });
-  if (!done) return std::unexpected(done.error());
+  // Several tasks can hold one socket.
+  std::unordered_set<uint64_t> seen;
   std::vector<cw_cut> sockets;
-  for (const auto& [cookie, cut] : refused) sockets.push_back(cut);
+  auto done = read_iterator<cw_cut>(refused_flows_.get(), [&](const cw_cut& cut) {
+    if (!cut.cookie || seen.insert(cut.cookie).second) sockets.push_back(cut);
+  });
+  if (!done) return std::unexpected(done.error());
   const CutResult result = destroy_sockets(std::move(sockets));
   if (!result.refusal.empty())
     return fail("some refused connections are not reset, their packets are dropped: " + result.refusal);

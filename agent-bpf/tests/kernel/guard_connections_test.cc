@@ -362,14 +362,14 @@ TEST_P(GuardConnections, a_denied_multipath_connection_sends_nothing_more) {
   close(probe);
   const Server server(SOCK_STREAM, "10.7.0.1", 0, kMultipath);
   guard(web_, all_but(""));
-  Signal connected, go;
+  Signal connected, go, more;
   Child client(web_, [&] {
     const int fd = make_socket("10.7.0.1", SOCK_STREAM, kMultipath);
     if (tcp_try(fd, "10.7.0.1", server.port()) || send(fd, "12345", 5, 0) != 5) return 1;
     connected.give();
     go.wait();
     (void)!send(fd, "67890", 5, MSG_NOSIGNAL);
-    usleep(100000);
+    more.wait();
     return 0;
   });
   ASSERT_TRUE(connected.wait());
@@ -377,7 +377,11 @@ TEST_P(GuardConnections, a_denied_multipath_connection_sends_nothing_more) {
   EXPECT_EQ(read_for(accepted, 50), 5);
   guard(web_, all_but("10.7.0.1"));
   go.give();
-  EXPECT_EQ(read_for(accepted, 300), 0);
+  EXPECT_EQ(read_for(accepted, 150), 0);
+  const auto cut = kernel_->cut_refused();
+  ASSERT_TRUE(cut.has_value()) << cut.error().message;
+  EXPECT_EQ(*cut, 1U);
+  more.give();
   EXPECT_EQ(client.join(), 0);
   close(accepted);
 }
