@@ -94,7 +94,10 @@ constexpr char kBridge[] =
     "ip link set cwtun up && ip link add cwbr type bridge && ip link set cwbr up && "
     "ip link set eth0 master cwbr && ip link set cwtun master cwbr";
 
-// To one address a bridge hands on the frame itself, to all of them copies, which have no socket.
+// To one address a bridge hands on the frame itself, to all of them copies, which have no socket. Nor has IP
+// that the bridge has shown to netfilter (br_netfilter).
+constexpr char kBare[] = "sysctl -q net.bridge.bridge-nf-call-iptables=0 2>/dev/null; ";
+
 Bytes to_one(Bytes bytes) {
   bytes[0] = 0x06;
   return bytes;
@@ -102,14 +105,21 @@ Bytes to_one(Bytes bytes) {
 
 TEST_P(WallPathsTest, refuses_frames_that_a_container_writes_into_a_bridge) {
   keep();
-  EXPECT_EQ(written_arrives(true, kBridge, to_one(frame({.to = kDenied}))), 0);
+  EXPECT_EQ(written_arrives(true, std::string(kBare) + kBridge, to_one(frame({.to = kDenied}))), 0);
   EXPECT_EQ(refused(), 5u);
+  const auto records = told();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_NE(records[0].cookie, 0u);
 }
 
 TEST_P(WallPathsTest, refuses_copies_of_a_bridge_where_each_container_of_the_pod_is_guarded) {
   keep(true, false);
   EXPECT_EQ(written_arrives(true, kBridge, frame({.to = kDenied})), 0);
   EXPECT_EQ(refused(), 5u);
+  const auto records = told();
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].cookie, 0u);
+  EXPECT_EQ(records[0].container, cgroup_id(web_));
 }
 
 TEST_P(WallPathsTest, lets_frames_of_a_bridge_go_where_the_container_may) {
