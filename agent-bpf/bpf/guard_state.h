@@ -85,9 +85,10 @@ static __always_inline void cw_guard_reset(struct bpf_sock *socket)
 }
 
 /* Is it time to tell? Of a TCP connection each attempt is told once, of others the first packet and then one a minute. */
-static __always_inline bool cw_refusal_due(const struct cw_refused *refused, struct cw_refusal *now)
+static __always_inline bool cw_refusal_due(const struct cw_refusal_key *key, const struct cw_refused *refused,
+					   struct cw_refusal *now)
 {
-	struct cw_refusal *known = bpf_map_lookup_elem(&cw_refusals, &refused->key);
+	struct cw_refusal *known = bpf_map_lookup_elem(&cw_refusals, key);
 
 	now->reported_ns = bpf_ktime_get_boot_ns();
 	now->sequence = refused->sequence;
@@ -129,13 +130,16 @@ static __always_inline void cw_refused_event(struct cw_event *event, const struc
 /* Global, so that it is verified once. */
 __attribute__((noinline)) int cw_report_refused(const struct cw_refused *refused)
 {
+	struct cw_refusal_key key;
 	struct cw_refusal now;
 	struct cw_event *event;
 	bool due;
 
 	if (!refused)
 		return 0;
-	due = cw_refusal_due(refused, &now);
+	/* On the stack: Linux 6.1 refuses a key in the memory of an argument. */
+	key = refused->key;
+	due = cw_refusal_due(&key, refused, &now);
 	if (due || refused->key.protocol != IPPROTO_TCP)
 		cw_count(CW_COUNT_DENIED);
 	if (!due)
@@ -146,6 +150,6 @@ __attribute__((noinline)) int cw_report_refused(const struct cw_refused *refused
 		cw_event_submit(event, true);
 	}
 	now.packets = 0;
-	bpf_map_update_elem(&cw_refusals, &refused->key, &now, BPF_ANY);
+	bpf_map_update_elem(&cw_refusals, &key, &now, BPF_ANY);
 	return 0;
 }

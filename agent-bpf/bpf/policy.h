@@ -84,14 +84,15 @@ static __always_inline __u32 *cw_find_class(__u32 slot, __u32 rules, const struc
 
 	if (!addresses || !identities || !peers)
 		return NULL;
-	identity = bpf_map_lookup_elem(addresses, target->address);
+	/* On the stack: Linux 6.1 refuses a key in the memory of an argument. */
+	__builtin_memcpy(peer.address, target->address, sizeof(peer.address));
+	identity = bpf_map_lookup_elem(addresses, peer.address);
 	if (identity) {
 		known.identity = *identity;
 		class_id = bpf_map_lookup_elem(identities, &known);
 		if (class_id)
 			return class_id;
 	}
-	__builtin_memcpy(peer.address, target->address, sizeof(peer.address));
 	return bpf_map_lookup_elem(peers, &peer);
 }
 
