@@ -90,7 +90,7 @@ static __always_inline bool cw_is_odd_option(int level, int name, int bytes)
 	if (level != CW_SOL_IPV6)
 		return false;
 	/* 3: IPV6_2292HOPOPTS, 4: 2292DSTOPTS, 5: 2292RTHDR, 6: 2292PKTOPTIONS, 54: HOPOPTS, 55: RTHDRDSTOPTS, 57: RTHDR,
-	 * 59: DSTOPTS. With names of two of them being the same as IPV6_RECV*, which are harmless, only those are here. */
+	 * 59: DSTOPTS. */
 	return (name >= 3 && name <= 6) || name == 54 || name == 55 || name == 57 || name == 59;
 }
 

@@ -85,7 +85,7 @@ static __always_inline void cw_guard_reset(struct bpf_sock *socket)
 }
 
 /* Is it time to tell? Of a TCP connection each attempt is told once, of others the first packet and then one a minute. */
-static __always_inline bool cw_refusal_due(const struct cw_refused *refused, const struct cw_refusal_key *key,
+static __always_inline bool cw_refusal_due(const struct cw_refusal_key *key, const struct cw_refused *refused,
 					   struct cw_refusal *now)
 {
 	struct cw_refusal *known = bpf_map_lookup_elem(&cw_refusals, key);
@@ -137,9 +137,9 @@ __attribute__((noinline)) int cw_report_refused(const struct cw_refused *refused
 
 	if (!refused)
 		return 0;
-	/* Linux 6.1 takes no key from memory that a global function was given. */
+	/* On the stack: Linux 6.1 refuses a key in the memory of an argument. */
 	key = refused->key;
-	due = cw_refusal_due(refused, &key, &now);
+	due = cw_refusal_due(&key, refused, &now);
 	if (due || refused->key.protocol != IPPROTO_TCP)
 		cw_count(CW_COUNT_DENIED);
 	if (!due)

@@ -136,7 +136,9 @@ KernelSubject Enforcement::subject(const v1::Container& container, const Decisio
     if (const auto address = parse_address(text); address) made.addresses.push_back(*address);
   }
   // A name server answers from its own address, from which nobody else may.
-  const auto serves = [&](const KernelResolver& it) { return std::ranges::find(made.addresses, it.address) != made.addresses.end(); };
+  const auto serves = [&](const KernelResolver& it) {
+    return std::ranges::find(made.addresses, it.address) != made.addresses.end();
+  };
   if (std::ranges::any_of(resolvers_, serves)) made.flags |= CW_SUBJECT_RESOLVER;
   without_network_.erase(made.cgroup);
   if (!(made.flags & CW_SUBJECT_NAMES)) return made;

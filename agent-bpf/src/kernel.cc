@@ -46,9 +46,14 @@ std::string& complaints() {
 
 int collect_complaint(libbpf_print_level level, const char* format, va_list arguments) {
   constexpr size_t kMost = 4096;
-  char line[512];
   if (level != LIBBPF_WARN) return 0;
-  vsnprintf(line, sizeof(line), format, arguments);
+  va_list again;
+  va_copy(again, arguments);
+  // The verifier's log is long, and what it says is at its end.
+  std::string line(static_cast<size_t>(std::max(vsnprintf(nullptr, 0, format, again), 0)) + 1, '\0');
+  va_end(again);
+  vsnprintf(line.data(), line.size(), format, arguments);
+  line.pop_back();
   std::string& text = complaints();
   text += line;
   if (text.size() > kMost) text.erase(0, text.size() - kMost);

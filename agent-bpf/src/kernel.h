@@ -89,6 +89,8 @@ struct KernelSubject {
   uint32_t flags = 0;     // enum cw_subject_flag
   std::string directory;  // of the cgroup, absolute
   uint32_t net = 0;       // its network namespace: the inode number; 0: not known, it learns no names
+  // Of its pod; IPv4 as ::ffff:a.b.c.d. The first two count: one of each family.
+  std::vector<std::array<uint8_t, 16>> addresses = {};
 };
 
 struct KernelRules {

@@ -5,11 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { ServerProcess } from '../harness/cellwall.js';
 import { removeLeftovers } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { ROOT } from '../harness/root.js';
 import { Background, run, until } from '../harness/run.js';
 import { BenchNode, usageOf } from './node.js';
+import { measurePush } from './policies.js';
 
 interface Line {
   readonly what: string;
@@ -127,6 +129,54 @@ function packets(): void {
   line('the same, names and payloads read', bulk.percent('both'));
 }
 
+/** What being under a policy costs, and how fast a policy acts. Containers that are under none have no program. */
+function enforcement(): void {
+  say('containers under policy …');
+  const out = JSON.parse(run('build/agent/cellwall-bench-guard', [ROUNDS])) as Record<string, number>;
+  for (const [setup, what] of [
+    ['server', 'with a server in a process of its own'],
+    ['turns', 'with both ends in one thread (worst case)'],
+  ] as const) {
+    const { part, percent } = beside(out, setup, 'bare');
+    line(`64-byte request and response ${what}, client under policy`, percent('guarded'), '≤ 5 %', part('guarded') <= 0.05);
+  }
+  const figure = (name: string) => out[name] ?? Number.NaN;
+  const verdict = (name: string) => figure(`${name}_ns`) - figure('connect_hot_0_ns');
+  const ns = (value: number) => `${value.toFixed(0)} ns`;
+  const [few, many] = [verdict('connect_hot_10'), verdict('connect_hot_100000')];
+  line('verdict of a connect, 10 networks, the same peer again', ns(few));
+  line('the same, 100,000 networks', ns(many), '≤ 500 ns', many <= 500);
+  line('the same, beside 10 networks', `${(many / few).toFixed(2)} ×`, '≤ 1.3 ×', many / few <= 1.3);
+  line('the same, always another peer', ns(verdict('connect_cold_100000')));
+  line('open connections that a rule cuts', `${figure('cut_connections')} in ${figure('cut_ms').toFixed(0)} ms`, '10,000 in 1 s', figure('cut_ms') <= 1000);
+  line('from a rule in the kernel to the last byte, p99', `${figure('last_byte_p99_ms').toFixed(2)} ms`, '≤ 100 ms', figure('last_byte_p99_ms') <= 100);
+  const names = JSON.parse(run('build/agent/cellwall-bench-names', [ROUNDS])) as Record<string, number>;
+  line('answer of a name server, bound to who asked', ns(names.matched_ns ?? Number.NaN));
+  const wall = JSON.parse(run('build/agent/cellwall-bench-wall', [ROUNDS])) as Record<string, number>;
+  line('second wall, of a packet that is nothing new', ns(wall.tcp_inside_ns ?? Number.NaN));
+}
+
+async function pushes(folder: string, cleanup: Cleanup): Promise<void> {
+  say('policies to 500 agents …');
+  const server = await ServerProcess.start(join(folder, 'push'), join(folder, 'push.log'));
+  cleanup.add('the server', () => server.process.stop());
+  const { agents, containers, medianMs, p99Ms, payloadBytes } = await measurePush(server);
+  const what = `policy change on all of ${agents} simulated agents, ${containers.toLocaleString('en')} containers`;
+  line(`${what}, median`, `${medianMs.toFixed(0)} ms`);
+  line('the same, p99', `${p99Ms.toFixed(0)} ms`, '≤ 1 s', p99Ms <= 1000);
+  line('rule sets of a node there', `${(payloadBytes / 1000).toFixed(0)} kB`);
+}
+
+function compiler(): void {
+  say('compiler, 10,000 containers and 1,000 policies …');
+  const out = JSON.parse(run('node', ['test/bench/compile.js'])) as Record<string, number>;
+  const ms = (name: string) => out[name] ?? Number.NaN;
+  line('compile for 100 nodes, 10,000 containers, 1,000 policies', `${(ms('allMs') / 1000).toFixed(1)} s`);
+  line('the same, for one node', `${ms('nodeMs').toFixed(0)} ms`);
+  line('one pod comes, known labels', `${ms('podMs').toFixed(2)} ms`, '≤ 5 ms', ms('podMs') <= 5);
+  line('one pod comes, labels not seen before', `${ms('newPodMs').toFixed(2)} ms`, '≤ 5 ms', ms('newPodMs') <= 5);
+}
+
 function translations(): void {
   say('translated addresses at 2,000 connections/s …');
   const out = JSON.parse(run('build/agent/cellwall-bench-translations', [])) as Record<string, number>;
@@ -179,9 +229,12 @@ try {
   cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
   connections();
   packets();
+  enforcement();
   translations();
   await agent(folder, cleanup);
+  await pushes(folder, cleanup);
   await cleanup.run();
+  compiler();
   store();
   write();
 } finally {
