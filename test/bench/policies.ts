@@ -79,8 +79,7 @@ export async function measurePush(server: ServerProcess): Promise<PushFigures> {
       agent.send({ containers: { complete: true, upserted: containersOf(node) } });
       void obey(agent, arrived);
     }
-    const apply = async (text: string) =>
-      (await server.put<{ generation: number }>('/v1/policies', text)).generation;
+    const apply = async (text: string) => (await server.put<{ generation: number }>('/v1/policies', text)).generation;
     const first = await apply(Array.from({ length: 40 }, (_, team) => policy(team, 1000)).join('---\n'));
     for (let change = 1; change <= CHANGES; change++) {
       began.set(first + change, performance.now());
