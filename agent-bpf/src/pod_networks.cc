@@ -41,12 +41,6 @@ std::optional<AddressBytes> parse_address(const std::string& text) {
   return std::nullopt;
 }
 
-bool is_loopback(const AddressBytes& address) {
-  constexpr AddressBytes kV6 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
-  constexpr std::array<uint8_t, 13> kV4 = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127};
-  return address == kV6 || std::equal(kV4.begin(), kV4.end(), address.begin());
-}
-
 std::vector<AddressBytes> parse_name_servers(const std::string& resolv_conf) {
   std::vector<AddressBytes> found;
   std::istringstream lines(resolv_conf);

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "conntrack.h"
 #include "containers.h"
 
 namespace cellwall {
@@ -19,7 +20,6 @@ namespace cellwall {
 using AddressBytes = std::array<uint8_t, 16>;  // IPv4 as ::ffff:a.b.c.d
 
 std::optional<AddressBytes> parse_address(const std::string& text);
-bool is_loopback(const AddressBytes& address);
 // The name servers of a resolv.conf; without any, the resolver of glibc asks 127.0.0.1 (resolv.conf(5)).
 std::vector<AddressBytes> parse_name_servers(const std::string& resolv_conf);
 
