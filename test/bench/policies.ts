@@ -52,7 +52,7 @@ spec:
 async function obey(agent: TestAgent, arrived: (generation: number, bytes: number) => void): Promise<void> {
   for (;;) {
     const { generation = 0, digest, payload } = await agent.next('ruleSets');
-    agent.send({ applied: { generation, digest } });
+    agent.send({ applied: { generation, digest: digest ?? null } });
     arrived(generation as number, payload?.length ?? 0);
   }
 }

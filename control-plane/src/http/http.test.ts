@@ -345,7 +345,7 @@ describe('the server', () => {
     expect(Object.keys(paths).sort()).toEqual([
       '/v1/containers',
       '/v1/explain',
-    '/v1/flows',
+      '/v1/flows',
       '/v1/flows/stream',
       '/v1/flows/{id}',
       '/v1/hints',
