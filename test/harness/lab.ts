@@ -9,7 +9,7 @@ import { CgroupTree, removeLeftovers } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
 import { Containerd } from './containerd.js';
 import { Engine } from './engines.js';
-import { CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
+import { attacksImage, CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
 import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
 import { Pod, type PodSpec } from './pods.js';
 import { buildImage } from './rootfs.js';
@@ -68,8 +68,9 @@ export class Lab {
     return this.#server;
   }
 
-  async startContainerd(): Promise<void> {
-    const archives = [pauseImage(), webImage(), databaseImage()].map((recipe) => buildImage(recipe, CACHE));
+  async startContainerd(images: 'usual' | 'attacks' = 'usual'): Promise<void> {
+    const recipes = images === 'usual' ? [webImage(), databaseImage()] : [attacksImage()];
+    const archives = [pauseImage(), ...recipes].map((recipe) => buildImage(recipe, CACHE));
     const containerd = await Containerd.start(
       join(this.folder, 'containerd'),
       this.namespace,
