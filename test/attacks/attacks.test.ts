@@ -4,8 +4,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../harness/lab.js';
 import { ALLOWED, ALLOWED6, PORT } from './addresses.js';
-import { ATTACKS, type Attack, type User } from './attacks.js';
-import { hold, type Outcome, SCENARIOS } from './scenarios.js';
+import { ATTACKS } from './attacks.js';
+import { type Case, hold, isLast, laneOf, type Outcome, SCENARIOS } from './scenarios.js';
 import { agentLog, applyPolicies, attackIn, makeWorld, type World } from './world.js';
 
 /** Of the programs. */
@@ -14,9 +14,12 @@ const CODE = { sent: 0, misused: 2, impossible: 3 };
 let lab: Lab;
 let world: World;
 
-const CASES = ATTACKS.flatMap((attack) =>
-  attack.users.map((user): [string, Attack, User] => [`${attack.name} as ${user}`, attack, user]),
-);
+const CASES: readonly Case[] = ATTACKS.flatMap((attack) =>
+  attack.users.map((user) => ({ title: `${attack.name} as ${user}`, attack, user })),
+).map((it, index) => ({ ...it, index: index + 1 }));
+
+const AT_ONCE = CASES.filter(({ attack }) => !isLast(attack));
+const AT_LAST = CASES.filter(({ attack }) => isLast(attack));
 
 /** What cannot be done here at all, by this user or on this kernel, and why. */
 const impossible = new Map<string, string>();
@@ -28,29 +31,57 @@ beforeAll(async () => {
 
 afterAll(() => lab.cleanup.run());
 
-const tell = (it: Outcome) =>
-  `code ${it.code}, ${it.packets} packets, ${it.resets} resets, last: ${it.last}\n${it.output}`;
+const tell = (it: Outcome) => `code ${it.code}, ${it.packets} packets, ${it.resets} resets\n${it.output}`;
+
+const lanes = new Map<string, Promise<unknown>>();
+
+function attempt(it: Case, hasPolicy: boolean): Promise<Outcome> {
+  const lane = laneOf(it.attack);
+  const start = () => SCENARIOS[it.attack.scenario](world, it, hasPolicy);
+  if (!lane) return start();
+  const done = (lanes.get(lane) ?? Promise.resolve()).then(start);
+  lanes.set(
+    lane,
+    done.catch(() => undefined),
+  );
+  return done;
+}
+
+async function getsThrough(it: Case): Promise<void> {
+  const done = await attempt(it, false);
+  expect(done.code, tell(done)).not.toBe(CODE.misused);
+  if (done.code === CODE.impossible) impossible.set(it.title, done.output);
+  else expect(done.packets, tell(done)).toBeGreaterThan(0);
+}
+
+async function meetsItsVerdict(it: Case): Promise<void> {
+  if (impossible.has(it.title)) return;
+  const done = await attempt(it, true);
+  expect(done.code, tell(done)).not.toBe(CODE.misused);
+  if (it.attack.holds === 'refused') {
+    expect(done.packets, tell(done)).toBe(0);
+    return;
+  }
+  process.stderr.write(`exception: ${it.title} gets through: ${it.attack.holds.exception}\n`);
+  expect(done.packets, `${tell(done)}\nis refused now, so it is no exception any more`).toBeGreaterThan(0);
+}
 
 describe('without a policy', () => {
-  test.each(CASES)('%s gets through', async (title, attack, user) => {
-    const done = await SCENARIOS[attack.scenario](world, attack, user, false);
-    expect(done.code, tell(done)).not.toBe(CODE.misused);
-    if (done.code === CODE.impossible) {
-      impossible.set(title, done.output);
-      return;
-    }
-    expect(done.packets, tell(done)).toBeGreaterThan(0);
+  test.concurrent.each(AT_ONCE)('$title gets through', getsThrough);
+});
+
+describe('without a policy, at last', () => {
+  test.each(AT_LAST)('$title gets through', getsThrough);
+
+  test('what is not possible here is told', () => {
+    for (const [title, why] of impossible) process.stderr.write(`not possible here: ${title}: ${why}\n`);
   });
 });
 
 describe('with a policy', () => {
   beforeAll(async () => {
-    for (const [, attack, user] of CASES) if (attack.scenario === 'held') await hold(world, attack, user);
+    for (const it of CASES) if (it.attack.scenario === 'held') await hold(world, it);
     await applyPolicies(world);
-  });
-
-  afterAll(() => {
-    for (const [title, why] of impossible) process.stderr.write(`not possible here: ${title}: ${why}\n`);
   });
 
   test.each(['jail', 'raw', 'admin', 'host'] as const)('%s reaches what it is allowed', async (name) => {
@@ -61,16 +92,9 @@ describe('with a policy', () => {
     }
   });
 
-  test.each(CASES)('%s', async (title, attack, user) => {
-    if (impossible.has(title)) return;
-    const done = await SCENARIOS[attack.scenario](world, attack, user, true);
-    expect(done.code, tell(done)).not.toBe(CODE.misused);
-    expect(done.missed, 'the counter was too slow').toBe(0);
-    if (attack.holds === 'refused') {
-      expect(done.packets, tell(done)).toBe(0);
-      return;
-    }
-    process.stderr.write(`exception: ${title} gets through (${done.packets} packets): ${attack.holds.exception}\n`);
-    expect(done.packets, `${tell(done)}\nis refused now: it is no exception any more`).toBeGreaterThan(0);
-  });
+  test.concurrent.each(AT_ONCE)('$title', meetsItsVerdict);
+});
+
+describe('with a policy, at last', () => {
+  test.each(AT_LAST)('$title', meetsItsVerdict);
 });

@@ -4,34 +4,30 @@
 // attack that got through.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cleanup } from '../harness/cleanup.js';
 import { POD_NETWORK_V4, POD_NETWORK_V6 } from '../harness/containerd.js';
 import { NetworkNamespace } from '../harness/network.js';
-import {
-  ALLOWED,
-  ALLOWED6,
-  FORBIDDEN,
-  FORBIDDEN_NETWORK,
-  FORBIDDEN_NETWORK6,
-  FORBIDDEN6,
-  PORT,
-  SHARED,
-} from './addresses.js';
+import { ALLOWED, ALLOWED6, ANNOUNCED, FORBIDDEN_NETWORK, FORBIDDEN_NETWORK6, PORT } from './addresses.js';
 import { program } from './programs.js';
+
+/** Since the start, by the last 16 bits of the address. */
+interface Counts {
+  readonly packets: Readonly<Record<string, number>>;
+  readonly resets: Readonly<Record<string, number>>;
+  /** Packets that the counter had no room for. */
+  readonly missed: number;
+}
 
 export interface Counted {
   readonly packets: number;
   /** TCP resets without a payload, which end what an older connection began. */
   readonly resets: number;
-  /** Packets that the counter had no room for. */
-  readonly missed: number;
-  readonly last: string;
 }
 
 export class Receiver {
   readonly #child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
+  #last: Promise<unknown> = Promise.resolve();
 
   /** namespace: arguments of nsenter. */
   constructor(namespace: readonly string[], args: readonly string[]) {
@@ -42,12 +38,23 @@ export class Receiver {
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
   }
 
-  /** What came since it was asked last. */
-  async take(): Promise<Counted> {
+  /** One after the other: each line of input is one answer. */
+  counts(): Promise<Counts> {
+    const answer = this.#last.then(() => this.#ask());
+    this.#last = answer.catch(() => undefined);
+    return answer;
+  }
+
+  async #ask(): Promise<Counts> {
     this.#child.stdin?.write('\n');
     const line = await this.#lines.next();
     if (line.done) throw new Error('the receiver ended');
-    return JSON.parse(line.value) as Counted;
+    return JSON.parse(line.value) as Counts;
+  }
+
+  /** To all addresses. */
+  async total(): Promise<number> {
+    return Object.values((await this.counts()).packets).reduce((sum, it) => sum + it, 0);
   }
 
   stop(): void {
@@ -66,7 +73,7 @@ interface Link {
 function connect({ from, to, names, addresses, addresses6 }: Link): void {
   from.run('ip', ['link', 'add', names[0], 'type', 'veth', 'peer', 'name', names[1], 'netns', to.name]);
   for (const [index, end] of [from, to].entries()) {
-    end.run('ip', ['address', 'add', `${addresses[index]}/24`, 'dev', names[index] ?? '']);
+    end.run('ip', ['address', 'add', `${addresses[index]}/28`, 'dev', names[index] ?? '']);
     end.run('ip', ['address', 'add', `${addresses6[index]}/64`, 'dev', names[index] ?? '', 'nodad']);
     end.run('ip', ['link', 'set', names[index] ?? '', 'up']);
   }
@@ -110,7 +117,7 @@ export class Outside {
     this.#connect(node);
     // A server may tell its multipath clients of any address.
     this.edge.run('ip', ['mptcp', 'limits', 'set', 'subflows', '4']);
-    this.edge.run('ip', ['mptcp', 'endpoint', 'add', FORBIDDEN, 'signal']);
+    this.edge.run('ip', ['mptcp', 'endpoint', 'add', ANNOUNCED, 'signal']);
     this.#receivers = [
       new Receiver(this.edge.enter([]), ['edge0', PORT, FORBIDDEN_NETWORK, FORBIDDEN_NETWORK6]),
       new Receiver(this.far.enter([]), ['far0', PORT]),
@@ -133,31 +140,35 @@ export class Outside {
       from: edge,
       to: far,
       names: ['edge1', 'far0'],
-      addresses: ['203.0.113.1', FORBIDDEN],
-      addresses6: ['2001:db8:f::1', FORBIDDEN6],
+      addresses: ['192.0.2.17', '192.0.2.18'],
+      addresses6: ['2001:db8:2::1', '2001:db8:2::2'],
     });
     address(edge, `${ALLOWED}/32`, `${ALLOWED6}/128`);
-    address(far, `${SHARED}/32`);
+    for (const network of [`${FORBIDDEN_NETWORK}/16`, `${FORBIDDEN_NETWORK6}/64`]) {
+      const isV6 = network.includes(':');
+      far.run('ip', [isV6 ? '-6' : '-4', 'route', 'add', 'local', network, 'dev', 'lo']);
+      route(edge, network, isV6 ? '2001:db8:2::2' : '192.0.2.18');
+    }
     for (const to of ['default', '::/0']) {
       route(node, to, to === 'default' ? '192.0.2.2' : '2001:db8:1::2');
-      route(far, to, to === 'default' ? '203.0.113.1' : '2001:db8:f::1');
+      route(far, to, to === 'default' ? '192.0.2.17' : '2001:db8:2::1');
     }
     // Also what a tunnel of a container makes up.
     for (const to of [POD_NETWORK_V4, '192.168.0.0/16']) route(edge, to, '192.0.2.1');
     route(edge, POD_NETWORK_V6, '2001:db8:1::1');
   }
 
-  /** What arrived where nothing may, since it was asked last. */
-  async take(): Promise<Counted> {
-    await sleep(20);
-    const [edge, far] = await Promise.all(this.#receivers.map((it) => it.take()));
-    if (!edge || !far) throw new Error('a receiver is missing');
-    return {
-      // Most packets pass both.
-      packets: Math.max(edge.packets, far.packets),
-      resets: Math.max(edge.resets, far.resets),
-      missed: edge.missed + far.missed,
-      last: far.last || edge.last,
-    };
+  /** What arrived at the addresses of that number since the start. */
+  async arrived(number: number): Promise<Counted> {
+    const counts = await Promise.all(this.#receivers.map((it) => it.counts()));
+    if (counts.some((it) => it.missed > 0)) throw new Error('a counter was too slow');
+    // Most packets pass both.
+    const most = (what: 'packets' | 'resets') => Math.max(...counts.map((it) => it[what][number] ?? 0));
+    return { packets: most('packets'), resets: most('resets') };
+  }
+
+  /** What arrived at any of them. */
+  async total(): Promise<number> {
+    return Math.max(...(await Promise.all(this.#receivers.map((it) => it.total()))));
   }
 }

@@ -1,25 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How an attack is run, when more than one process has a part in it. Each returns what arrived where it should not.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { joinCgroup } from '../harness/cgroups.js';
 import type { ExecResult, Pod } from '../harness/pods.js';
 import { Background, run, until } from '../harness/run.js';
-import { ALLOWED_NAME, FORBIDDEN, OWNED_PORT, POD, POD6, RESOLVER, RESOLVER6, TRIES } from './addresses.js';
+import {
+  ALLOWED_NAME,
+  ANNOUNCED,
+  FORBIDDEN,
+  FORBIDDEN6,
+  forbidden6Of,
+  forbiddenOf,
+  OWNED_PORT,
+  POD,
+  POD6,
+  RESOLVER,
+  RESOLVER6,
+  SHARED,
+  TRIES,
+} from './addresses.js';
 import type { Attack, Scenario, User } from './attacks.js';
-import type { Counted } from './outside.js';
 import { inContainer, program } from './programs.js';
 import { attackIn, type World } from './world.js';
 
-export interface Outcome extends Counted {
+/** An attack as one user runs it, with addresses of its own. */
+export interface Case {
+  readonly title: string;
+  readonly attack: Attack;
+  readonly user: User;
+  /** From 1. */
+  readonly index: number;
+}
+
+export interface Outcome {
   readonly code: number;
   readonly output: string;
+  readonly packets: number;
+  readonly resets: number;
 }
 
 const LONG = process.env.LONG === '1';
-let runs = 0;
+let files = 0;
 
 function podOf({ pods }: World, { scenario, container }: Attack): { pod: Pod; container: string } {
   if (scenario === 'host network') return { pod: pods.host, container: 'host' };
@@ -27,119 +51,139 @@ function podOf({ pods }: World, { scenario, container }: Attack): { pod: Pod; co
   return { pod: pods[container], container };
 }
 
-function commandOf(world: World, attack: Attack, hasPolicy: boolean): string[] {
+function commandOf(world: World, { attack, index }: Case, hasPolicy: boolean): string[] {
   const { pod } = podOf(world, attack);
   const values: Record<string, string> = {
+    [FORBIDDEN]: forbiddenOf(index),
+    [FORBIDDEN6]: forbidden6Of(index),
     [RESOLVER]: world.pods.names.v4,
     [RESOLVER6]: world.pods.names.v6,
     [POD]: pod.v4,
     [POD6]: pod.v6,
-    [TRIES]: String(hasPolicy ? (LONG ? 1_000_000 : 20_000) : 2_000),
+    [TRIES]: String(hasPolicy && LONG ? 1_000_000 : 20_000),
   };
-  return [attack.program, ...attack.arguments].map((it) => values[it] ?? it);
+  const fill = (text: string) =>
+    Object.entries(values).reduce((all, [name, value]) => all.replaceAll(name, value), text);
+  return [attack.program, ...attack.arguments].map(fill);
 }
 
-const outcome = (result: ExecResult, counted: Counted): Outcome => ({
-  ...counted,
-  code: result.code,
-  output: `${result.stdout}${result.stderr}`.trim(),
-});
+/** The last 16 bits of the address where its packets would arrive. */
+function numberOf({ attack, index }: Case): number {
+  const [, , high = 0, low = 0] = (attack.scenario === 'multipath' ? ANNOUNCED : SHARED).split('.').map(Number);
+  const isFixed = attack.scenario === 'multipath' || attack.arguments.includes(SHARED);
+  return isFixed ? high * 256 + low : index;
+}
 
-type Run = (world: World, attack: Attack, user: User, hasPolicy: boolean) => Promise<Outcome>;
+/** Runs it, and counts what arrives while it does. */
+async function watched(world: World, it: Case, start: () => Promise<ExecResult>): Promise<Outcome> {
+  const number = numberOf(it);
+  const before = await world.outside.arrived(number);
+  const result = await start();
+  const after = await world.outside.arrived(number);
+  return {
+    ...outputOf(result),
+    packets: after.packets - before.packets,
+    resets: after.resets - before.resets,
+  };
+}
 
-const exec: Run = async (world, attack, user, hasPolicy) => {
-  const { pod, container } = podOf(world, attack);
-  await world.outside.take();
-  const result = await attackIn(pod, container, user, commandOf(world, attack, hasPolicy));
-  return outcome(result, await world.outside.take());
+const outputOf = ({ code, stdout, stderr }: ExecResult) => ({ code, output: `${stdout}${stderr}`.trim() });
+
+type Run = (world: World, it: Case, hasPolicy: boolean) => Promise<Outcome>;
+
+const exec: Run = (world, it, hasPolicy) => {
+  const { pod, container } = podOf(world, it.attack);
+  return watched(world, it, () => attackIn(pod, container, it.user, commandOf(world, it, hasPolicy)));
 };
 
-const podLoopback: Run = async (world, attack, user, hasPolicy) => {
-  await world.local.take();
-  const result = await attackIn(world.pods.jail, 'jail', user, commandOf(world, attack, hasPolicy));
-  return outcome(result, await world.local.take());
+const podLoopback: Run = async (world, it, hasPolicy) => {
+  const before = await world.local.total();
+  const result = await attackIn(world.pods.jail, 'jail', it.user, commandOf(world, it, hasPolicy));
+  return { ...outputOf(result), packets: (await world.local.total()) - before, resets: 0 };
 };
 
 /** A neighbour makes the socket; the jail uses it. */
-const passed: Run = async (world, attack, user, hasPolicy) => {
+const passed: Run = async (world, it, hasPolicy) => {
   const { jail } = world.pods;
-  const command = commandOf(world, attack, hasPolicy);
-  const giving = attackIn(jail, 'neighbour', user, ['pass', 'give', ...command.slice(2)]);
+  const command = commandOf(world, it, hasPolicy);
+  command[3] = it.title;
+  const giving = attackIn(jail, 'neighbour', it.user, ['pass', 'give', ...command.slice(2)]);
   // The neighbour may connect, and what it sends is its own.
-  await sleep(200);
-  await world.outside.take();
-  const result = await attackIn(jail, 'jail', user, command);
-  const counted = await world.outside.take();
+  await sleep(300);
+  const done = await watched(world, it, () => attackIn(jail, 'jail', it.user, command));
   await giving;
-  return outcome(result, counted);
+  return done;
 };
 
-interface Held {
-  readonly result: Promise<ExecResult>;
-  readonly go: () => Promise<unknown>;
-}
+/** Sockets that are connected now and used later. */
+const waiting = new Map<string, { readonly result: Promise<ExecResult>; readonly go: () => Promise<unknown> }>();
 
-/** Sockets that are connected now and used later, by attack and user. */
-const waiting = new Map<string, Held>();
-const keyOf = (attack: Attack, user: User) => `${attack.name} ${user}`;
-
-export async function hold(world: World, attack: Attack, user: User): Promise<void> {
+export async function hold(world: World, it: Case): Promise<void> {
   const { jail } = world.pods;
-  const file = `/tmp/held-${runs++}`;
-  const result = attackIn(jail, 'jail', user, [...commandOf(world, attack, false), file]);
+  const file = `/tmp/held-${files++}`;
+  const result = attackIn(jail, 'jail', it.user, [...commandOf(world, it, false), file]);
   // One that failed at once is told when its result is asked for.
   result.catch(() => undefined);
-  const isReady = async () => (await jail.exec('jail', ['/bin/ls', `${file}.ready`])).code === 0;
-  await until(`${attack.name} is connected`, isReady, 10_000, 50);
-  waiting.set(keyOf(attack, user), { result, go: () => jail.exec('jail', ['/bin/sh', '-c', `: > ${file}.go`]) });
+  await ready(jail, 'jail', file);
+  waiting.set(it.title, { result, go: () => jail.exec('jail', ['/bin/sh', '-c', `: > ${file}.go`]) });
 }
 
-const held: Run = async (world, attack, user, hasPolicy) => {
-  if (!hasPolicy) await hold(world, attack, user);
-  const it = waiting.get(keyOf(attack, user));
-  if (!it) throw new Error(`${attack.name} was not connected before the policy`);
-  waiting.delete(keyOf(attack, user));
-  await world.outside.take();
-  await it.go();
-  const result = await it.result;
-  return outcome(result, await world.outside.take());
+async function ready(pod: Pod, container: string, file: string): Promise<void> {
+  const isThere = async () => (await pod.exec(container, ['/bin/ls', `${file}.ready`])).code === 0;
+  await until(`${file}.ready is there`, isThere, 10_000, 50);
+}
+
+const held: Run = async (world, it, hasPolicy) => {
+  if (!hasPolicy) await hold(world, it);
+  const before = waiting.get(it.title);
+  if (!before) throw new Error(`${it.title}: was not connected before the policy`);
+  waiting.delete(it.title);
+  return watched(world, it, async () => {
+    await before.go();
+    return before.result;
+  });
 };
 
 /** A process of this machine, in the pod's network, that is moved into the container's cgroup when it has connected. */
-const moved: Run = async (world, attack, _user, hasPolicy) => {
+const moved: Run = async (world, it, hasPolicy) => {
   const { jail } = world.pods;
-  const file = join(world.lab.folder, `moved-${runs++}`);
-  const [name = '', ...args] = commandOf(world, attack, hasPolicy);
+  const file = join(world.lab.folder, `moved-${files++}`);
+  const [name = '', ...args] = commandOf(world, it, hasPolicy);
   const [enter = '', ...more] = jail.inNetwork([program(name), ...args, file]);
   const process = new Background(enter, more, `${file}.log`);
-  await until(`${attack.name} is connected`, () => existsSync(`${file}.ready`), 10_000, 10);
+  await until(`${it.title} is connected`, () => existsSync(`${file}.ready`), 10_000, 10);
   joinCgroup(jail.cgroupOf('jail'), process.pid);
-  await world.outside.take();
-  writeFileSync(`${file}.go`, '');
-  const code = await process.exited;
-  return outcome({ code, stdout: '', stderr: '' }, await world.outside.take());
+  return watched(world, it, async () => {
+    writeFileSync(`${file}.go`, '');
+    return finished(process);
+  });
 };
 
-const subCgroup: Run = async (world, attack, user, hasPolicy) => {
+async function finished(process: Background): Promise<ExecResult> {
+  const code = await process.exited;
+  return { code, stdout: readFileSync(process.logFile, 'utf8'), stderr: '' };
+}
+
+const subCgroup: Run = (world, it, hasPolicy) => {
   const { jail } = world.pods;
-  const cgroup = join(jail.cgroupOf('jail'), `own-${runs++}`, 'deeper');
+  const number = files++;
+  const cgroup = join(jail.cgroupOf('jail'), `own-${number}`, 'deeper');
   mkdirSync(cgroup, { recursive: true });
-  const [name = '', ...args] = commandOf(world, attack, hasPolicy);
-  const command = [...(user === 'user' ? [inContainer('as_user')] : []), inContainer(name), ...args];
+  const [name = '', ...args] = commandOf(world, it, hasPolicy);
+  const command = [...(it.user === 'user' ? [inContainer('as_user')] : []), inContainer(name), ...args];
   const enter = ['nsenter', '-t', String(jail.processOf('jail')), '-m', '-n', '-i', '-u', '-p', '--', ...command];
-  await world.outside.take();
-  const log = join(world.lab.folder, `sub-${runs++}.log`);
   const start = `echo $$ > ${cgroup}/cgroup.procs && exec "$@"`;
-  const code = await new Background('sh', ['-c', start, 'sh', ...enter], log).exited;
-  return outcome({ code, stdout: '', stderr: '' }, await world.outside.take());
+  const log = join(world.lab.folder, `sub-${number}.log`);
+  return watched(world, it, () => finished(new Background('sh', ['-c', start, 'sh', ...enter], log)));
 };
 
 /** A neighbour forges answers while the container waits for the true one. */
-const spoofed: Run = async (world, attack, user, hasPolicy) => {
+const spoofed: Run = async (world, it, hasPolicy) => {
   const { named, names } = world.pods;
-  const forging = attackIn(named, 'neighbour', 'root', ['spoof', 'raw', names.v4, ALLOWED_NAME, FORBIDDEN, '1500']);
+  const address = forbiddenOf(it.index);
+  const forging = attackIn(named, 'neighbour', 'root', ['spoof', 'raw', names.v4, ALLOWED_NAME, address, '800']);
   await sleep(100);
-  const done = await exec(world, attack, user, hasPolicy);
+  const done = await exec(world, it, hasPolicy);
   const { code, stdout, stderr } = await forging;
   if (!hasPolicy && code !== 0) throw new Error(`the neighbour did not forge: ${stdout}${stderr}`);
   return done;
@@ -148,54 +192,59 @@ const spoofed: Run = async (world, attack, user, hasPolicy) => {
 const CALLS = 20;
 
 /** From outside to the pod; what the container that has no right to it says that it received. */
-async function callIn(world: World, attack: Attack): Promise<void> {
-  const { edge } = world.outside;
+function callIn(world: World, protocol: string): void {
   const to = world.pods.jail.v4;
-  const isTcp = attack.arguments[0] === 'tcp';
-  const command = isTcp ? ['tcp_connect', 'connect', to, OWNED_PORT] : ['datagram', 'unconnected', to, OWNED_PORT, to];
-  const [name = '', ...args] = command;
+  const [name, ...args] =
+    protocol === 'tcp'
+      ? (['tcp_connect', 'connect', to, OWNED_PORT] as const)
+      : (['datagram', 'unconnected', to, OWNED_PORT, to] as const);
   const calls = `for i in $(seq ${CALLS}); do "$@" >/dev/null & done; wait`;
-  run('nsenter', edge.enter(['sh', '-c', calls, 'sh', program(name), ...args]));
+  run('nsenter', world.outside.edge.enter(['sh', '-c', calls, 'sh', program(name), ...args]));
 }
 
-async function listenIn(world: World, container: string, user: User, command: readonly string[]) {
+interface Port {
+  readonly end: () => Promise<ExecResult>;
+}
+
+async function takePort(world: World, container: string, user: User, command: readonly string[]): Promise<Port> {
   const { jail } = world.pods;
-  const file = `/tmp/port-${runs++}`;
+  const file = `/tmp/port-${files++}`;
   const result = attackIn(jail, container, user, [...command, file]);
   result.catch(() => undefined);
-  const isReady = async () => (await jail.exec(container, ['/bin/ls', `${file}.ready`])).code === 0;
-  await until('the port was asked for', isReady, 10_000, 50);
-  return {
-    end: async () => {
-      await jail.exec(container, ['/bin/sh', '-c', `: > ${file}.end`]);
-      return result;
-    },
+  await ready(jail, container, file);
+  const end = async () => {
+    await jail.exec(container, ['/bin/sh', '-c', `: > ${file}.end`]);
+    return result;
   };
+  return { end };
 }
 
 const received = ({ stdout }: ExecResult): number => Number(/received (\d+)/.exec(stdout)?.[1] ?? 0);
 
 /** The jail has the port, and its neighbour takes it: what the neighbour receives is counted. */
-const takeover: Run = async (world, attack, user, hasPolicy) => {
-  const command = commandOf(world, attack, hasPolicy);
-  const [, protocol = '', how = ''] = command;
-  const owning = attack.scenario !== 'absent';
+const takeover: Run = async (world, it, hasPolicy) => {
+  const { attack, user } = it;
+  const command = commandOf(world, it, hasPolicy);
+  const [name = '', protocol = '', how = ''] = command;
+  const own = () => takePort(world, 'jail', user, [name, protocol, how, '0.0.0.0', OWNED_PORT]);
   if (attack.scenario === 'restarted') {
-    const before = await listenIn(world, 'jail', user, ['takeover', protocol, how, '0.0.0.0', OWNED_PORT]);
-    const result = before.end();
-    await result;
+    await (await own()).end();
     await world.pods.jail.restart('jail');
-    if (hasPolicy) await sleep(1000);
   }
-  const owner = owning ? await listenIn(world, 'jail', user, ['takeover', protocol, how, '0.0.0.0', OWNED_PORT]) : null;
-  const thief = await listenIn(world, 'neighbour', user, command);
-  await callIn(world, attack);
+  const owner = attack.scenario === 'absent' ? undefined : await own();
+  const thief = await takePort(world, 'neighbour', user, command);
+  callIn(world, protocol);
   await sleep(50);
   const stolen = await thief.end();
-  const own = await owner?.end();
-  const packets = received(stolen);
-  const last = own ? `the owner received ${received(own)} (${own.stdout.trim()})` : 'there was no owner';
-  return outcome(stolen, { packets, resets: 0, missed: 0, last });
+  const kept = await owner?.end();
+  if (kept && kept.code !== 0) throw new Error(`the owner could not have its port: ${kept.stdout}`);
+  const { code, output } = outputOf(stolen);
+  return {
+    code,
+    output: `${output}; its owner: ${kept?.stdout.trim() ?? 'absent'}`,
+    packets: received(stolen),
+    resets: 0,
+  };
 };
 
 export const SCENARIOS: Readonly<Record<Scenario, Run>> = {
@@ -213,3 +262,14 @@ export const SCENARIOS: Readonly<Record<Scenario, Run>> = {
   restarted: takeover,
   absent: takeover,
 };
+
+/** What shares something runs one after the other; the rest may run at once. */
+export function laneOf({ scenario, container }: Attack): string | undefined {
+  if (container === 'admin') return 'the network of its pod';
+  if (scenario === 'named' || scenario === 'spoofed') return 'the port of who asks for names';
+  if (scenario === 'multipath') return 'the announced address';
+  return scenario === 'pod loopback' ? 'the counter of the pod' : undefined;
+}
+
+/** These end the container that the others run in. */
+export const isLast = ({ scenario }: Attack): boolean => ['takeover', 'restarted', 'absent'].includes(scenario);

@@ -15,7 +15,7 @@ import { inContainer } from './programs.js';
 const idle = (name: string, more: { capabilities?: string[]; devices?: string[] } = {}) => ({
   name,
   image: 'localhost/attacks:1',
-  command: ['/bin/sleep', '1000000'],
+  command: ['/bin/sh', '-c', 'chmod 1777 /tmp && exec /bin/sleep 1000000'],
   ...more,
 });
 

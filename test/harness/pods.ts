@@ -108,7 +108,8 @@ export class Pod {
     const cgroup = `${cgroupParent}/besteffort/pod${uid}`;
     const config = {
       metadata: { name: spec.name, uid, namespace: spec.namespace, attempt: 0 },
-      hostname: spec.name,
+      // In the node's network there is the node's name.
+      hostname: spec.hostNetwork ? '' : spec.name,
       labels: spec.labels ?? {},
       ...(spec.nameServers && { dns_config: { servers: spec.nameServers } }),
       linux: {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A socket that was there before: connects and sends once, makes FILE.ready, waits for FILE.go, and sends on for a second.
+// A socket that was there before: connects and sends once, makes FILE.ready, waits for FILE.go, and sends on for half a second.
 //   held tcp|udp ADDRESS PORT FILE
 #include "attack.h"
 #include <stdio.h>
@@ -21,7 +21,7 @@ int main(int argc, char **argv)
 	must(send(fd, PAYLOAD, sizeof(PAYLOAD), MSG_NOSIGNAL), "send");
 	touch(ready);
 	wait_for(go);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < 10; i++) {
 		done += send(fd, PAYLOAD, sizeof(PAYLOAD), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 		usleep(50000);
 	}

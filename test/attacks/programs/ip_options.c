@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The socket is connected to what is allowed, and an IPv4 option makes the packets go by ADDRESS.
-//   ip_options tcp|udp option|ancillary loose|strict ADDRESS PORT ALLOWED
+//   ip_options tcp|udp option|ancillary ADDRESS PORT ALLOWED
 #include "attack.h"
 #include <netinet/ip.h>
 
@@ -16,12 +16,10 @@ int main(int argc, char **argv)
 	struct cmsghdr *head = CMSG_FIRSTHDR(&message);
 	int fd, is_tcp;
 
-	if (argc != 7)
-		usage("ip_options tcp|udp option|ancillary loose|strict ADDRESS PORT ALLOWED");
-	target = target_of(argv[4], argv[5]);
-	allowed = target_of(argv[6], argv[5]);
-	if (!strcmp(argv[3], "strict"))
-		option[0] = IPOPT_SSRR;
+	if (argc != 6)
+		usage("ip_options tcp|udp option|ancillary ADDRESS PORT ALLOWED");
+	target = target_of(argv[3], argv[4]);
+	allowed = target_of(argv[5], argv[4]);
 	memcpy(option + 3, &(struct in_addr[]){v4(&target)}, 4);
 	is_tcp = !strcmp(argv[1], "tcp");
 	fd = must(socket(AF_INET, is_tcp ? SOCK_STREAM : SOCK_DGRAM, 0), "socket");

@@ -7,7 +7,7 @@
 #include <linux/if_packet.h>
 #include <sys/mman.h>
 
-/* Of the first neighbour that is known on eth0. */
+/* Of the first neighbour that is known on the way out. */
 static void find_gateway(uint8_t *hardware, const struct target *allowed)
 {
 	int fd = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
@@ -19,7 +19,7 @@ static void find_gateway(uint8_t *hardware, const struct target *allowed)
 	usleep(20000);
 	file = fopen("/proc/net/arp", "r");
 	while (file && fgets(line, sizeof(line), file) && !found)
-		if (strstr(line, "eth0") &&
+		if (strstr(line, way_out()) &&
 		    sscanf(line, "%*s %*s 0x2 %hhx:%hhx:%hhx:%hhx:%hhx:%hhx", hardware, hardware + 1, hardware + 2, hardware + 3,
 			   hardware + 4, hardware + 5) == 6)
 			found = 1;
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 	cooked = !strcmp(argv[1], "cooked");
 	fd = must(socket(AF_PACKET, cooked ? SOCK_DGRAM : SOCK_RAW, 0), "socket");
 	find_gateway(there.sll_addr, &allowed);
-	there.sll_ifindex = if_nametoindex("eth0");
+	there.sll_ifindex = if_nametoindex(way_out());
 	memcpy(frame, there.sll_addr, ETH_ALEN);
 	frame[6] = 2; /* some sender */
 	frame[12] = ETH_P_IP >> 8;

@@ -12,14 +12,20 @@
 
 enum { OWN_PORT = 40000 };
 
-/* Of the interface that leads out of the pod. */
+/* The interface that leads out of the pod, or out of the node. */
+static inline const char *way_out(void)
+{
+	return if_nametoindex("eth0") ? "eth0" : "node0";
+}
+
 static inline struct in_addr own_v4(void)
 {
-	struct ifreq request = {.ifr_name = "eth0", .ifr_addr = {.sa_family = AF_INET}};
+	struct ifreq request = {.ifr_addr = {.sa_family = AF_INET}};
 	int fd = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
 
+	strcpy(request.ifr_name, way_out());
 	if (ioctl(fd, SIOCGIFADDR, &request) != 0)
-		impossible("address of eth0");
+		impossible("address of the way out");
 	close(fd);
 	return ((struct sockaddr_in *)&request.ifr_addr)->sin_addr;
 }
@@ -32,11 +38,11 @@ static inline struct in6_addr own_v6(void)
 	unsigned scope;
 
 	while (file && fscanf(file, "%32s %*x %*x %x %*x %16s", hex, &scope, name) == 3)
-		if (scope == 0 && !strcmp(name, "eth0"))
+		if (scope == 0 && !strcmp(name, way_out()))
 			for (int i = 0; i < 16; i++)
 				sscanf(hex + 2 * i, "%2hhx", &address.s6_addr[i]);
 	if (!address.s6_addr[0])
-		impossible("address of eth0");
+		impossible("address of the way out");
 	fclose(file);
 	return address;
 }

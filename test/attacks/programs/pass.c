@@ -74,6 +74,7 @@ int main(int argc, char **argv)
 			must(connect(fd, to(&target), target.size), "connect");
 		give(over, fd);
 		recv(over, byte, 1, 0); /* until the taker is done: the giver has no further part in it */
+		usleep(300000);		/* what closing sends is not the taker's */
 		return 0;
 	}
 	fd = take(over);

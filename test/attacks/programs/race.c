@@ -7,7 +7,7 @@
 
 static struct target target, allowed;
 static struct sockaddr_storage shared;
-static volatile int over;
+static volatile int began, over;
 
 static void *rewrite(void *unused)
 {
@@ -16,6 +16,7 @@ static void *rewrite(void *unused)
 	volatile uint32_t *six = ((struct sockaddr_in6 *)&shared)->sin6_addr.s6_addr32;
 	int is_four = shared.ss_family == AF_INET;
 
+	began = 1;
 	while (!over) {
 		for (int i = 0; i < (is_four ? 1 : 4); i++)
 			(is_four ? four : six)[i] = is_four ? v4(&target).s_addr : v6(&target).s6_addr32[i];
@@ -58,6 +59,8 @@ int main(int argc, char **argv)
 	fd = must(socket(shared.ss_family, SOCK_DGRAM, 0), "socket");
 	if (pthread_create(&thread, NULL, rewrite, NULL) != 0)
 		impossible("thread");
+	while (!began)
+		usleep(100);
 	for (long i = 0; i < tries; i++)
 		through += try_once(argv[1], fd);
 	over = 1;

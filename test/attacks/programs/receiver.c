@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Counts the IP packets that come in by an interface, and answers TCP and UDP on a port so that connections come about.
-//   receiver INTERFACE PORT [NETWORK4/24 NETWORK6/64]     with networks, only what is sent to them counts
-// For each line of its input it prints {"packets": n, "resets": n, "missed": n, "last": "..."} and begins again
-// at 0. TCP resets without a payload, which end what an older connection began, are counted apart.
+//   receiver INTERFACE PORT [NETWORK4/16 NETWORK6/64]     with networks, only what is sent to them counts
+// For each line of its input it prints {"packets": {"number": n, ...}, "resets": {...}, "missed": n}: how many came since the
+// start, by the last 16 bits of the address that they were sent to. TCP resets without a payload, which end what an older
+// connection began, are counted apart.
 #define _GNU_SOURCE
 #include "attack.h"
 #include <linux/filter.h>
@@ -15,10 +16,10 @@
 
 enum { IPPROTO_MULTIPATH = 262, CONNECTIONS = 256, FIRST_CONNECTION = 4 };
 
-static struct {
-	unsigned long packets, resets;
-	char last[160];
-} counts;
+enum { NUMBERS = 1 << 16 };
+
+static unsigned packets[NUMBERS], resets[NUMBERS];
+static unsigned long missed;
 
 /* In the kernel, since a race sends a million packets past it. */
 static void only(int fd, const char *network, const char *network6)
@@ -29,7 +30,7 @@ static void only(int fd, const char *network, const char *network6)
 		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 12),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IP, 0, 3),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 30),
-		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffffff00),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffff0000),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 5, 6),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ETHERTYPE_IPV6, 0, 5),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 38),
@@ -43,7 +44,7 @@ static void only(int fd, const char *network, const char *network6)
 
 	if (inet_pton(AF_INET, network, &four) != 1 || inet_pton(AF_INET6, network6, &six) != 1)
 		usage("receiver: not a network");
-	code[4].k = ntohl(four.s_addr) & 0xffffff00;
+	code[4].k = ntohl(four.s_addr) & 0xffff0000;
 	code[7].k = ntohl(six.s6_addr32[0]);
 	code[9].k = ntohl(six.s6_addr32[1]);
 	must(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)), "filter");
@@ -82,20 +83,11 @@ static int is_reset(const uint8_t *frame, int type)
 	return ip[type == ETHERTYPE_IP ? 9 : 6] == IPPROTO_TCP && tcp[13] & 4 && ip + bytes == tcp + 4 * (tcp[12] >> 4);
 }
 
-static void describe(const uint8_t *frame, int four)
-{
-	char from[64] = "", to[64] = "";
-
-	inet_ntop(four ? AF_INET : AF_INET6, frame + 14 + (four ? 12 : 8), from, sizeof(from));
-	inet_ntop(four ? AF_INET : AF_INET6, frame + 14 + (four ? 16 : 24), to, sizeof(to));
-	snprintf(counts.last, sizeof(counts.last), "%s to %s, protocol %d", from, to, frame[14 + (four ? 9 : 6)]);
-}
-
 static void count_frames(int fd)
 {
 	struct sockaddr_ll from;
 	socklen_t size = sizeof(from);
-	uint8_t frame[256] = {0};
+	uint8_t frame[256] = {0}, *end;
 
 	for (; recvfrom(fd, frame, sizeof(frame), 0, (struct sockaddr *)&from, &size) > 0; size = sizeof(from)) {
 		int type = frame[12] << 8 | frame[13];
@@ -104,12 +96,8 @@ static void count_frames(int fd)
 			continue;
 		if (type == ETHERTYPE_IPV6 && is_discovery(frame))
 			continue;
-		if (is_reset(frame, type)) {
-			counts.resets++;
-			continue;
-		}
-		counts.packets++;
-		describe(frame, type == ETHERTYPE_IP);
+		end = frame + 14 + (type == ETHERTYPE_IP ? 20 : 40);
+		(is_reset(frame, type) ? resets : packets)[end[-2] << 8 | end[-1]]++;
 	}
 }
 
@@ -126,6 +114,20 @@ static int listen_on(int type, int protocol, int port)
 	return fd;
 }
 
+static void print_counts(const char *name, const unsigned *counts)
+{
+	const char *between = "";
+
+	printf("\"%s\": {", name);
+	for (int i = 0; i < NUMBERS; i++) {
+		if (!counts[i])
+			continue;
+		printf("%s\"%d\": %u", between, i, counts[i]);
+		between = ", ";
+	}
+	printf("}, ");
+}
+
 static void report(int counter)
 {
 	struct tpacket_stats lost = {0};
@@ -136,9 +138,12 @@ static void report(int counter)
 		exit(0);
 	count_frames(counter);
 	getsockopt(counter, SOL_PACKET, PACKET_STATISTICS, &lost, &size);
-	printf("{\"packets\": %lu, \"resets\": %lu, \"missed\": %u, \"last\": \"%s\"}\n", counts.packets, counts.resets, lost.tp_drops, counts.last);
+	missed += lost.tp_drops;
+	printf("{");
+	print_counts("packets", packets);
+	print_counts("resets", resets);
+	printf("\"missed\": %lu}\n", missed);
 	fflush(stdout);
-	memset(&counts, 0, sizeof(counts));
 }
 
 /* Says back what it is told, so that multipath connections become whole. */
