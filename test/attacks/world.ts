@@ -76,7 +76,7 @@ export async function makeWorld(lab: Lab): Promise<World> {
   const pod = (name: string, containers: ReturnType<typeof idle>[], hostNetwork = false) =>
     lab.startPod({ namespace: 'attacks', name, containers, hostNetwork });
   const names = await pod('names', [nameServer]);
-  await lab.startServer(process.env.OLD ? [] : serverOptions(names));
+  await lab.startServer(serverOptions(names));
   await lab.startAgent();
   const pods = {
     names,
