@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab } from '../harness/lab.js';
 import { ALLOWED, ALLOWED6, PORT } from './addresses.js';
 import { ATTACKS } from './attacks.js';
-import { type Case, hold, isLast, laneOf, type Outcome, SCENARIOS } from './scenarios.js';
+import { type Case, hold, isLast, isNamed, laneOf, type Outcome, SCENARIOS } from './scenarios.js';
 import { agentLog, applyPolicies, attackIn, makeWorld, type World } from './world.js';
 
 /** Of the programs. */
@@ -52,6 +52,7 @@ async function getsThrough(it: Case): Promise<void> {
   expect(done.code, tell(done)).not.toBe(CODE.misused);
   if (done.code === CODE.impossible) impossible.set(it.title, done.output);
   else expect(done.packets, tell(done)).toBeGreaterThan(0);
+  if (isNamed(it.attack.scenario) && done.code === CODE.sent) expect(done.output).toMatch(/^(forged|answered)$/m);
 }
 
 async function meetsItsVerdict(it: Case): Promise<void> {
@@ -84,7 +85,7 @@ describe('with a policy', () => {
     await applyPolicies(world);
   });
 
-  test.each(['jail', 'raw', 'admin', 'host'] as const)('%s reaches what it is allowed', async (name) => {
+  test.each(['jail', 'raw', 'admin', 'crowded', 'host'] as const)('%s reaches what it is allowed', async (name) => {
     for (const address of [ALLOWED, ALLOWED6]) {
       const tcp = await attackIn(world.pods[name], name, 'user', ['tcp_connect', 'connect', address, PORT]);
       const udp = await attackIn(world.pods[name], name, 'user', ['datagram', 'unconnected', address, PORT, address]);

@@ -34,6 +34,8 @@ export type Scenario =
   | 'sub-cgroup'
   | 'named'
   | 'spoofed'
+  | 'spoofed by a frame'
+  | 'spoofed from another pod'
   | 'takeover'
   | 'restarted'
   | 'absent';
@@ -47,7 +49,7 @@ export interface Attack {
   readonly holds: 'refused' | { readonly exception: string };
   readonly scenario: Scenario;
   /** The container that it runs in; "jail" unless it needs more than that. */
-  readonly container: 'jail' | 'raw' | 'admin';
+  readonly container: 'jail' | 'raw' | 'admin' | 'crowded';
 }
 
 const BOTH: readonly User[] = ['root', 'user'];
@@ -174,6 +176,7 @@ const networks: Attack[] = [
     '/usr/sbin/ip link delete attack0',
   ),
   attack('own-tun', ['tun', FORBIDDEN, PORT], { users: ROOT, container: 'admin' }),
+  attack('own-tun-beside-neighbour', ['tun', FORBIDDEN, PORT], { users: ROOT, container: 'crowded' }),
   network('translation', `nft 'table ip attack { ${NFT_OUTPUT}; }'`, send(ALLOWED), 'nft delete table ip attack'),
   network('rewriting', `nft 'table netdev attack { ${NFT_EGRESS}; }'`, send(ALLOWED), 'nft delete table netdev attack'),
   network(
@@ -223,6 +226,7 @@ const pods: Attack[] = [
 ];
 
 const forge = (...args: string[]) => ['forge', ...args, ALLOWED_NAME, FORBIDDEN, PORT];
+const forgeApart = (where: string) => ['forge_namespace', where, RESOLVER, ALLOWED_NAME, FORBIDDEN, PORT];
 
 const names: Attack[] = [
   attack('dns-forged-on-loopback', forge('bind', '127.0.0.1'), { scenario: 'named' }),
@@ -232,8 +236,15 @@ const names: Attack[] = [
   attack('dns-forged-from-free-address-of-the-resolver-v6', forge('free', RESOLVER6), { scenario: 'named' }),
   attack('dns-forged-transparently', forge('transparent', RESOLVER), { scenario: 'named', users: ROOT }),
   attack('dns-forged-raw', forge('raw', RESOLVER), { scenario: 'named', users: ROOT }),
-  attack('dns-forged-in-own-namespace', forge('namespace', RESOLVER), { scenario: 'named' }),
-  attack('dns-spoofed-raw-by-neighbour', ['lookup', RESOLVER, ALLOWED_NAME, FORBIDDEN, PORT], { scenario: 'spoofed' }),
+  attack('dns-forged-in-own-namespace', forgeApart('loopback'), { scenario: 'named' }),
+  attack('dns-forged-over-own-cable', forgeApart('cable'), { scenario: 'named' }),
+  ...(
+    [
+      ['dns-spoofed-by-neighbour', 'spoofed'],
+      ['dns-spoofed-by-neighbour-frame', 'spoofed by a frame'],
+      ['dns-spoofed-by-other-pod', 'spoofed from another pod'],
+    ] as const
+  ).map(([name, scenario]) => attack(name, ['lookup', RESOLVER, ALLOWED_NAME, FORBIDDEN, PORT], { scenario })),
   attack('dns-shared-address', ['lookup', RESOLVER, ALLOWED_NAME_OF_SHARED, SHARED, PORT], {
     scenario: 'named',
     holds: {

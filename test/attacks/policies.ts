@@ -27,7 +27,7 @@ spec:
 ${HEAD}
 metadata: {name: others, namespace: attacks}
 spec:
-  subject: {containers: [admin, host]}
+  subject: {containers: [admin, crowded, host]}
   egress: [${ACCEPTED}]
 ---
 ${HEAD}

@@ -45,9 +45,12 @@ export interface Outcome {
 const LONG = process.env.LONG === '1';
 let files = 0;
 
+/** Those where a name has to be learned first: the programs say so. */
+export const isNamed = (scenario: Scenario): boolean => scenario === 'named' || scenario.startsWith('spoofed');
+
 function podOf({ pods }: World, { scenario, container }: Attack): { pod: Pod; container: string } {
   if (scenario === 'host network') return { pod: pods.host, container: 'host' };
-  if (scenario === 'named' || scenario === 'spoofed') return { pod: pods.named, container: 'named' };
+  if (isNamed(scenario)) return { pod: pods.named, container: 'named' };
   return { pod: pods[container], container };
 }
 
@@ -177,15 +180,18 @@ const subCgroup: Run = (world, it, hasPolicy) => {
   return watched(world, it, () => finished(new Background('sh', ['-c', start, 'sh', ...enter], log)));
 };
 
-/** A neighbour forges answers while the container waits for the true one. */
+/** Somebody else forges answers while the container waits for the true one. */
 const spoofed: Run = async (world, it, hasPolicy) => {
-  const { named, names } = world.pods;
-  const address = forbiddenOf(it.index);
-  const forging = attackIn(named, 'neighbour', 'root', ['spoof', 'raw', names.v4, ALLOWED_NAME, address, '800']);
+  const { named, names, jail } = world.pods;
+  const { scenario } = it.attack;
+  const from = scenario === 'spoofed from another pod' ? jail : named;
+  const how = scenario === 'spoofed by a frame' ? 'frame' : 'raw';
+  const command = ['spoof', how, names.v4, ALLOWED_NAME, forbiddenOf(it.index), '800', named.v4];
+  const forging = attackIn(from, 'neighbour', 'root', command);
   await sleep(100);
   const done = await exec(world, it, hasPolicy);
   const { code, stdout, stderr } = await forging;
-  if (!hasPolicy && code !== 0) throw new Error(`the neighbour did not forge: ${stdout}${stderr}`);
+  if (!hasPolicy && code !== 0) throw new Error(`the answers were not forged: ${stdout}${stderr}`);
   return done;
 };
 
@@ -258,6 +264,8 @@ export const SCENARIOS: Readonly<Record<Scenario, Run>> = {
   moved,
   'sub-cgroup': subCgroup,
   spoofed,
+  'spoofed by a frame': spoofed,
+  'spoofed from another pod': spoofed,
   takeover,
   restarted: takeover,
   absent: takeover,
@@ -266,7 +274,7 @@ export const SCENARIOS: Readonly<Record<Scenario, Run>> = {
 /** What shares something runs one after the other; the rest may run at once. */
 export function laneOf({ scenario, container }: Attack): string | undefined {
   if (container === 'admin') return 'the network of its pod';
-  if (scenario === 'named' || scenario === 'spoofed') return 'the port of who asks for names';
+  if (isNamed(scenario)) return 'the port of who asks for names';
   if (scenario === 'multipath') return 'the announced address';
   return scenario === 'pod loopback' ? 'the counter of the pod' : undefined;
 }

@@ -19,6 +19,8 @@ const idle = (name: string, more: { capabilities?: string[]; devices?: string[] 
   ...more,
 });
 
+const NETWORK_ADMIN = { capabilities: ['NET_ADMIN'], devices: ['/dev/net/tun'] };
+
 const nameServer = {
   name: 'names',
   image: 'localhost/attacks:1',
@@ -63,8 +65,8 @@ function makeGenerous(pod: Pod): void {
 export interface World {
   readonly lab: Lab;
   readonly outside: Outside;
-  /** Of the attacked containers: "jail" with a neighbour in its pod, "raw", "admin", "host", "named". */
-  readonly pods: Readonly<Record<'jail' | 'raw' | 'admin' | 'host' | 'named' | 'names', Pod>>;
+  /** Of the attacked containers, which have the pod's name. "jail", "crowded" and "named" have a neighbour without a policy. */
+  readonly pods: Readonly<Record<'jail' | 'raw' | 'admin' | 'crowded' | 'host' | 'named' | 'names', Pod>>;
   /** On the loopback of the jail's pod. */
   readonly local: Receiver;
 }
@@ -82,11 +84,12 @@ export async function makeWorld(lab: Lab): Promise<World> {
     names,
     jail: await pod('jail', [idle('jail'), idle('neighbour')]),
     raw: await pod('raw', [idle('raw')]),
-    admin: await pod('admin', [idle('admin', { capabilities: ['NET_ADMIN'], devices: ['/dev/net/tun'] })]),
+    admin: await pod('admin', [idle('admin', NETWORK_ADMIN)]),
+    crowded: await pod('crowded', [idle('crowded', NETWORK_ADMIN), idle('neighbour')]),
     host: await pod('host', [idle('host')], true),
     named: await pod('named', [idle('named'), idle('neighbour')]),
   };
-  for (const it of [pods.jail, pods.raw, pods.admin, pods.named]) makeGenerous(it);
+  for (const it of [pods.jail, pods.raw, pods.admin, pods.crowded, pods.named]) makeGenerous(it);
   makeGenerous(pods.host);
   const local = new Receiver([`--net=/proc/${pods.jail.processOf('jail')}/ns/net`, '--'], ['lo', LOCAL_PORT]);
   lab.cleanup.add('the receiver in the pod', () => local.stop());

