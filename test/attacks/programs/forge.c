@@ -16,8 +16,11 @@ static size_t bytes;
 /* The asker as the forger reaches it: on loopback when the server is there, else at the pod's own address. */
 static struct target asker_at(const struct target *server, const char *port)
 {
-	if (to(server)->sa_family == AF_INET6)
-		return target_of("::1", port);
+	if (to(server)->sa_family == AF_INET6) {
+		char own[INET6_ADDRSTRLEN];
+
+		return target_of(inet_ntop(AF_INET6, &(struct in6_addr[]){own_v6()}, own, sizeof(own)), port);
+	}
 	if (v4(server).s_addr == inet_addr("127.0.0.1") || v4(server).s_addr == inet_addr("127.0.0.11"))
 		return target_of("127.0.0.1", port);
 	return target_of(inet_ntoa(own_v4()), port);
