@@ -189,15 +189,26 @@ const networks: Attack[] = [
 
 const HANDED = ['connected-tcp', 'connected-udp', 'tcp', 'udp'];
 
+const HANDED_CONNECTED = {
+  exception: 'the neighbour made the socket and connected it; it might as well pass on what it is sent',
+};
+const MOVED = {
+  exception: 'the socket was made outside of all containers; only root of the node moves a process between cgroups',
+};
+
 const sockets: Attack[] = [
   ...HANDED.map((mode) =>
-    attack(`passed-${mode}`, ['pass', 'take', mode, `attack-${mode}`, FORBIDDEN, PORT], { scenario: 'passed' }),
+    attack(`passed-${mode}`, ['pass', 'take', mode, `attack-${mode}`, FORBIDDEN, PORT], {
+      scenario: 'passed',
+      holds: mode.startsWith('connected') ? HANDED_CONNECTED : 'refused',
+    }),
   ),
   ...['tcp', 'udp'].flatMap((protocol) =>
     (['held', 'moved'] as const).flatMap((scenario) =>
       both(`${scenario}-${protocol}`, (address) => ['held', protocol, address, PORT], {
         scenario,
         users: scenario === 'held' ? BOTH : ROOT,
+        holds: scenario === 'held' ? 'refused' : MOVED,
       }),
     ),
   ),

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../harness/lab.js';
-import type { ExecResult, Pod } from '../harness/pods.js';
+import type { ExecResult, Pod, PodSpec } from '../harness/pods.js';
 import { run } from '../harness/run.js';
 import { ALLOWED, ALLOWED_NAME, ALLOWED_NAME_OF_SHARED, LOCAL_PORT, SHARED } from './addresses.js';
 import type { User } from './attacks.js';
@@ -75,8 +75,8 @@ export interface World {
 export async function makeWorld(lab: Lab): Promise<World> {
   await lab.startContainerd('attacks');
   const outside = new Outside(lab.namespace, lab.cleanup);
-  const pod = (name: string, containers: ReturnType<typeof idle>[], hostNetwork = false) =>
-    lab.startPod({ namespace: 'attacks', name, containers, hostNetwork });
+  const pod = (name: string, containers: ReturnType<typeof idle>[], more: Partial<PodSpec> = {}) =>
+    lab.startPod({ namespace: 'attacks', name, containers, ...more });
   const names = await pod('names', [nameServer]);
   await lab.startServer(serverOptions(names));
   await lab.startAgent();
@@ -86,8 +86,8 @@ export async function makeWorld(lab: Lab): Promise<World> {
     raw: await pod('raw', [idle('raw')]),
     admin: await pod('admin', [idle('admin', NETWORK_ADMIN)]),
     crowded: await pod('crowded', [idle('crowded', NETWORK_ADMIN), idle('neighbour')]),
-    host: await pod('host', [idle('host')], true),
-    named: await pod('named', [idle('named'), idle('neighbour')]),
+    host: await pod('host', [idle('host')], { hostNetwork: true }),
+    named: await pod('named', [idle('named'), idle('neighbour')], { nameServers: names.addresses }),
   };
   for (const it of [pods.jail, pods.raw, pods.admin, pods.crowded, pods.named]) makeGenerous(it);
   makeGenerous(pods.host);

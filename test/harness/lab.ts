@@ -33,7 +33,7 @@ export class Lab {
 
   private constructor() {
     const name = `${PREFIX}${process.pid}`;
-    this.folder = mkdtempSync(join(tmpdir(), PREFIX));
+    this.folder = mkdtempSync(join(tmpdir(), `${name}-`));
     this.cleanup.add('the folder', () => rmSync(this.folder, { recursive: true, force: true }));
     this.cgroups = new CgroupTree(name);
     this.cleanup.add('cgroups', () => this.cgroups.remove());
@@ -188,10 +188,7 @@ function removeLeftoverFolders(): void {
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '');
     const own = mounts.filter((path) => path.startsWith(`${folder}/`));
-    const inUse =
-      existsSync(join(folder, 'containerd/containerd.sock')) &&
-      tryRun('ctr', ['--address', join(folder, 'containerd/containerd.sock'), '--timeout', '1s', 'version']).code === 0;
-    if (inUse) continue;
+    if (existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
     for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
     rmSync(folder, { recursive: true, force: true });
   }

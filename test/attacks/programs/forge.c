@@ -38,7 +38,7 @@ static void answer_from(const struct target *server, const char *mode)
 		must(setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)), "setsockopt");
 	must(bind(fd, to(server), server->size), "bind");
 	if (sendto(fd, answer, bytes, 0, to(&asker), asker.size) < 0)
-		errno == EINVAL ? impossible("sendto") : refused("sendto");
+		errno == EINVAL || errno == ENETUNREACH ? impossible("sendto") : refused("sendto");
 }
 
 static void answer_raw(const struct target *server)

@@ -58,7 +58,7 @@ static void be_the_server(const char *server, const char *ours, int has_cable)
 	if (forger == 0) {
 		if (unshare(CLONE_NEWNET) != 0 || write(pipes[1], "x", 1) != 1)
 			impossible("unshare");
-		sleep(1);
+		usleep(400000); /* until the cable is there */
 		configure("exec 2>&1; set -e; : %d; /usr/sbin/ip address add %s/24 dev theirs; /usr/sbin/ip link set theirs up", server, 0);
 		usleep(100000);
 		return;
@@ -67,7 +67,7 @@ static void be_the_server(const char *server, const char *ours, int has_cable)
 		impossible("read");
 	configure("exec 2>&1; set -e; /usr/sbin/ip link add ours type veth peer name theirs netns %d;"
 		  " /usr/sbin/ip address add %s/24 dev ours; /usr/sbin/ip link set ours up", ours, forger);
-	sleep(2);
+	usleep(700000); /* until the other end is up */
 }
 
 static void answer_as_owner(const struct target *server, const char *address, const uint8_t *answer, size_t bytes)
