@@ -104,7 +104,7 @@ describe('with a policy', () => {
     expect(stdout, agentLog(world)).toBe('answered\nsent\n');
   });
 
-  test.concurrent.each(AT_ONCE)('$title', meetsItsVerdict);
+  test.concurrent.each(AT_ONCE)('$title', { timeout: LONG ? 3_600_000 : 300_000 }, meetsItsVerdict);
 });
 
 describe('with a policy, at last', () => {

@@ -272,7 +272,8 @@ export const SCENARIOS: Readonly<Record<Scenario, Run>> = {
 };
 
 /** What shares something runs one after the other; the rest may run at once. */
-export function laneOf({ scenario, container }: Attack): string | undefined {
+export function laneOf({ scenario, container, program }: Attack): string | undefined {
+  if (program === 'race' && LONG) return 'the processors';
   if (container === 'admin') return 'the network of its pod';
   if (isNamed(scenario)) return 'the port of who asks for names';
   if (scenario === 'multipath') return 'the announced address';

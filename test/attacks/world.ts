@@ -62,6 +62,9 @@ function makeGenerous(pod: Pod): void {
   run(command, args);
 }
 
+/** A race of a million TCP connections takes minutes. */
+const PATIENCE_S = 600;
+
 export interface World {
   readonly lab: Lab;
   readonly outside: Outside;
@@ -113,7 +116,7 @@ export async function applyPolicies({ lab }: World): Promise<void> {
 export function attackIn(pod: Pod, container: string, user: User, command: readonly string[]): Promise<ExecResult> {
   const [program = '', ...args] = command;
   const path = program.startsWith('/') ? program : inContainer(program);
-  return pod.exec(container, [...(user === 'user' ? [inContainer('as_user')] : []), path, ...args]);
+  return pod.exec(container, [...(user === 'user' ? [inContainer('as_user')] : []), path, ...args], PATIENCE_S);
 }
 
 /** What the agent said last, for messages of failed tests. */

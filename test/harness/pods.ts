@@ -149,6 +149,7 @@ export class Pod {
     const answer = await this.#containerd.cri.call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>(
       'ExecSync',
       request,
+      (timeoutS + 10) * 1000,
     );
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
