@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PATH)
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
+ATTACKS := $(patsubst test/attacks/programs/%.c,build/attacks/%,$(wildcard test/attacks/programs/*.c))
 WORKLOADS := $(patsubst test/workloads/%.c,build/workloads/%,$(wildcard test/workloads/*.c))
 VITEST := node node_modules/vitest/vitest.mjs run
 TSX := node node_modules/tsx/dist/cli.mjs
@@ -25,7 +26,7 @@ setup: ## install the Debian and npm packages that are missing
 	@deploy/setup/npm.sh
 
 .PHONY: build
-build: setup build-agent build-server build-workloads ## build agent, server, command line and test programs
+build: setup build-agent build-server build-workloads build-attacks ## build agent, server, command line and test programs
 
 .PHONY: build-agent
 build-agent: setup
@@ -41,6 +42,13 @@ build-server: setup
 
 .PHONY: build-workloads
 build-workloads: $(WORKLOADS)
+
+.PHONY: build-attacks
+build-attacks: $(ATTACKS)
+
+build/attacks/%: test/attacks/programs/%.c $(wildcard test/attacks/programs/*.h) | setup
+	@mkdir -p $(@D)
+	@$(CC) -O2 -static -pthread -Wall -Wextra -Werror $< -o $@
 
 build/workloads/%: test/workloads/%.c | setup
 	@mkdir -p $(@D)
@@ -71,7 +79,7 @@ format: setup ## bring all sources into shape
 	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
 
 .PHONY: test
-test: test-agent test-fuzz test-kernel test-unit test-integration test-e2e ## all tests, in their short form
+test: test-agent test-fuzz test-kernel test-unit test-integration test-e2e test-attacks ## all tests, in their short form
 
 .PHONY: test-agent
 test-agent: build-agent ## unit tests of the agent
@@ -96,6 +104,14 @@ test-integration: build ## real agent, real server, real containers, exact count
 .PHONY: test-e2e
 test-e2e: build ## the story of the demo, with exact counts
 	@$(SUDO) $(VITEST) --project e2e
+
+.PHONY: test-attacks
+test-attacks: build ## attacks on the policy, from real containers: not a packet may arrive
+	@$(SUDO) $(VITEST) --project attacks
+
+.PHONY: attacks
+attacks: build ## as test-attacks, with a million tries of each race
+	@$(SUDO) env LONG=1 $(VITEST) --project attacks
 
 .PHONY: truth
 truth: build ## the record beside conntrack and tcpdump, longer: 200 containers come and go at 200 and at 2,000 connections/s

@@ -39,11 +39,11 @@ export class Cri {
     });
   }
 
-  call<T = Answer>(method: string, request: object): Promise<T> {
+  call<T = Answer>(method: string, request: object, patienceMs = DEADLINE_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       const run = this.#client[method];
       if (!run) return reject(new Error(`no CRI method ${method}`));
-      run.call(this.#client, request, { deadline: Date.now() + DEADLINE_MS }, (error, answer) => {
+      run.call(this.#client, request, { deadline: Date.now() + patienceMs }, (error, answer) => {
         if (error) reject(new Error(`CRI ${method}: ${error.details}`));
         else resolve(answer as T);
       });

@@ -73,6 +73,17 @@ export function toolsImage(): ImageRecipe {
   };
 }
 
+/** What the attacks run: programs of their own, and what sets up devices and rules by hand. */
+export function attacksImage(): ImageRecipe {
+  const folder = join(ROOT, 'build/attacks');
+  return {
+    name: 'localhost/attacks:1',
+    programs: ['/bin/busybox', '/usr/sbin/ip', '/usr/sbin/nft', '/usr/sbin/dnsmasq'],
+    tools: readdirSync(folder).map((name) => join(folder, name)),
+    command: ['/bin/sleep', '1000000'],
+  };
+}
+
 /** nginx, a name server, clients of the web and of a database, and the test programs. */
 export function webImage(): ImageRecipe {
   const version = postgresFolder();

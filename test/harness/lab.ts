@@ -9,7 +9,7 @@ import { CgroupTree, removeLeftovers } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
 import { Containerd } from './containerd.js';
 import { Engine } from './engines.js';
-import { CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
+import { attacksImage, CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
 import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
 import { Pod, type PodSpec } from './pods.js';
 import { buildImage } from './rootfs.js';
@@ -33,7 +33,7 @@ export class Lab {
 
   private constructor() {
     const name = `${PREFIX}${process.pid}`;
-    this.folder = mkdtempSync(join(tmpdir(), PREFIX));
+    this.folder = mkdtempSync(join(tmpdir(), `${name}-`));
     this.cleanup.add('the folder', () => rmSync(this.folder, { recursive: true, force: true }));
     this.cgroups = new CgroupTree(name);
     this.cleanup.add('cgroups', () => this.cgroups.remove());
@@ -68,8 +68,9 @@ export class Lab {
     return this.#server;
   }
 
-  async startContainerd(): Promise<void> {
-    const archives = [pauseImage(), webImage(), databaseImage()].map((recipe) => buildImage(recipe, CACHE));
+  async startContainerd(images: 'usual' | 'attacks' = 'usual'): Promise<void> {
+    const recipes = images === 'usual' ? [webImage(), databaseImage()] : [attacksImage()];
+    const archives = [pauseImage(), ...recipes].map((recipe) => buildImage(recipe, CACHE));
     const containerd = await Containerd.start(
       join(this.folder, 'containerd'),
       this.namespace,
@@ -216,10 +217,7 @@ function removeLeftoverFolders(): void {
       .split('\n')
       .map((line) => line.split(' ')[1] ?? '');
     const own = mounts.filter((path) => path.startsWith(`${folder}/`));
-    const inUse =
-      existsSync(join(folder, 'containerd/containerd.sock')) &&
-      tryRun('ctr', ['--address', join(folder, 'containerd/containerd.sock'), '--timeout', '1s', 'version']).code === 0;
-    if (inUse) continue;
+    if (existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
     for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
     rmSync(folder, { recursive: true, force: true });
   }

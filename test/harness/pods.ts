@@ -13,6 +13,10 @@ export interface ContainerSpec {
   readonly name: string;
   readonly image: string;
   readonly command: readonly string[];
+  /** Beyond the usual ones, without "CAP_". */
+  readonly capabilities?: readonly string[];
+  /** Of this machine, by path. */
+  readonly devices?: readonly string[];
 }
 
 export interface PodSpec {
@@ -22,6 +26,8 @@ export interface PodSpec {
   readonly containers: readonly ContainerSpec[];
   /** Addresses of name servers. */
   readonly nameServers?: readonly string[];
+  /** Shares the node's network, and has no address of its own. */
+  readonly hostNetwork?: boolean;
 }
 
 export interface ExecResult {
@@ -30,22 +36,42 @@ export interface ExecResult {
   readonly stderr: string;
 }
 
+interface SandboxConfig {
+  readonly linux: { readonly security_context?: object };
+}
+
 interface Sandbox {
   readonly id: string;
-  readonly config: object;
+  readonly config: SandboxConfig;
   /** From the root of the hierarchy. */
   readonly cgroup: string;
+}
+
+function containerConfig(spec: ContainerSpec, sandbox: SandboxConfig): object {
+  const { name, image, command, capabilities = [], devices = [] } = spec;
+  return {
+    metadata: { name, attempt: 0 },
+    image: { image },
+    command,
+    devices: devices.map((path) => ({ host_path: path, container_path: path, permissions: 'rwm' })),
+    linux: {
+      security_context: {
+        ...sandbox.linux.security_context,
+        ...(capabilities.length > 0 && { capabilities: { add_capabilities: capabilities } }),
+      },
+    },
+  };
 }
 
 async function startContainer(
   { cri }: Containerd,
   sandbox: string,
-  config: object,
-  { name, image, command }: ContainerSpec,
+  config: SandboxConfig,
+  spec: ContainerSpec,
 ): Promise<string> {
   const request = {
     pod_sandbox_id: sandbox,
-    config: { metadata: { name, attempt: 0 }, image: { image }, command },
+    config: containerConfig(spec, config),
     sandbox_config: config,
   };
   const { container_id: container } = await cri.call<{ container_id: string }>('CreateContainer', request);
@@ -58,7 +84,7 @@ export class Pod {
   readonly #sandbox: Sandbox;
   readonly addresses: readonly string[];
   readonly #containerd: Containerd;
-  readonly #containers: ReadonlyMap<string, string>;
+  readonly #containers: Map<string, string>;
   #removed = false;
 
   private constructor(
@@ -66,7 +92,7 @@ export class Pod {
     spec: PodSpec,
     sandbox: Sandbox,
     addresses: readonly string[],
-    containers: ReadonlyMap<string, string>,
+    containers: Map<string, string>,
   ) {
     this.#containerd = containerd;
     this.spec = spec;
@@ -82,10 +108,14 @@ export class Pod {
     const cgroup = `${cgroupParent}/besteffort/pod${uid}`;
     const config = {
       metadata: { name: spec.name, uid, namespace: spec.namespace, attempt: 0 },
-      hostname: spec.name,
+      // In the node's network there is the node's name.
+      hostname: spec.hostNetwork ? '' : spec.name,
       labels: spec.labels ?? {},
       ...(spec.nameServers && { dns_config: { servers: spec.nameServers } }),
-      linux: { cgroup_parent: cgroup },
+      linux: {
+        cgroup_parent: cgroup,
+        ...(spec.hostNetwork && { security_context: { namespace_options: { network: 'NODE' } } }),
+      },
     };
     const { pod_sandbox_id: id } = await cri.call<{ pod_sandbox_id: string }>('RunPodSandbox', { config });
     const { status } = await cri.call<{ status: { network: { ip: string; additional_ips: { ip: string }[] } } }>(
@@ -100,7 +130,7 @@ export class Pod {
       containerd,
       spec,
       { id, config, cgroup },
-      [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)],
+      spec.hostNetwork ? [] : [status.network.ip, ...status.network.additional_ips.map((it) => it.ip)],
       containers,
     );
   }
@@ -119,6 +149,7 @@ export class Pod {
     const answer = await this.#containerd.cri.call<{ stdout: Buffer; stderr: Buffer; exit_code: number }>(
       'ExecSync',
       request,
+      (timeoutS + 10) * 1000,
     );
     return { code: answer.exit_code, stdout: answer.stdout.toString(), stderr: answer.stderr.toString() };
   }
@@ -133,6 +164,31 @@ export class Pod {
     };
     await until(`${container.name} ends`, ended, 60_000, 10);
     if (after === 'remove') await cri.call('RemoveContainer', { container_id: id });
+  }
+
+  /** A new container in the place of one that ended, as a kubelet does. */
+  async restart(name: string): Promise<void> {
+    const { cri } = this.#containerd;
+    const spec = this.spec.containers.find((it) => it.name === name);
+    const id = this.#containers.get(name);
+    if (!spec || !id) throw new Error(`pod ${this.spec.name} has no container ${name}`);
+    await cri.call('StopContainer', { container_id: id, timeout: 0 });
+    await cri.call('RemoveContainer', { container_id: id });
+    this.#containers.set(name, await startContainer(this.#containerd, this.#sandbox.id, this.#sandbox.config, spec));
+  }
+
+  /** Its directory in the hierarchy of cgroup v2. */
+  cgroupOf(container: string): string {
+    const id = this.#containers.get(container);
+    if (!id) throw new Error(`pod ${this.spec.name} has no container ${container}`);
+    return join(cgroup2Mount(), this.#sandbox.cgroup, id);
+  }
+
+  /** Its first process. */
+  processOf(container: string): number {
+    const [pid] = readFileSync(join(this.cgroupOf(container), 'cgroup.procs'), 'utf8').split('\n');
+    if (!pid) throw new Error(`${this.spec.name}/${container} has no process`);
+    return Number(pid);
   }
 
   /** Runs a command of this machine in the pod's network. */
