@@ -9,7 +9,11 @@
 
 #include "wall_packet.h"
 
-enum { CW_WALL_PASS = -1 /* TC_ACT_UNSPEC: others that are attached there decide */, CW_WALL_DROP = 2 /* TC_ACT_SHOT */ };
+enum {
+	CW_WALL_NOBODY = -2, /* no action: the socket is of no container */
+	CW_WALL_PASS = -1,   /* TC_ACT_UNSPEC: others that are attached there decide */
+	CW_WALL_DROP = 2,    /* TC_ACT_SHOT */
+};
 
 /* Pods of which each container is guarded. Written by the agent. Full: packets without a socket pass. */
 struct {
@@ -280,8 +284,9 @@ static __always_inline int cw_wall_judge(struct __sk_buff *skb, struct bpf_sock 
 	if (!cgroup)
 		return CW_WALL_PASS;
 	own = cw_cgroup_id(cgroup);
-	if (!cw_decide_subject(cgroup, own, &decision) ||
-	    !(decision.flags & (CW_SUBJECT_GUARDED | CW_SUBJECT_STARTUP)))
+	if (!cw_decide_subject(cgroup, own, &decision) && !decision.container)
+		return CW_WALL_NOBODY;
+	if (!(decision.flags & (CW_SUBJECT_GUARDED | CW_SUBJECT_STARTUP)))
 		return CW_WALL_PASS;
 	cw_wall_parse(skb, &packet);
 	if (packet.flags & CW_WALL_LINK)
@@ -367,6 +372,7 @@ static __always_inline int cw_wall_unowned(struct __sk_buff *skb)
 static __always_inline int cw_wall(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk, *socket;
+	int verdict;
 
 	if (!sk)
 		return cw_wall_unowned(skb);
@@ -375,5 +381,9 @@ static __always_inline int cw_wall(struct __sk_buff *skb)
 	socket = bpf_sk_fullsock(sk);
 	if (!socket)
 		socket = bpf_get_listener_sock(sk);
-	return socket ? cw_wall_judge(skb, socket) : CW_WALL_PASS;
+	if (!socket)
+		return CW_WALL_PASS;
+	verdict = cw_wall_judge(skb, socket);
+	/* Of the kernel itself: what it says to its neighbours, which a tunnel of the pod can carry further. */
+	return verdict == CW_WALL_NOBODY ? cw_wall_unowned(skb) : verdict;
 }
