@@ -35,9 +35,9 @@ void WallTest::guard(uint32_t flags) {
   KernelPolicy policy;
   policy.generation = ++generation_;
   policy.subjects = {{.cgroup = cgroup_id(web_), .rule_set = 1, .flags = flags, .directory = web_}};
-  policy.rules.peers = {peer("0.0.0.0", 0, kClassDeny), peer("::", 0, kClassDeny),
-                        peer("10.9.0.2", 32, kClassAllow), peer("fd09::2", 128, kClassAllow),
-                        peer("192.168.77.0", 24, kClassAllow)};
+  policy.rules.peers = {peer("0.0.0.0", 0, kClassDeny),        peer("::", 0, kClassDeny),
+                        peer("10.9.0.2", 32, kClassAllow),     peer("fd09::2", 128, kClassAllow),
+                        peer("192.168.77.0", 24, kClassAllow), sender("::", 0, kClassAllow)};
   policy.rules.ports = allow_and_deny_classes();
   auto done = kernel_->apply(policy);
   ASSERT_TRUE(done.has_value()) << done.error().message;
