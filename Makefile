@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PATH)
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
+KERNEL_CASES ?= 500
+SEED ?= 1
 ATTACKS := $(patsubst test/attacks/programs/%.c,build/attacks/%,$(wildcard test/attacks/programs/*.c))
 WORKLOADS := $(patsubst test/workloads/%.c,build/workloads/%,$(wildcard test/workloads/*.c))
 VITEST := node node_modules/vitest/vitest.mjs run
@@ -90,8 +92,15 @@ test-fuzz: build-agent ## fuzz the parsers of what strangers send, 5 s each
 	@SECONDS_EACH=5 test/fuzz/run.sh
 
 .PHONY: test-kernel
-test-kernel: build-agent ## kernel programs: real connections in cgroups of their own
-	@$(SUDO) build/agent/cellwall-kernel-tests --gtest_brief=1
+test-kernel: build-agent cases ## kernel programs: real connections in cgroups of their own
+	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1
+
+# Policies and connections, and what the reference evaluator says of them.
+.PHONY: cases
+cases: setup
+	@npm run --silent generate
+	@rm -rf build/cases
+	@$(TSX) test/differential/export.ts build/cases $(KERNEL_CASES) $(SEED)
 
 .PHONY: test-unit
 test-unit: build-server ## unit tests of server and command line
@@ -116,6 +125,16 @@ attacks: build ## as test-attacks, with a million tries of each race
 .PHONY: truth
 truth: build ## the record beside conntrack and tcpdump, longer: 200 containers come and go at 200 and at 2,000 connections/s
 	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/ground_truth.test.ts
+
+.PHONY: differential
+differential: build ## compiled rules and the running kernel against the reference evaluator: 100,000 and 5,000 cases (SEED=1)
+	@CASES=100000 $(VITEST) --project unit control-plane/src/policy/differential.test.ts
+	@$(MAKE) cases KERNEL_CASES=5000
+	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1 --gtest_filter='Differential.*'
+
+.PHONY: chaos
+chaos: build ## agents killed and replaced, policies swapped, servers away, connections cut, containers that race, all at length
+	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/restarts.test.ts test/integration/survival.test.ts test/integration/policy.test.ts
 
 .PHONY: kernels
 kernels: build-agent ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')

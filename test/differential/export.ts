@@ -11,6 +11,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeRuleSets } from '../../control-plane/src/ingest/encode.js';
+import { RULE_DEFAULT_ALLOW, RULE_NO_POLICY } from '../../control-plane/src/policy/compile/compiled.js';
 import { type Connection, Evaluator } from '../../control-plane/src/policy/evaluate.js';
 import { ruleSetOf } from '../../control-plane/src/policy/lookup.js';
 import type { Network } from '../../control-plane/src/policy/model.js';
@@ -55,8 +56,9 @@ function casesOf(seed: number, folder: string): string[] {
     const { selectors } = compiler.profileOf(container);
     const ruleSet = compiled && ruleSetOf(compiled, selectors)?.id;
     if (ruleSet === undefined) return [];
-    const { verdict, policy, rule } = evaluator.evaluate(connection);
-    const number = policy === null || rule === null ? 1 : numbers.ruleNumber(policy, rule);
+    const { verdict, policy, rule, trace } = evaluator.evaluate(connection);
+    const none = trace.selectedBy.length > 0 ? RULE_DEFAULT_ALLOW : RULE_NO_POLICY;
+    const number = policy === null || rule === null ? none : numbers.ruleNumber(policy, rule);
     const { direction, address, protocol, port } = connection;
     const asked = { container, direction, address, protocol, port };
     return JSON.stringify({
