@@ -50,7 +50,7 @@ async function answering(agent: TestAgent, verdict: number, rule: number): Promi
     const { id, cgroupId, address } = await agent.next('question');
     expect(address?.length).toBe(16);
     expect([7, 8, 9]).toContain(Number(cgroupId));
-    agent.send({ answer: { id, verdict, rule, generation: 1 } });
+    agent.send({ answer: { id: id ?? 0, verdict, rule, generation: 1 } });
   }
 }
 
@@ -83,7 +83,7 @@ describe('the description of a policy', () => {
   it('has whom it selects, what each node enforces, and every rule', async () => {
     const { server, agent } = await prepared();
     const { digest } = await agent.next('ruleSets');
-    agent.send({ applied: { generation: 1, digest } });
+    agent.send({ applied: { generation: 1, digest: digest ?? null } });
     const description = async () => (await server.ask('/v1/policies/shop/db/description')).body as { nodes: object[] };
     await expect.poll(async () => (await description()).nodes[0]).toMatchObject({ name: 'n', applied: 1, wanted: 1 });
     expect(await description()).toMatchObject({
