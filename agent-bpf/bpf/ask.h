@@ -4,6 +4,9 @@
 
 #include "policy.h"
 
+/* Written by the agent, which then reads the answer. */
+struct cw_question cw_asked;
+
 static __always_inline void cw_answer(struct cw_question *question)
 {
 	struct cw_target target = {.port = question->port, .protocol = question->protocol};

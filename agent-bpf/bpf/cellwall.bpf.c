@@ -233,18 +233,18 @@ int cw_wall_packet(struct __sk_buff *skb)
 	return cw_wall(skb);
 }
 
-SEC("syscall")
-int cw_ask(struct cw_question *question)
+SEC("cgroup_skb/ingress")
+int cw_ask(struct __sk_buff *skb)
 {
-	cw_answer(question);
-	return 0;
+	cw_answer(&cw_asked);
+	return CW_PERMIT;
 }
 
-SEC("syscall")
-int cw_sweep(void *ctx)
+SEC("cgroup_skb/ingress")
+int cw_sweep(struct __sk_buff *skb)
 {
 	cw_sweep_all();
-	return 0;
+	return CW_PERMIT;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -23,6 +23,7 @@
 #include "kernel_pins.h"
 #include "kernel_policy.h"
 #include "probe.h"
+#include "test_run.h"
 #include "wall.h"
 
 namespace cellwall {
@@ -497,16 +498,16 @@ Result<void> LoadedKernel::uninstall() {
 }
 
 Result<void> LoadedKernel::ask(cw_question* question) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = question, .ctx_size_in = sizeof(*question));
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.cw_ask), &options) != 0)
-    return fail_errno("ask the kernel what it would decide");
+  skeleton_->bss->cw_asked = *question;
+  if (const auto done = test_run(skeleton_->progs.cw_ask, "ask the kernel what it would decide"); !done)
+    return std::unexpected(done.error());
+  *question = skeleton_->bss->cw_asked;
   return {};
 }
 
 Result<void> LoadedKernel::sweep_udp() {
-  LIBBPF_OPTS(bpf_test_run_opts, options);
-  if (bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.cw_sweep), &options) != 0)
-    return fail_errno("end idle UDP conversations");
+  if (const auto done = test_run(skeleton_->progs.cw_sweep, "end idle UDP conversations"); !done)
+    return std::unexpected(done.error());
   return {};
 }
 

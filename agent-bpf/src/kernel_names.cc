@@ -7,6 +7,8 @@
 #include <cstring>
 #include <set>
 
+#include "test_run.h"
+
 namespace cellwall {
 namespace {
 
@@ -45,13 +47,6 @@ bool append_name(std::vector<uint8_t>& bytes, std::string_view name) {
 bool is_v4(const std::array<uint8_t, 16>& address) {
   constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   return std::equal(kMapped.begin(), kMapped.end(), address.begin());
-}
-
-Result<uint32_t> run(const bpf_program* program, std::span<const uint8_t> packet, const char* what) {
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
-              .data_size_in = static_cast<uint32_t>(packet.size()));
-  if (bpf_prog_test_run_opts(bpf_program__fd(program), &options) != 0) return fail_errno(what);
-  return options.retval;
 }
 
 }  // namespace
@@ -149,7 +144,7 @@ Result<void> LearnedNames::learn(uint64_t container, const std::array<uint8_t, 1
   std::vector<uint8_t> packet(sizeof(head));
   std::memcpy(packet.data(), &head, sizeof(head));
   packet.insert(packet.end(), message.begin(), message.end());
-  const auto room = run(programs_.teach, packet, "teach a container a name");
+  const auto room = test_run(programs_.teach, packet, "teach a container a name");
   if (!room) return std::unexpected(room.error());
   if (!*room)
     return fail("teach a container the name '" + name +
@@ -176,8 +171,7 @@ Result<std::vector<KernelLearned>> LearnedNames::learned() const {
 }
 
 Result<void> LearnedNames::sweep() {
-  const std::array<uint8_t, 64> packet = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x88, 0xb5};
-  const auto done = run(programs_.sweep, packet, "take away learned names that are over");
+  const auto done = test_run(programs_.sweep, "take away learned names that are over");
   if (!done) return std::unexpected(done.error());
   return {};
 }

@@ -65,8 +65,11 @@ interface Options extends ConnectionOptions {
 const COLORS: Readonly<Record<string, number>> = { allowed: 32, denied: 31, audit: 33 };
 const colored = (text: string): string =>
   useColor(process.stdout) && COLORS[text] ? `\u001b[${COLORS[text]}m${text}\u001b[0m` : text;
-const ruleText = (policy: string | null, rule: string | null): string =>
-  policy === null ? (rule ?? 'no rule has a say') : `${policy}:${rule}`;
+/** Behind a verdict. */
+function byRule(policy: string | null, rule: string | null): string {
+  if (policy !== null) return ` by ${policy}:${rule}`;
+  return rule === null ? ', no rule has a say' : ` by ${rule}`;
+}
 
 function opinion({ enforced, all }: Side): string {
   const text = (said: Said | null) =>
@@ -91,7 +94,7 @@ function printSide(who: string, side: Side): void {
 function kernelText({ kernel, node }: End): string {
   if (!kernel) return `the agent of ${node} is away: what its kernel enforces is not known`;
   if (kernel.error) return `the kernel of ${node} was not asked: ${kernel.error}`;
-  const says = `${colored(kernel.verdict)} by ${ruleText(kernel.policy, kernel.rule)}, generation ${kernel.generation}`;
+  const says = `${colored(kernel.verdict)}${byRule(kernel.policy, kernel.rule)}, generation ${kernel.generation}`;
   return `the kernel of ${node} ${kernel.agrees ? 'agrees' : 'DOES NOT AGREE'}: ${says}`;
 }
 
@@ -108,7 +111,7 @@ function printEnd(end: End, to: string): void {
     printSide(egress ? far : end.container, sides.ingress);
   }
   if (end.name) print(`    the name is accepted by ${end.name}\n`);
-  print(`    here: ${colored(end.verdict)}${end.judged ? ` by ${ruleText(end.policy, end.rule)}` : ''}\n`);
+  print(`    here: ${colored(end.verdict)}${end.judged ? byRule(end.policy, end.rule) : ''}\n`);
   print(`    ${kernelText(end)}\n`);
 }
 
