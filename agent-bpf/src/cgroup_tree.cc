@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "directories.h"
 #include "kernel_cgroup.h"
 
 namespace cellwall {
@@ -35,8 +36,7 @@ Result<CgroupTree> CgroupTree::open(const std::string& attach_point) {
 
 void CgroupTree::scan_directory(const std::string& path,
                                 std::unordered_map<uint64_t, std::string>* found) const {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(root_ + path, error)) {
+  for (const auto& entry : entries_of(root_ + path)) {
     std::error_code ignored;
     if (!entry.is_directory(ignored)) continue;
     const std::string child = path + "/" + entry.path().filename().string();

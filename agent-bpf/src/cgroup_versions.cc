@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "cgroup_path.h"
+#include "directories.h"
 
 namespace cellwall {
 namespace {
@@ -59,8 +60,7 @@ CgroupVersions inspect_cgroups(const std::string& proc) {
   CgroupVersions found;
   found.v2_mounted = is_mounted(proc);
   std::unordered_set<std::string> without;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(proc, error)) {
+  for (const auto& entry : entries_of(proc)) {
     if (!is_number(entry.path().filename())) continue;
     const ProcessCgroups process = read_cgroups(entry.path() / "cgroup");
     found.v1_in_use |= process.v1;

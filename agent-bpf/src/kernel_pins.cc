@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "directories.h"
 #include "kernel.h"
 
 namespace cellwall {
@@ -117,8 +118,7 @@ void Pins::remove(const std::string& name) const {
 
 std::vector<std::string> Pins::find(const std::string& prefix) const {
   std::vector<std::string> found;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, error)) {
+  for (const auto& entry : entries_of(directory_)) {
     const std::string name = entry.path().filename();
     if (name.starts_with(prefix)) found.push_back(name.substr(prefix.size()));
   }
@@ -132,7 +132,7 @@ Result<void> remove_pins(const std::string& pin_directory) {
     return fail(pin_directory + " is not on a bpffs: nothing of ours can be pinned there");
   // Links first: no program may look into maps which are going.
   for (const std::string prefix : {"link_", "guard_", ""}) {
-    for (const auto& entry : std::filesystem::directory_iterator(pin_directory, error)) {
+    for (const auto& entry : entries_of(pin_directory)) {
       if (!entry.path().filename().string().starts_with(prefix)) continue;
       std::error_code failed;
       std::filesystem::remove(entry.path(), failed);

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "directories.h"
+
 namespace cellwall {
 namespace {
 
@@ -47,8 +49,7 @@ Fd namespace_of_cgroup(const std::string& cgroup, uint32_t number) {
 Fd namespace_of_siblings(const std::string& cgroup, uint32_t number) {
   std::error_code ignored;
   int looked_at = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(cgroup).parent_path(), ignored)) {
+  for (const auto& entry : entries_of(std::filesystem::path(cgroup).parent_path())) {
     if (!entry.is_directory(ignored)) continue;
     if (Fd fd = namespace_of_cgroup(entry.path(), number)) return fd;
     if (++looked_at == kMostSiblings) break;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <string_view>
 
+#include "directories.h"
 #include "in_namespace.h"
 
 namespace cellwall {
@@ -138,8 +139,7 @@ Result<void> WallLinks::detach(uint32_t device) const {
 
 std::set<uint32_t> WallLinks::pinned() const {
   std::set<uint32_t> devices;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(pins_.path("."), ignored)) {
+  for (const auto& entry : entries_of(pins_.path("."))) {
     const std::string file = entry.path().filename();
     for (std::string_view prefix : {kLinkPin, kFilterPin}) {
       uint32_t device = 0;

@@ -9,13 +9,15 @@
 #include <fstream>
 
 #include "cgroup_path.h"
+#include "directories.h"
 
 namespace cellwall {
 namespace {
 
 // More are not looked at: each is a file to open.
 constexpr size_t kMostProcesses = 64;
-constexpr size_t kMostCgroups = 64;  // inside of a container or a pod
+constexpr size_t kMostCgroups = 64;    // inside of a container or a pod
+constexpr size_t kMostEntries = 8192;  // of its directories, in which most are files
 
 // Each namespace is added once.
 void add_processes(const std::filesystem::path& cgroup, size_t* looked_at,
@@ -37,7 +39,7 @@ void add_tree(const std::filesystem::path& top, std::vector<NetworkPlace>* place
   std::error_code ignored;
   size_t processes = 0, cgroups = 0;
   add_processes(top, &processes, places);
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(top, ignored)) {
+  for (const auto& entry : entries_below(top, kMostEntries)) {
     if (!entry.is_directory(ignored)) continue;
     add_processes(entry.path(), &processes, places);
     if (++cgroups == kMostCgroups) return;
