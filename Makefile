@@ -93,7 +93,7 @@ test-fuzz: build-agent ## fuzz the parsers of what strangers send, 5 s each
 
 .PHONY: test-kernel
 test-kernel: build-agent cases ## kernel programs: real connections in cgroups of their own
-	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1
+	@$(SUDO) test/kernels/here.sh
 
 # Policies and connections, and what the reference evaluator says of them.
 .PHONY: cases
