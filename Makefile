@@ -146,6 +146,7 @@ fuzz: build-agent ## as test-fuzz, but for longer (SECONDS_EACH=60)
 
 .PHONY: bench
 bench: build ## measure, and write docs/BENCHMARKS.md
+	@ninja -C build/agent -j $(JOBS) --quiet benches
 	@$(SUDO) $(TSX) test/bench/bench.ts
 
 .PHONY: clean
