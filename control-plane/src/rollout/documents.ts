@@ -12,7 +12,7 @@ import {
   type Source,
   selects,
 } from '../policy/index.js';
-import type { StoredPolicy } from '../store/state.js';
+import type { StoredPolicy } from '../store/policies.js';
 
 export interface Change {
   readonly key: string;

@@ -24,7 +24,8 @@ import {
   type Selection,
   type World,
 } from '../policy/index.js';
-import type { ContainerFacts, StoredPolicy } from '../store/state.js';
+import type { StoredPolicy } from '../store/policies.js';
+import type { ContainerFacts } from '../store/state.js';
 import type { Store } from '../store/store.js';
 import { type Change, Documents, type NewDocument, toStore } from './documents.js';
 import { Inventory } from './inventory.js';

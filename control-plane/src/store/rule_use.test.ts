@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => store.close());
 
 it('counts the decisions of each rule of a policy, in the roll-ups and behind them', () => {
-  const number = (policy: string, rule: string) => store.storage.state.ruleNumber(policy, rule);
+  const number = (policy: string, rule: string) => store.storage.state.policies.ruleNumber(policy, rule);
   const database = number('shop/web', 'database');
   const other = number('shop/web', 'other');
   const foreign = number('shop/b', 'database');

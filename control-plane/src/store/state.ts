@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// state.db: policies, nodes, containers, and the names that flow rows refer to by number.
+// state.db: nodes, containers, and the names that flow rows refer to by number.
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
-import type { DecodedFlows, DecodedListener } from '../ingest/decode.js';
-import { pushRow, pushTranslation } from './day_file.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
-
-export interface StoredPolicy {
-  readonly key: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** JSON. */
-  readonly document: string;
-  readonly generation: number;
-  readonly createdUs: number;
-  readonly updatedUs: number;
-}
+import { OpenConnections } from './open_connections.js';
+import { Policies } from './policies.js';
 
 export interface ContainerFacts {
   readonly cgroupId: number;
@@ -54,7 +43,6 @@ function toFacts(row: FactsRow): ContainerFacts & { node: string } {
   return { ...plain, labels: JSON.parse(labels), addresses: JSON.parse(addresses), ports: JSON.parse(ports) };
 }
 
-const FIRST_RULE = 16;
 /** Processes choose their names: at this many the cache begins anew. */
 const MOST_CACHED_STRINGS = 65_536;
 
@@ -63,27 +51,12 @@ function bootOf(epoch: string): string {
   return epoch.split('.')[0] ?? epoch;
 }
 
-interface ListenerRow {
-  readonly id: bigint;
-  readonly container: bigint;
-  readonly protocol: bigint;
-  readonly high: bigint;
-  readonly low: bigint;
-  readonly port: bigint;
-  readonly process: bigint;
-}
-
-type ListenerIdentity = Record<'protocol' | 'high' | 'low' | 'port' | 'process', number | bigint>;
-
-function listenerKey(container: number, it: ListenerIdentity): string {
-  return [container, it.protocol, it.high, it.low, it.port, it.process].join(' ');
-}
-
 export class State {
+  readonly policies: Policies;
+  readonly open: OpenConnections;
   readonly #database: Database;
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
-  readonly #openCookies = new Map<string, Set<number>>();
   readonly #kernelLosses = new Map<string, number>();
 
   constructor(folder: string) {
@@ -96,16 +69,13 @@ export class State {
         : '';
       throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
     }
-    this.#reload();
+    this.policies = new Policies(this.#database);
+    this.open = new OpenConnections(this.#database, (text) => this.stringId(text));
   }
 
   #reload(): void {
-    for (const cache of [this.#containers, this.#strings, this.#openCookies, this.#kernelLosses]) cache.clear();
-    const open = this.#database.prepare('SELECT node, cookie FROM open_flows').all() as {
-      node: string;
-      cookie: number;
-    }[];
-    for (const { node, cookie } of open) this.#cookiesOf(node).add(cookie);
+    for (const cache of [this.#containers, this.#strings, this.#kernelLosses]) cache.clear();
+    this.open.reload();
   }
 
   transaction<T>(work: () => T): T {
@@ -167,9 +137,7 @@ export class State {
 
   /** Nothing outlives a boot of its node. */
   #endBoot(node: string, nowUs: number): void {
-    this.#removeOpen(node);
-    this.#openCookies.delete(node);
-    this.setListeners(node, [], nowUs);
+    this.open.endBoot(node, nowUs);
     this.#database
       .prepare(
         'UPDATE containers SET gone_us = ? WHERE gone_us IS NULL AND node = (SELECT id FROM nodes WHERE name = ?)',
@@ -271,144 +239,6 @@ export class State {
         'INSERT INTO kernel_losses (node, epoch, reason, total) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = max(total, excluded.total)',
       )
       .run(node, epoch, reason, total);
-  }
-
-  #cookiesOf(node: string): Set<number> {
-    const cookies = this.#openCookies.get(node) ?? new Set();
-    this.#openCookies.set(node, cookies);
-    return cookies;
-  }
-
-  /** Replaces what the node had open. */
-  setOpen(node: string, flows: DecodedFlows, containers: readonly number[], strings: readonly number[]): void {
-    this.#removeOpen(node);
-    const insert = this.#database.prepare(
-      `INSERT INTO open_flows (node, cookie, container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low,
-        remote_port, sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name, name,
-        server_name) VALUES (${Array(24).fill('?').join(',')})`,
-    );
-    const translate = this.#database.prepare('INSERT INTO translations VALUES (?, ?, ?, ?, ?, ?, ?)');
-    const translations = new Map(flows.translations.map((it) => [it.row, it]));
-    const cookies = new Set<number>();
-    for (let i = 0; i < flows.rows; i++) {
-      const values: unknown[] = [node, flows.cookies[i]];
-      pushRow(values, { containers, strings }, flows, i);
-      const { lastInsertRowid } = insert.run(values);
-      const translation = translations.get(i);
-      if (translation) {
-        const ends: unknown[] = [];
-        pushTranslation(ends, Number(lastInsertRowid), translation, flows);
-        translate.run(ends);
-      }
-      cookies.add(flows.cookies[i] as number);
-    }
-    this.#openCookies.set(node, cookies);
-  }
-
-  #removeOpen(node: string): void {
-    this.#database.prepare('DELETE FROM translations WHERE id IN (SELECT id FROM open_flows WHERE node = ?)').run(node);
-    this.#database.prepare('DELETE FROM open_flows WHERE node = ?').run(node);
-  }
-
-  /** Who listens on a node now; what is not reported any more has stopped. container: its id. */
-  setListeners(
-    node: string,
-    listeners: readonly { readonly container: number; readonly listener: DecodedListener }[],
-    timeUs: number,
-  ): void {
-    const known = this.#database
-      .prepare(
-        `SELECT l.* FROM listeners l JOIN containers c ON c.id = l.container JOIN nodes n ON n.id = c.node
-         WHERE n.name = ? AND l.gone_us IS NULL`,
-      )
-      .safeIntegers()
-      .all(node) as ListenerRow[];
-    const left = new Map(known.map((row) => [listenerKey(Number(row.container), row), row.id]));
-    const seen = new Set<string>();
-    const add = this.#database.prepare(
-      `INSERT INTO listeners (container, protocol, high, low, port, process, process_name, first_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
-    for (const { container, listener } of listeners) {
-      const { address, protocol, port, processId } = listener;
-      const key = listenerKey(container, { protocol, ...address, port, process: processId });
-      // Several sockets of one process can listen on one port.
-      if (seen.has(key)) continue;
-      seen.add(key);
-      if (left.delete(key)) continue;
-      add.run(
-        container,
-        protocol,
-        address.high,
-        address.low,
-        port,
-        processId,
-        this.stringId(listener.processName),
-        timeUs,
-      );
-    }
-    const gone = this.#database.prepare('UPDATE listeners SET gone_us = ? WHERE id = ?');
-    for (const id of left.values()) gone.run(timeUs, id);
-  }
-
-  /** Flows which have ended are not open any more. */
-  endOpen(node: string, flows: DecodedFlows, skip: number): void {
-    const cookies = this.#openCookies.get(node);
-    if (!cookies || cookies.size === 0) return;
-    const remove = this.#database.prepare('DELETE FROM open_flows WHERE node = ? AND cookie = ? RETURNING id').pluck();
-    const removeTranslation = this.#database.prepare('DELETE FROM translations WHERE id = ?');
-    for (let i = skip; i < flows.rows; i++) {
-      const cookie = flows.cookies[i] as number;
-      if (cookies.delete(cookie)) for (const id of remove.all(node, cookie)) removeTranslation.run(id);
-    }
-  }
-
-  generation(): number {
-    const row = this.#database.prepare("SELECT value FROM settings WHERE name = 'generation'").get() as
-      | { value: string }
-      | undefined;
-    return row ? Number(row.value) : 0;
-  }
-
-  setGeneration(generation: number): void {
-    this.#database
-      .prepare(
-        "INSERT INTO settings (name, value) VALUES ('generation', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-      )
-      .run(String(generation));
-  }
-
-  policies(): StoredPolicy[] {
-    return this.#database
-      .prepare(
-        'SELECT key, namespace, name, document, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
-      )
-      .all() as StoredPolicy[];
-  }
-
-  putPolicy(policy: Omit<StoredPolicy, 'createdUs' | 'updatedUs'>, nowUs: number): void {
-    this.#database
-      .prepare(
-        `INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET document = excluded.document, generation = excluded.generation, updated_us = excluded.updated_us`,
-      )
-      .run(policy.key, policy.namespace, policy.name, policy.document, policy.generation, nowUs, nowUs);
-  }
-
-  deletePolicy(key: string): boolean {
-    return this.#database.prepare('DELETE FROM policies WHERE key = ?').run(key).changes > 0;
-  }
-
-  ruleNumber(policy: string, rule: string): number {
-    const found = this.#database.prepare('SELECT id FROM rules WHERE policy = ? AND rule = ?').get(policy, rule) as
-      | { id: number }
-      | undefined;
-    if (found) return found.id;
-    const row = this.#database
-      .prepare(
-        'INSERT INTO rules (id, policy, rule) VALUES ((SELECT max(?, coalesce(max(id), 0) + 1) FROM rules), ?, ?) RETURNING id',
-      )
-      .get(FIRST_RULE, policy, rule) as { id: number };
-    return row.id;
   }
 
   close(): void {

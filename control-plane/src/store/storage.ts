@@ -241,13 +241,13 @@ export class Storage {
   #commitState(it: Prepared): void {
     const { node, epoch, batch } = it;
     for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total);
-    if (it.flows) this.state.endOpen(node, it.flows, it.skip);
+    if (it.flows) this.state.open.ended(node, it.flows, it.skip);
     if (!batch.open) return;
     const { flows, listeners, timeUs } = batch.open;
     const containerOf = (cgroup: number) => this.state.containerId(node, epoch, cgroup, timeUs);
     const strings = flows.strings.map((text) => this.state.stringId(text));
-    this.state.setOpen(node, flows, flows.cgroups.map(containerOf), strings);
-    this.state.setListeners(
+    this.state.open.replace(node, flows, flows.cgroups.map(containerOf), strings);
+    this.state.open.setListeners(
       node,
       listeners.map((listener) => ({ container: containerOf(listener.cgroup), listener })),
       timeUs,

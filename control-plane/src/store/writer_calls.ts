@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CellwallError } from '../errors.js';
 import { isOutOfSpace } from './open.js';
-import type { ClusterFacts, ContainerFacts, StoredPolicy } from './state.js';
+import type { StoredPolicy } from './policies.js';
+import type { ClusterFacts, ContainerFacts } from './state.js';
 import type { Storage } from './storage.js';
 import type { WriteQueue } from './write_queue.js';
 
@@ -72,15 +73,15 @@ export class WriterCalls {
       containers: (node, epoch) => state.containers(node, epoch),
       inventory: () => state.inventory(),
       quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
-      policies: () => ({ generation: state.generation(), policies: state.policies() }),
+      policies: () => ({ generation: state.policies.generation(), policies: state.policies.all() }),
       changePolicies: (put, remove) => {
-        const generation = state.generation() + 1;
-        state.setGeneration(generation);
-        for (const policy of put) state.putPolicy({ ...policy, generation }, nowUs);
-        for (const key of remove) state.deletePolicy(key);
+        const generation = state.policies.generation() + 1;
+        state.policies.setGeneration(generation);
+        for (const policy of put) state.policies.put({ ...policy, generation }, nowUs);
+        for (const key of remove) state.policies.delete(key);
         return generation;
       },
-      ruleNumbers: (rules) => rules.map(([policy, rule]) => state.ruleNumber(policy, rule)),
+      ruleNumbers: (rules) => rules.map(([policy, rule]) => state.policies.ruleNumber(policy, rule)),
     };
   }
 }

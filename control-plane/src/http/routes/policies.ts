@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
 import { KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
-import type { StoredPolicy } from '../../store/state.js';
+import type { StoredPolicy } from '../../store/policies.js';
 import type { Api, Context } from '../context.js';
 import { policyKeyAt } from '../policy_keys.js';
 import { failures, json, policySchema } from '../schemas.js';
