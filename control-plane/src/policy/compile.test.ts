@@ -127,7 +127,7 @@ test('what is in force says whether packets and kinds of sockets are judged', ()
   expect(flags('isolate: [Ingress]')).toMatchObject({ guarded: true, refusesSockets: false });
 });
 
-test('ten thousand networks compile within two seconds and share their classes', () => {
+test('ten thousand networks compile within two seconds of one core and share their classes', () => {
   const list = Array.from({ length: 10_000 }, (_, i) => `"10.${i >> 8}.${i & 255}.0/24"`).join(', ');
   const text = `
 apiVersion: cellwall.dev/v1alpha1
@@ -136,9 +136,10 @@ metadata: {name: many}
 spec:
   egress: [{name: known, action: Accept, to: [{networks: [${list}]}], protocols: [{tcp: {destinationPort: {number: 443}}}]}]
 `;
-  const start = performance.now();
+  const start = process.cpuUsage();
   const { sets } = compileText(text);
-  expect(performance.now() - start).toBeLessThan(2000);
+  const { user, system } = process.cpuUsage(start);
+  expect((user + system) / 1000).toBeLessThan(2000);
   const egress = sets.ruleSets[0]?.peers.filter((it) => it.direction === 1) ?? [];
   expect(egress.length).toBe(10_003);
   expect(new Set(sets.ruleSets[0]?.ports.map((entry) => entry.class)).size).toBe(4);

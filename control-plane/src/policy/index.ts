@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-export type { CompiledAmendment, CompiledRuleSets } from './compile/compiled.js';
+export type { CompiledAddress, CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from './compile/compiled.js';
 export { type ContainerChange, PolicyCompiler } from './compile/compiler.js';
 export { Feed } from './compile/feed.js';
 export {

@@ -33,7 +33,7 @@ export class RuleNumbers {
 /** Lists of rule sets grow while identities come: tests want what a node got. */
 export function copied(sets: CompiledRuleSets): CompiledRuleSets {
   const ruleSets = sets.ruleSets.map((it) => ({ ...it, ports: [...it.ports], identities: [...it.identities] }));
-  return { ...sets, ruleSets };
+  return { ...sets, ruleSets, addresses: [...sets.addresses, ...sets.sharedAddresses], sharedAddresses: [] };
 }
 
 export const keyOf = (container: WorldContainer): string =>

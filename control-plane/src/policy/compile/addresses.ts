@@ -32,6 +32,9 @@ export class Addresses {
   readonly #nodes = new Map<bigint, string[]>();
   #services = new ServicesByAddress([]);
   readonly #states = new Map<bigint, State>();
+  /** Of these, not every node is told the same. */
+  readonly #particular = new Set<bigint>();
+  #shared: { readonly list: readonly CompiledAddress[]; readonly changes: number } | undefined;
   /** What changed, in order. */
   readonly journal: bigint[] = [];
 
@@ -93,6 +96,8 @@ export class Addresses {
     if (same(before, now)) return;
     if (now) this.#states.set(bits, now);
     else this.#states.delete(bits);
+    if (now && (now.near || now.nodes.length > 1)) this.#particular.add(bits);
+    else this.#particular.delete(bits);
     this.journal.push(bits);
   }
 
@@ -171,8 +176,18 @@ export class Addresses {
     return { ...address, node: nodes.includes(node) ? node : (nodes[0] as string), ownIdentity: own.identity };
   }
 
-  all(): Iterable<bigint> {
-    return this.#states.keys();
+  /** What all nodes are told alike: the same list until something changes. */
+  shared(): readonly CompiledAddress[] {
+    if (this.#shared?.changes !== this.journal.length) {
+      const bits = [...this.#states.keys()].filter((it) => !this.#particular.has(it));
+      this.#shared = { list: bits.flatMap((it) => this.compiled(it, '') ?? []), changes: this.journal.length };
+    }
+    return this.#shared.list;
+  }
+
+  /** What a node is told beside them. */
+  particular(node: string): CompiledAddress[] {
+    return [...this.#particular].flatMap((bits) => this.compiled(bits, node) ?? []);
   }
 }
 

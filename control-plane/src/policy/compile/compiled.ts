@@ -79,7 +79,10 @@ export interface CompiledRuleSets {
   revision: number;
   policies: CompiledSelector[];
   ruleSets: CompiledRuleSet[];
+  /** That mean something else, or are told otherwise, at this node than elsewhere. */
   addresses: CompiledAddress[];
+  /** The others: one and the same list for all nodes. */
+  sharedAddresses: readonly CompiledAddress[];
 }
 
 export interface CompiledAmendment {

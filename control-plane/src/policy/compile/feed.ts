@@ -29,16 +29,14 @@ export class Feed {
 
   full(compiler: PolicyCompiler): CompiledRuleSets {
     const builders = compiler.ruleSets(this.#node);
-    const addresses = [...compiler.addresses.all()].flatMap(
-      (bits) => compiler.addresses.compiled(bits, this.#node) ?? [],
-    );
     this.#note(compiler, builders, true);
     return {
       generation: compiler.generation,
       revision: compiler.revision,
       policies: compiler.selectors,
       ruleSets: builders.map(({ set }) => set),
-      addresses,
+      addresses: compiler.addresses.particular(this.#node),
+      sharedAddresses: compiler.addresses.shared(),
     };
   }
 
