@@ -2,7 +2,8 @@
 import { defineConfig } from 'vitest/config';
 
 // Real processes, namespaces and containers: one after the other.
-const real = { fileParallelism: false, testTimeout: 300_000, hookTimeout: 300_000, pool: 'forks' as const };
+const TEST_MS = process.env.LONG === '1' ? 3_600_000 : 300_000;
+const real = { fileParallelism: false, testTimeout: TEST_MS, hookTimeout: 300_000, pool: 'forks' as const };
 
 // The threads of the server run as compiled code.
 const BUILD = './control-plane/scripts/build_for_tests.js';

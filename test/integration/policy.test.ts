@@ -173,7 +173,8 @@ test('an open connection ends within 100 ms of a rule that denies it', async () 
   console.info(
     `deny to last byte, ${rounds} rounds: median ${late[rounds >> 1]?.toFixed(1)} ms, most ${late.at(-1)?.toFixed(1)} ms`,
   );
-  expect(late[Math.floor(rounds * 0.99) - (LONG ? 0 : 1)]).toBeLessThan(100);
+  // The 99th of a hundred; of a few, the last but one.
+  expect(late[rounds - 2]).toBeLessThan(100);
   await lab.settled();
   const denied = await lab.server.allFlows('container=shop/web/nginx&verdict=denied&port=7000');
   const ended = denied.filter((flow) => flow.rule.policy === 'shop/cut-off');
