@@ -4,7 +4,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lab } from '../harness/lab.js';
-import type { ExecResult, Pod, PodSpec } from '../harness/pods.js';
+import { nameServer } from '../harness/name_server.js';
+import type { ContainerSpec, ExecResult, Pod, PodSpec } from '../harness/pods.js';
 import { run } from '../harness/run.js';
 import { ALLOWED, ALLOWED_NAME, ALLOWED_NAME_OF_SHARED, LOCAL_PORT, SHARED } from './addresses.js';
 import type { User } from './attacks.js';
@@ -20,24 +21,6 @@ const idle = (name: string, more: { capabilities?: string[]; devices?: string[] 
 });
 
 const NETWORK_ADMIN = { capabilities: ['NET_ADMIN'], devices: ['/dev/net/tun'] };
-
-const nameServer = {
-  name: 'names',
-  image: 'localhost/attacks:1',
-  command: [
-    '/usr/sbin/dnsmasq',
-    '--keep-in-foreground',
-    '--user=root',
-    '--group=root',
-    '--pid-file=',
-    '--conf-file=/dev/null',
-    '--no-resolv',
-    '--no-hosts',
-    `--host-record=${ALLOWED_NAME},${ALLOWED},60`,
-    `--host-record=${ALLOWED_NAME_OF_SHARED},${SHARED},60`,
-    `--host-record=evil.test,${SHARED},60`,
-  ],
-};
 
 /** What newer runtimes and administrators give to ordinary users: an attack should not fail for want of it. */
 function makeGenerous(pod: Pod): void {
@@ -78,9 +61,18 @@ export interface World {
 export async function makeWorld(lab: Lab): Promise<World> {
   await lab.startContainerd('attacks');
   const outside = new Outside(lab.namespace, lab.cleanup);
-  const pod = (name: string, containers: ReturnType<typeof idle>[], more: Partial<PodSpec> = {}) =>
+  const pod = (name: string, containers: ContainerSpec[], more: Partial<PodSpec> = {}) =>
     lab.startPod({ namespace: 'attacks', name, containers, ...more });
-  const names = await pod('names', [nameServer]);
+  const names = await pod('names', [
+    nameServer({
+      image: 'localhost/attacks:1',
+      records: [
+        [ALLOWED_NAME, ALLOWED],
+        [ALLOWED_NAME_OF_SHARED, SHARED],
+        ['evil.test', SHARED],
+      ],
+    }),
+  ]);
   await lab.startServer(serverOptions(names));
   await lab.startAgent();
   const pods = {

@@ -7,7 +7,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Flow } from '../../control-plane/src/flows/record.js';
 import { connector, type Tally } from '../harness/connector.js';
 import { Lab } from '../harness/lab.js';
-import type { Pod } from '../harness/pods.js';
+import { nameServer } from '../harness/name_server.js';
+import type { ContainerSpec, Pod } from '../harness/pods.js';
 
 const LONG = process.env.LONG === '1';
 const PORT = 7000;
@@ -29,7 +30,7 @@ beforeAll(async () => {
   await lab.startServer();
   await lab.startAgent();
   await lab.startSecondAgent(SECOND_NODE);
-  const pod = (name: string, ...containers: ReturnType<typeof idle>[]) => ({
+  const pod = (name: string, ...containers: ContainerSpec[]) => ({
     namespace: 'shop',
     name,
     labels: { app: name },
@@ -38,17 +39,16 @@ beforeAll(async () => {
   db = await lab.startPod(pod('db', echo('server')));
   far = await lab.startPod(pod('far', echo('server')), SECOND_NODE);
   names = await lab.startPod(
-    pod('dns', {
-      name: 'names',
-      image: 'localhost/web:1',
-      command: [
-        '/usr/sbin/dnsmasq',
-        ...['--keep-in-foreground', '--user=root', '--group=root', '--pid-file=', '--conf-file=/dev/null'],
-        ...['--no-resolv', '--no-hosts', '--local=/shop.test/'],
-        `--host-record=db.shop.test,${db.v4},60`,
-        `--host-record=far.shop.test,${far.v4},60`,
-      ],
-    }),
+    pod(
+      'dns',
+      nameServer({
+        records: [
+          ['db.shop.test', db.v4],
+          ['far.shop.test', far.v4],
+        ],
+        zone: 'shop.test',
+      }),
+    ),
   );
   web = await lab.startPod({ ...pod('web', idle('nginx'), idle('malware')), nameServers: [names.v4] });
 });

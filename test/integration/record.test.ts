@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Flow } from '../../control-plane/src/flows/record.js';
 import { psqlPath } from '../harness/images.js';
 import { Lab } from '../harness/lab.js';
+import { nameServer } from '../harness/name_server.js';
 import { addService } from '../harness/network.js';
 import type { Pod } from '../harness/pods.js';
 import { run, until } from '../harness/run.js';
@@ -22,26 +23,6 @@ let mesh: Pod;
 const idle = (name: string) => ({ name, image: 'localhost/web:1', command: ['/bin/sleep', '1000000'] });
 const nginx = { name: 'nginx', image: 'localhost/web:1', command: ['/usr/sbin/nginx', '-c', '/etc/nginx/nginx.conf'] };
 
-/** names: to addresses. What else is asked for in shop.test is not there. */
-const nameServer = (names: Readonly<Record<string, string>>) => ({
-  name: 'names',
-  image: 'localhost/web:1',
-  command: [
-    '/usr/sbin/dnsmasq',
-    ...[
-      '--keep-in-foreground',
-      '--user=root',
-      '--group=root',
-      '--pid-file=',
-      '--conf-file=/dev/null',
-      '--no-resolv',
-      '--no-hosts',
-      '--local=/shop.test/',
-    ],
-    ...Object.entries(names).map(([name, address]) => `--host-record=${name},${address},60`),
-  ],
-});
-
 beforeAll(async () => {
   lab = await Lab.create();
   await lab.startContainerd();
@@ -57,7 +38,15 @@ beforeAll(async () => {
   const names = await lab.startPod({
     namespace: 'shop',
     name: 'dns',
-    containers: [nameServer({ 'db.shop.test': SERVICE, 'front.shop.test': shopfront.v4 })],
+    containers: [
+      nameServer({
+        records: [
+          ['db.shop.test', SERVICE],
+          ['front.shop.test', shopfront.v4],
+        ],
+        zone: 'shop.test',
+      }),
+    ],
   });
   web = await lab.startPod({
     namespace: 'shop',

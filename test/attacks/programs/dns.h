@@ -4,6 +4,7 @@
 #pragma once
 
 #include "packets.h"
+#include <sys/wait.h>
 
 enum { DNS_ID = 0x4321, DNS_PORT = 53, ASK_PORT = 45353 };
 
@@ -80,4 +81,23 @@ static inline int use(const char *address, const char *port)
 	if (!is_under_way(connect(fd, to(&target), target.size)))
 		refused("connect");
 	return sent();
+}
+
+/* argv: MODE SERVER NAME ADDRESS PORT. forge() returns once an answer that says so has arrived. */
+static inline int forge_and_use(char **argv, void (*forge)(const char *mode, const char *server, const char *name, struct in_addr))
+{
+	struct target target = target_of(argv[4], argv[5]);
+	int status;
+
+	/* A child: a refusal there does not end the attack, and the connection is made where the container is. */
+	if (fork() == 0) {
+		forge(argv[1], argv[2], argv[3], v4(&target));
+		printf("forged\n");
+		fflush(stdout);
+		_exit(SENT);
+	}
+	wait(&status);
+	if (WEXITSTATUS(status) == IMPOSSIBLE)
+		return IMPOSSIBLE;
+	return use(argv[4], argv[5]);
 }

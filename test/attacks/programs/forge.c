@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A container answers its own question, so that a name which is allowed seems to have a forbidden address; then it connects there.
-//   forge bind|free|transparent|rawSERVER NAME ADDRESS PORT
+//   forge bind|free|transparent|raw SERVER NAME ADDRESS PORT
 // SERVER is the address that the answer comes from: of loopback, or the pod's name server.
 #define _GNU_SOURCE
 #include "dns.h"
-#include <sys/wait.h>
 
 #define IP_FREE 15
 #define IPV6_FREE 78
@@ -51,39 +50,25 @@ static void answer_raw(const struct target *server)
 	must(sendto(fd, packet, size, 0, (struct sockaddr *)&there, sizeof(there)), "sendto");
 }
 
-static void ask_and_answer(const char *mode, const struct target *server, const char *name, struct in_addr address)
+static void ask_and_answer(const char *mode, const char *server_text, const char *name, struct in_addr address)
 {
+	struct target server = target_of(server_text, "53");
 	uint8_t question[300];
-	int fd = open_asker(to(server)->sa_family);
+	int fd = open_asker(to(&server)->sa_family);
 
 	bytes = put_answer(answer, name, address);
-	sendto(fd, question, put_question(question, name), 0, to(server), server->size);
+	sendto(fd, question, put_question(question, name), 0, to(&server), server.size);
 	if (!strcmp(mode, "raw"))
-		answer_raw(server);
+		answer_raw(&server);
 	else
-		answer_from(server, mode);
+		answer_from(&server, mode);
 	if (!has_answer(fd, address))
 		refused("the forged answer did not arrive");
 }
 
 int main(int argc, char **argv)
 {
-	struct target server, target;
-	int status;
-
 	if (argc != 6)
 		usage("forge bind|free|transparent|raw SERVER NAME ADDRESS PORT");
-	server = target_of(argv[2], "53");
-	target = target_of(argv[4], argv[5]);
-	/* A child of its own, so that a refusal there does not end the attack: the connection is tried in any case. */
-	if (fork() == 0) {
-		ask_and_answer(argv[1], &server, argv[3], v4(&target));
-		printf("forged\n");
-		fflush(stdout);
-		_exit(SENT);
-	}
-	wait(&status);
-	if (WEXITSTATUS(status) == IMPOSSIBLE)
-		return IMPOSSIBLE;
-	return use(argv[4], argv[5]);
+	return forge_and_use(argv, ask_and_answer);
 }

@@ -6,7 +6,6 @@
 #define _GNU_SOURCE
 #include "dns.h"
 #include <sched.h>
-#include <sys/wait.h>
 
 static int forger;
 
@@ -113,21 +112,7 @@ static void ask_and_answer(const char *where, const char *server_text, const cha
 
 int main(int argc, char **argv)
 {
-	struct target target;
-	int status;
-
 	if (argc != 6)
 		usage("forge_namespace loopback|cable SERVER NAME ADDRESS PORT");
-	target = target_of(argv[4], argv[5]);
-	/* A child, so that the connection is made where the container is. */
-	if (fork() == 0) {
-		ask_and_answer(argv[1], argv[2], argv[3], v4(&target));
-		printf("forged\n");
-		fflush(stdout);
-		_exit(SENT);
-	}
-	wait(&status);
-	if (WEXITSTATUS(status) == IMPOSSIBLE)
-		return IMPOSSIBLE;
-	return use(argv[4], argv[5]);
+	return forge_and_use(argv, ask_and_answer);
 }
