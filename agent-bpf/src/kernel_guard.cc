@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cellwall/events.h"
+
 namespace cellwall {
 
 bool Guards::loaded(const Part& part) {
@@ -51,6 +53,17 @@ Result<void> Guards::add(uint64_t cgroup, const std::string& directory) {
 void Guards::remove(uint64_t cgroup) {
   guarded_.erase(cgroup);
   for (const Part& part : parts_) pins_.remove(part.pin + std::to_string(cgroup));
+}
+
+void forget_ports(int map, uint64_t container) {
+  cw_port_owner_key key = {}, next = {};
+  uint64_t owner = 0;
+  bool more = bpf_map_get_next_key(map, nullptr, &next) == 0;
+  while (more) {
+    key = next;
+    more = bpf_map_get_next_key(map, &key, &next) == 0;
+    if (bpf_map_lookup_elem(map, &key, &owner) == 0 && owner == container) bpf_map_delete_elem(map, &key);
+  }
 }
 
 }  // namespace cellwall

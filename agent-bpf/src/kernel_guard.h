@@ -42,4 +42,7 @@ class Guards {
   std::set<uint64_t> guarded_;
 };
 
+// The ports that are kept for a container, in the map cw_port_owners, are nobody's any more.
+void forget_ports(int map, uint64_t container);
+
 }  // namespace cellwall

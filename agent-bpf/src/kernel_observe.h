@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "bpf_owners.h"
 #include "cellwall/events.h"
 #include "result.h"
 
@@ -47,15 +48,9 @@ class Observers {
   void read(const OnCapture& each);
 
  private:
-  struct LinkDeleter {
-    void operator()(bpf_link* link) const { bpf_link__destroy(link); }
-  };
-  struct RingDeleter {
-    void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
-  };
   struct Attached {
     Observation what;
-    std::vector<std::unique_ptr<bpf_link, LinkDeleter>> links;
+    std::vector<LinkOwner> links;
   };
 
   std::vector<bpf_program*> wanted_programs(Observation wanted) const;
@@ -63,7 +58,7 @@ class Observers {
   Programs programs_ = {};
   std::unordered_map<uint64_t, Attached> attached_;
   std::unique_ptr<OnCapture> each_;  // where the ring's callback finds it
-  std::unique_ptr<ring_buffer, RingDeleter> ring_;
+  RingBufferOwner ring_;
 };
 
 }  // namespace cellwall

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 
+#include "bpf_owners.h"
 #include "directories.h"
 #include "kernel.h"
 
@@ -96,16 +97,15 @@ Result<void> Pins::attach(bpf_program* program, int cgroup_fd, uint64_t cgroup_i
 Result<void> Pins::attach_as(const std::string& name, bpf_program* program, int cgroup_fd,
                              uint64_t cgroup_id) const {
   if (Fd fd = get(name)) return update_link(fd.get(), program, cgroup_id, path(name));
-  bpf_link* link = bpf_program__attach_cgroup(program, cgroup_fd);
+  const LinkOwner link(bpf_program__attach_cgroup(program, cgroup_fd));
   if (!link) return fail_errno(std::string("attach ") + bpf_program__name(program) + " to the cgroup");
-  std::unique_ptr<bpf_link, int (*)(bpf_link*)> owner(link, bpf_link__destroy);
-  if (bpf_link__pin(link, path(name).c_str()) != 0) return fail_errno("pin the link " + path(name));
+  if (bpf_link__pin(link.get(), path(name).c_str()) != 0) return fail_errno("pin the link " + path(name));
   return {};  // the pin keeps it
 }
 
 Result<void> Pins::attach_tracing(bpf_program* program) const {
   const std::string file = path(link_name(program));
-  const std::unique_ptr<bpf_link, int (*)(bpf_link*)> link(bpf_program__attach(program), bpf_link__destroy);
+  const LinkOwner link(bpf_program__attach(program));
   if (!link) return fail_errno(std::string("attach ") + bpf_program__name(program));
   if (unlink(file.c_str()) != 0 && errno != ENOENT) return fail_errno("replace the pin " + file);
   if (bpf_link__pin(link.get(), file.c_str()) != 0) return fail_errno("pin the link " + file);
