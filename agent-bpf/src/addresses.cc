@@ -5,14 +5,13 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <thread>
 
 #include "fd.h"
+#include "in_namespace.h"
 
 namespace cellwall {
 namespace {
@@ -55,13 +54,11 @@ Result<std::vector<std::string>> node_addresses(const std::string& network_names
   const Fd target(open(network_namespace.c_str(), O_RDONLY | O_CLOEXEC));
   if (!target) return fail_errno("open the node's network namespace " + network_namespace);
   Result<std::vector<std::string>> found;
-  // A thread that enters the namespace and ends there has no way back to lose.
-  std::thread([&] {
-    if (setns(target.get(), CLONE_NEWNET) != 0)
-      found = fail_errno("enter the node's network namespace " + network_namespace);
-    else
-      found = addresses_here();
-  }).join();
+  const auto entered = in_namespace(target, "of the node", [&]() -> Result<void> {
+    found = addresses_here();
+    return {};
+  });
+  if (!entered) return std::unexpected(entered.error());
   return found;
 }
 

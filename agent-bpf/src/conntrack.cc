@@ -23,7 +23,6 @@ constexpr size_t kMessageBytes = 256;  // more than a request for one tuple take
 // Answers of a batch wait in the socket until they are read; the kernel accounts about a kilobyte for each.
 constexpr int kReceiveBytes = 1 << 20;
 constexpr std::chrono::seconds kAskActive{10};
-constexpr std::array<uint8_t, 12> kV4Mapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 nlmsghdr* begin_message(void* buffer, uint16_t type, uint8_t family, uint32_t sequence) {
   nlmsghdr* header = mnl_nlmsg_put_header(buffer);
@@ -73,7 +72,7 @@ void each_top(const nlmsghdr* header, const Each& each) {
   each_attribute(begin, reinterpret_cast<const char*>(header) + header->nlmsg_len, each);
 }
 
-void read_address(const nlattr* attribute, size_t size, std::array<uint8_t, 16>* address) {
+void read_address(const nlattr* attribute, size_t size, Address* address) {
   if (mnl_attr_get_payload_len(attribute) != size) return;
   if (size == 4) std::copy(kV4Mapped.begin(), kV4Mapped.end(), address->begin());
   std::memcpy(address->data() + 16 - size, mnl_attr_get_payload(attribute), size);
@@ -167,20 +166,6 @@ void drain(int socket, const Each& each) {
 }
 
 }  // namespace
-
-bool is_v4(const std::array<uint8_t, 16>& address) {
-  return std::equal(kV4Mapped.begin(), kV4Mapped.end(), address.begin());
-}
-
-bool is_loopback(const std::array<uint8_t, 16>& address) {
-  if (is_v4(address)) return address[12] == 127;
-  return address.back() == 1 && std::all_of(address.begin(), address.end() - 1, [](uint8_t b) { return !b; });
-}
-
-bool is_unspecified(const std::array<uint8_t, 16>& address) {
-  const auto begin = address.begin() + (is_v4(address) ? kV4Mapped.size() : 0);
-  return std::all_of(begin, address.end(), [](uint8_t b) { return b == 0; });
-}
 
 size_t TupleHash::operator()(const Tuple& tuple) const {
   size_t hash = tuple.protocol;

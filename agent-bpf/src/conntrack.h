@@ -5,7 +5,6 @@
 // a batch.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -15,13 +14,14 @@
 #include <vector>
 
 #include "fd.h"
+#include "ip_address.h"
 #include "result.h"
 
 namespace cellwall {
 
 struct Endpoint {
-  std::array<uint8_t, 16> address = {};  // IPv4 as ::ffff:a.b.c.d
-  uint16_t port = 0;                     // host byte order
+  Address address = {};
+  uint16_t port = 0;  // host byte order
   auto operator<=>(const Endpoint&) const = default;
 };
 
@@ -40,10 +40,6 @@ struct TrackedConnection {
   Tuple original, reply;
   uint8_t tcp_state = 0;  // enum tcp_conntrack
 };
-
-bool is_v4(const std::array<uint8_t, 16>& address);
-bool is_loopback(const std::array<uint8_t, 16>& address);
-bool is_unspecified(const std::array<uint8_t, 16>& address);
 
 class Conntrack {
  public:

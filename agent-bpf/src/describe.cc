@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "describe.h"
 
-#include "log.h"
-#include "pod_networks.h"
+#include "ip_address.h"
 
 namespace cellwall {
 Result<void> Describer::open_nat(const std::string& network_namespace) {

@@ -4,17 +4,15 @@
 // the length of the message, and nothing is believed that was not asked.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "ip_address.h"
 #include "wire_reader.h"
 
 namespace cellwall {
-
-using Address = std::array<uint8_t, 16>;  // network order, IPv4 as ::ffff:a.b.c.d
 
 enum DnsType : uint16_t { kDnsA = 1, kDnsCname = 5, kDnsAaaa = 28, kDnsAny = 255 };
 enum DnsCode : uint8_t { kDnsNoError = 0, kDnsNameError = 3 };

@@ -177,7 +177,7 @@ void Enforcement::put_all() {
 void Enforcement::tell_resolvers() {
   std::vector<KernelResolver> wanted;
   for (const PodNetwork& network : networks_.all()) {
-    for (const AddressBytes& address : network.name_servers)
+    for (const Address& address : network.name_servers)
       wanted.push_back({.net = is_loopback(address) ? network.number : 0, .address = address});
   }
   const auto order = [](const KernelResolver& it) { return std::tie(it.net, it.address); };

@@ -7,15 +7,13 @@
 namespace cellwall {
 namespace {
 
-constexpr uint8_t kV4Mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
 uint64_t plus_one(uint64_t bytes) {
   return bytes == CW_UNKNOWN_BYTES ? 0 : bytes + 1;
 }
 
 // 4 or 16 of them.
 std::string address_bytes(const uint8_t bytes[16]) {
-  const bool v4 = std::memcmp(bytes, kV4Mapped, sizeof(kV4Mapped)) == 0;
+  const bool v4 = std::memcmp(bytes, kV4Mapped.data(), kV4Mapped.size()) == 0;
   return {reinterpret_cast<const char*>(bytes) + (v4 ? 12 : 0), v4 ? size_t{4} : size_t{16}};
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cellwall/events.h"
+#include "ip_address.h"
 #include "kernel_observe.h"
 #include "result.h"
 #include "ring.h"
@@ -49,7 +50,7 @@ struct KernelOptions {
 struct KernelPeer {
   uint32_t rule_set;
   cw_direction direction;
-  std::array<uint8_t, 16> network;
+  Address network;
   uint8_t prefix_length;  // 0 to 128
   uint32_t class_id;
 };
@@ -62,7 +63,7 @@ struct KernelIdentity {
 };
 
 struct KernelAddress {
-  std::array<uint8_t, 16> address;
+  Address address;
   uint32_t identity;
 };
 
@@ -89,8 +90,8 @@ struct KernelSubject {
   uint32_t flags = 0;     // enum cw_subject_flag
   std::string directory;  // of the cgroup, absolute
   uint32_t net = 0;       // its network namespace: the inode number; 0: not known, it learns no names
-  // Of its pod; IPv4 as ::ffff:a.b.c.d. The first two count: one of each family.
-  std::vector<std::array<uint8_t, 16>> addresses = {};
+  // Of its pod. The first two count: one of each family.
+  std::vector<Address> addresses = {};
 };
 
 struct KernelRules {
@@ -110,13 +111,13 @@ struct KernelPolicy {
 // A name server that containers may learn from.
 struct KernelResolver {
   uint32_t net = 0;  // for one network namespace, also over its loopback; 0: for all, not over loopback
-  std::array<uint8_t, 16> address;  // as containers ask it
+  Address address;   // as containers ask it
 };
 
 // An address that a container learned by looking up a name.
 struct KernelLearned {
   uint64_t container;
-  std::array<uint8_t, 16> address;
+  Address address;
   uint64_t pattern;   // pattern_number() of KernelName.name
   uint64_t until_ns;  // CLOCK_BOOTTIME
 };
@@ -125,12 +126,12 @@ struct KernelLearned {
 struct KernelAmendment {
   KernelRules rules;  // of rule sets and classes that were not there, or identities that known rule sets lack
   std::vector<KernelAddress> addresses;
-  std::vector<std::array<uint8_t, 16>> removed_addresses;
+  std::vector<Address> removed_addresses;
 };
 
 // What a container may reach before it is known (CW_SUBJECT_STARTUP), beside loopback.
 struct KernelStartupAllow {
-  std::array<uint8_t, 16> address = {};  // all zero: any
+  Address address = {};  // all zero: any
   uint8_t protocol;
   uint16_t port;  // host byte order
 };
@@ -192,8 +193,8 @@ class Kernel {
   virtual Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) = 0;
   // As if a name server had just answered so to the container, which learns names: for what the agent knows
   // of before a generation with other names. ttl: seconds that are left of it, taken within the limits.
-  virtual Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address,
-                             const std::string& name, uint32_t ttl) = 0;
+  virtual Result<void> learn(uint64_t container, const Address& address, const std::string& name,
+                             uint32_t ttl) = 0;
   virtual Result<std::vector<KernelLearned>> learned() const = 0;
   // Takes away what is over, or of containers that are no subjects any more. Call it about every ten seconds:
   // a container has room for so many addresses.

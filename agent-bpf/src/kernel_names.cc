@@ -7,6 +7,7 @@
 #include <cstring>
 #include <set>
 
+#include "ip_address.h"
 #include "test_run.h"
 
 namespace cellwall {
@@ -44,15 +45,9 @@ bool append_name(std::vector<uint8_t>& bytes, std::string_view name) {
   return true;
 }
 
-bool is_v4(const std::array<uint8_t, 16>& address) {
-  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  return std::equal(kMapped.begin(), kMapped.end(), address.begin());
-}
-
 }  // namespace
 
-std::vector<uint8_t> encode_dns_answer(const std::string& name, const std::array<uint8_t, 16>& address,
-                                       uint32_t ttl) {
+std::vector<uint8_t> encode_dns_answer(const std::string& name, const Address& address, uint32_t ttl) {
   constexpr uint16_t kResponse = 0x8180, kIn = 1, kA = 1, kAaaa = 28, kPointerToQuestion = 0xc00c;
   const uint16_t type = is_v4(address) ? kA : kAaaa;
   const size_t skipped = type == kA ? 12 : 0;
@@ -133,8 +128,8 @@ Result<void> LearnedNames::set_resolvers(std::span<const KernelResolver> resolve
   return {};
 }
 
-Result<void> LearnedNames::learn(uint64_t container, const std::array<uint8_t, 16>& address,
-                                 const std::string& name, uint32_t ttl) {
+Result<void> LearnedNames::learn(uint64_t container, const Address& address, const std::string& name,
+                                 uint32_t ttl) {
   const std::vector<uint8_t> message = encode_dns_answer(name, address, ttl);
   if (message.empty()) return fail("teach a container the name '" + name + "': it is no domain name");
   cw_taught head = {.frame = {}, .pad = {}, .container = container};

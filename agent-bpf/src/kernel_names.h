@@ -37,7 +37,7 @@ class LearnedNames {
   // All but these are removed.
   void keep(std::span<const KernelSubject> subjects);
   Result<void> set_resolvers(std::span<const KernelResolver> resolvers);
-  Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address, const std::string& name,
+  Result<void> learn(uint64_t container, const Address& address, const std::string& name,
                      uint32_t ttl);
   Result<std::vector<KernelLearned>> learned() const;
   Result<void> sweep();
@@ -53,7 +53,6 @@ class LearnedNames {
 };
 
 // An answer that has one address, as a name server sends it; empty: the name is none.
-std::vector<uint8_t> encode_dns_answer(const std::string& name, const std::array<uint8_t, 16>& address,
-                                       uint32_t ttl);
+std::vector<uint8_t> encode_dns_answer(const std::string& name, const Address& address, uint32_t ttl);
 
 }  // namespace cellwall

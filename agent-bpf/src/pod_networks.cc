@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pod_networks.h"
 
-#include <arpa/inet.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -33,16 +32,8 @@ std::string read_some(const std::string& file) {
 
 }  // namespace
 
-std::optional<AddressBytes> parse_address(const std::string& text) {
-  AddressBytes address = {};
-  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
-  address[10] = address[11] = 0xff;
-  if (inet_pton(AF_INET, text.c_str(), address.data() + 12) == 1) return address;
-  return std::nullopt;
-}
-
-std::vector<AddressBytes> parse_name_servers(const std::string& resolv_conf) {
-  std::vector<AddressBytes> found;
+std::vector<Address> parse_name_servers(const std::string& resolv_conf) {
+  std::vector<Address> found;
   std::istringstream lines(resolv_conf);
   for (std::string line; std::getline(lines, line) && found.size() < kMostNameServers;) {
     std::istringstream words(line);

@@ -4,7 +4,6 @@
 // its pod that no container can change: that of the sandbox, where there is one.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -12,20 +11,17 @@
 #include <string>
 #include <vector>
 
-#include "conntrack.h"
 #include "containers.h"
+#include "ip_address.h"
 
 namespace cellwall {
 
-using AddressBytes = std::array<uint8_t, 16>;  // IPv4 as ::ffff:a.b.c.d
-
-std::optional<AddressBytes> parse_address(const std::string& text);
 // The name servers of a resolv.conf; without any, the resolver of glibc asks 127.0.0.1 (resolv.conf(5)).
-std::vector<AddressBytes> parse_name_servers(const std::string& resolv_conf);
+std::vector<Address> parse_name_servers(const std::string& resolv_conf);
 
 struct PodNetwork {
   uint32_t number = 0;  // of the namespace: its inode
-  std::vector<AddressBytes> name_servers;
+  std::vector<Address> name_servers;
 };
 
 class PodNetworks {

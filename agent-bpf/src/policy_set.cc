@@ -175,7 +175,7 @@ Result<void> PolicySet::add_addresses(std::span<const KernelAddress> addresses) 
   return {};
 }
 
-Result<void> PolicySet::remove_addresses(std::span<const std::array<uint8_t, 16>> addresses) {
+Result<void> PolicySet::remove_addresses(std::span<const Address> addresses) {
   for (const auto& address : addresses) {
     if (bpf_map_delete_elem(fd(PolicyMap::kAddresses), address.data()) != 0 && errno != ENOENT)
       return fail_errno("remove an address from the policy");

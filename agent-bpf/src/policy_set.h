@@ -30,7 +30,7 @@ class PolicySet {
   // What leads to a class comes after the class.
   Result<void> add_rules(const KernelRules& rules);
   Result<void> add_addresses(std::span<const KernelAddress> addresses);
-  Result<void> remove_addresses(std::span<const std::array<uint8_t, 16>> addresses);
+  Result<void> remove_addresses(std::span<const Address> addresses);
   Result<void> put_subject(const KernelSubject& subject);
   Result<void> remove_subject(uint64_t cgroup);
   std::optional<cw_subject> subject(uint64_t cgroup) const;

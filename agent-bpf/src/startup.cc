@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "startup.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "ip_address.h"
+
 namespace cellwall {
 namespace {
 
-using Address = std::array<uint8_t, 16>;
-
 constexpr uint16_t kNamePort = 53;
 constexpr std::array<uint16_t, 2> kApiPorts = {443, 6443};
-
-std::optional<Address> read_address(const std::string& text) {
-  Address address = {};
-  if (inet_pton(AF_INET6, text.c_str(), address.data()) == 1) return address;
-  if (inet_pton(AF_INET, text.c_str(), address.data() + 12) != 1) return std::nullopt;
-  address[10] = address[11] = 0xff;
-  return address;
-}
 
 std::optional<uint16_t> read_port(std::string_view text) {
   uint16_t port = 0;
@@ -50,21 +40,15 @@ std::pair<std::string, std::string> split(const std::string& text) {
   return {text.substr(0, colon), text.substr(colon + 1)};
 }
 
-// To the kernel, an address of zeros means any.
-bool is_unspecified(const Address& address) {
-  const auto zero = [](uint8_t byte) { return byte == 0; };
-  return std::all_of(address.begin(), address.begin() + 10, zero) &&
-         std::all_of(address.begin() + 12, address.end(), zero);
-}
-
 }  // namespace
 
 Result<std::vector<KernelStartupAllow>> parse_startup_allow(const std::vector<std::string>& list) {
   std::vector<KernelStartupAllow> allowed;
   for (const std::string& text : list) {
     const auto [host, port_text] = split(text);
-    const auto address = read_address(host);
+    const auto address = parse_address(host);
     const auto port = read_port(port_text);
+    // To the kernel, an address of zeros means any.
     if (!address || is_unspecified(*address) || (!port && !port_text.empty()))
       return fail("--startup-allow " + text +
                   ": give an address, or an address and a port, such as 10.96.0.1, 10.96.0.1:443 or "

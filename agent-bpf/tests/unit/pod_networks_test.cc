@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(NameServers, are_those_of_the_file_and_one_is_always_asked) {
-  using Found = std::vector<AddressBytes>;
+  using Found = std::vector<Address>;
   const auto v4 = *parse_address("10.96.0.10"), v6 = *parse_address("fe80::1");
   EXPECT_EQ(parse_name_servers("# nameserver 1.2.3.4\nsearch shop\nnameserver 10.96.0.10\n"), Found{v4});
   EXPECT_EQ(parse_name_servers("nameserver\t10.96.0.10\nnameserver fe80::1%eth0"), (Found{v4, v6}));
@@ -81,7 +81,7 @@ TEST_F(Networks, are_looked_at_through_the_sandbox_and_stay_what_they_were) {
   const PodNetwork* found = networks.of(containers_.all().at(7));
   ASSERT_NE(found, nullptr);
   EXPECT_EQ(found->number, of_sandbox);
-  EXPECT_EQ(found->name_servers, std::vector<AddressBytes>{*parse_address("10.96.0.10")});
+  EXPECT_EQ(found->name_servers, std::vector<Address>{*parse_address("10.96.0.10")});
   // The container writes another server into its file.
   run(8, "80", "192.0.2.66", &of_sandbox);
   EXPECT_EQ(networks.of(containers_.all().at(7))->name_servers[0], *parse_address("10.96.0.10"));

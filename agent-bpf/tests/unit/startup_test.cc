@@ -33,7 +33,8 @@ TEST(StartupAllow, takes_addresses_with_and_without_a_port) {
 TEST(StartupAllow, refuses_what_is_no_address) {
   for (const std::string wrong : {"", "api.example", "api.example:443", "10.0.0", "10.0.0.1:", "10.0.0.1:0",
                                   "10.0.0.1:65536", "10.0.0.1:x", "10.0.0.1:443x", "[fd00::1", "[fd00::1]443",
-                                  "[fd00::1]:", "0.0.0.0", "::", "10.0.0.0/8", "[]:443", ":443"}) {
+                                  "[fd00::1]:", "0.0.0.0", "::", "::ffff:0.0.0.0", "10.0.0.0/8", "[]:443",
+                                  ":443"}) {
     const auto allowed = parse_startup_allow({"10.0.0.1", wrong});
     ASSERT_FALSE(allowed.has_value()) << wrong;
     EXPECT_NE(allowed.error().message.find("--startup-allow " + wrong), std::string::npos);
