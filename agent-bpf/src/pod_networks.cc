@@ -16,6 +16,10 @@ namespace {
 // resolv.conf(5) of glibc uses three; musl as many.
 constexpr size_t kMostNameServers = 8;
 constexpr size_t kMostBytes = 64 << 10;
+// Below /proc/<pid>: a link to the root directory that the process sees (proc(5)), the file system of its
+// container. Nobody's home.
+constexpr char kItsRoot[] = "/root";
+constexpr char kResolvConf[] = "/etc/resolv.conf";
 
 std::string key_of(const v1::Container& container) {
   return container.pod_uid().empty() ? "cgroup " + std::to_string(container.cgroup_id())
@@ -70,7 +74,7 @@ std::optional<PodNetwork> PodNetworks::look(const v1::Container& witness) const 
   struct stat info = {};
   if (stat((process + "/ns/net").c_str(), &info) != 0) return std::nullopt;
   return PodNetwork{.number = static_cast<uint32_t>(info.st_ino),
-                    .name_servers = parse_name_servers(read_some(process + "/root/etc/resolv.conf"))};
+                    .name_servers = parse_name_servers(read_some(process + kItsRoot + kResolvConf))};
 }
 
 const PodNetwork* PodNetworks::of(const v1::Container& container) {

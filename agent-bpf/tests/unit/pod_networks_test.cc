@@ -55,9 +55,10 @@ class Networks : public ::testing::Test {
   void run(uint64_t id, const std::string& pid, const std::string& server, uint32_t* number) {
     const std::string process = root_ + "/proc/" + pid;
     fs::create_directories(process + "/ns");
-    fs::create_directories(process + "/root/etc");
+    const std::string its_root = process + "/root";  // the root directory that the process sees
+    fs::create_directories(its_root + "/etc");
     std::ofstream(process + "/ns/net") << "";
-    std::ofstream(process + "/root/etc/resolv.conf") << "nameserver " + server + "\n";
+    std::ofstream(its_root + "/etc/resolv.conf") << "nameserver " + server + "\n";
     std::ofstream(root_ + "/" + std::to_string(id) + "/cgroup.procs") << pid << "\n";
     struct stat info = {};
     ASSERT_EQ(stat((process + "/ns/net").c_str(), &info), 0);
