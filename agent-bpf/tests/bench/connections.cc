@@ -11,17 +11,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <thread>
 
-#include "../kernel/fixture.h"
 #include "../kernel/sockets.h"
-#include "kernel.h"
+#include "measure.h"
 
 namespace cellwall::test {
 namespace {
@@ -158,20 +155,15 @@ class Conntrack {
 };
 
 double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 2];
+  return percentile(std::move(values), 0.5);
 }
 
 // A cgroup and a bpffs of the benchmark's own.
-class Bench : public KernelTest {
+class Bench : public Standalone<KernelTest> {
  public:
-  using KernelTest::SetUp;
-  using KernelTest::TearDown;
-  void TestBody() override {}
-
-  std::map<std::string, double> run(int rounds) {
+  Figures run(int rounds) {
     const std::string cgroup = container("container");
-    std::map<std::string, std::vector<double>> samples;
+    Samples samples;
     connections_ns(cgroup);  // warm up
     for (int round = 0; round < rounds; round++) {
       samples["bare"].push_back(connections_ns(cgroup));
@@ -193,9 +185,7 @@ class Bench : public KernelTest {
         samples["conntrack_events"].push_back(connections_ns(cgroup));
       }
     }
-    std::map<std::string, double> medians;
-    for (const auto& [name, values] : samples) medians[name] = median(values);
-    return medians;
+    return figures_ns(samples, median);
   }
 };
 
@@ -203,14 +193,6 @@ class Bench : public KernelTest {
 }  // namespace cellwall::test
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 9;
-  cellwall::test::enter_own_namespaces();
-  cellwall::test::Bench bench;
-  bench.SetUp();
-  const auto medians = bench.run(rounds);
-  bench.TearDown();
-  std::printf("{\"rounds\": %d, \"connections\": %d", rounds, cellwall::test::kConnections);
-  for (const auto& [name, ns] : medians) std::printf(", \"%s_ns\": %.0f", name.c_str(), ns);
-  std::printf("}\n");
-  return 0;
+  using namespace cellwall::test;
+  return run_rounds<Bench>(argc, argv, 9, {"connections", kConnections});
 }

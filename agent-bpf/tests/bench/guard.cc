@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What guarding a container costs and how fast it acts. Round trips of 64 bytes over one loopback connection,
-// bare, with a program that does nothing, and guarded ("turns": both ends in one thread, "server": a process
-// each). connect() of a UDP socket, which asks the policy, with 10 and with 100,000 networks, the same peer
-// again and again ("hot") and always another one ("cold"). How long it takes to cut open connections, and
-// from the call that puts a deny in force to the last byte that comes through. Prints one JSON object.
-#include <fcntl.h>
+// bare and guarded ("turns": both ends in one thread, "server": a process each). connect() of a UDP socket,
+// which asks the policy, with 10 and with 100,000 networks, the same peer again and again ("hot") and always
+// another one ("cold"). How long it takes to cut open connections, and from the call that puts a deny in
+// force to the last byte that comes through. Prints one JSON object.
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,87 +15,30 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 
-#include "../kernel/fixture.h"
 #include "../kernel/sockets.h"
-#include "kernel.h"
+#include "measure.h"
+#include "round_trips.h"
 
 namespace cellwall::test {
 namespace {
 
-constexpr int kRoundTrips = 3000;
 constexpr int kConnects = 20000;
-constexpr size_t kBytes = 64;
 
-double now_ns(clockid_t clock = CLOCK_MONOTONIC) {
+double now_ns() {
   timespec time = {};
-  clock_gettime(clock, &time);
+  clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_nsec);
 }
 
-bool pass(int from, int to) {
-  char data[kBytes] = {};
-  return send(from, data, sizeof(data), MSG_NOSIGNAL) == kBytes &&
-         recv(to, data, sizeof(data), MSG_WAITALL) == kBytes;
-}
-
-void serve(int fd) {
-  char data[kBytes];
-  while (recv(fd, data, sizeof(data), MSG_WAITALL) == kBytes)
-    (void)!send(fd, data, sizeof(data), MSG_NOSIGNAL);
-  _exit(0);
-}
-
-double children_ns() {
-  rusage usage = {};
-  getrusage(RUSAGE_CHILDREN, &usage);
-  const auto ns = [](const timeval& time) {
-    return static_cast<double>(time.tv_sec) * 1e9 + static_cast<double>(time.tv_usec) * 1e3;
-  };
-  return ns(usage.ru_utime) + ns(usage.ru_stime);
-}
-
-double round_trip_ns(const std::string& cgroup, bool apart) {
-  const Server server(SOCK_STREAM, "127.0.0.1");
-  const double before = children_ns();
-  pid_t child = 0;
-  if (apart && (child = fork()) == 0) serve(accept(server.fd(), nullptr, nullptr));
-  const int code = run_in(cgroup, [&] {
-    const int client = make_socket("127.0.0.1", SOCK_STREAM);
-    if (tcp_try(client, "127.0.0.1", server.port()) != 0) return 1;
-    const int other = apart ? client : accept(server.fd(), nullptr, nullptr);
-    for (int i = 0; i < kRoundTrips; i++) {
-      if (apart ? !pass(client, client) : !pass(client, other) || !pass(other, client)) return 2;
-    }
-    return 0;
-  });
-  if (child > 0) waitpid(child, nullptr, 0);
-  if (code != 0) std::fprintf(stderr, "a round ended with %d\n", code);
-  return (children_ns() - before) / kRoundTrips;
-}
-
-double low(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[values.size() / 5];
-}
-
-double percentile(std::vector<double> values, double part) {
-  std::sort(values.begin(), values.end());
-  return values.empty() ? 0 : values[static_cast<size_t>(part * static_cast<double>(values.size() - 1))];
-}
-
-class Bench : public KernelTest {
+class Bench : public Standalone<KernelTest> {
  public:
-  using KernelTest::SetUp;
-  using KernelTest::TearDown;
-  void TestBody() override {}
-  bool forced_fallback() const override { return false; }
-
   void open() {
-    start([](KernelOptions& options) { options.flow_slots = 65536; });
-    if (kernel_ && !kernel_->guards_refused().empty())
-      std::fprintf(stderr, "no guards: %s\n", kernel_->guards_refused().c_str());
+    must_start([](KernelOptions& options) { options.flow_slots = 65536; });
+    if (const std::string& why = kernel_->guards_refused(); !why.empty()) {
+      std::fprintf(stderr, "no guards: %s\n", why.c_str());
+      std::exit(1);
+    }
     web_ = container("container");
   }
 
@@ -125,7 +66,6 @@ class Bench : public KernelTest {
         to.sin_addr.s_addr = htonl(number);
         if (cold) to.sin_port = htons(static_cast<uint16_t>(1000 + i));
         (void)!connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to));
-        events_seen_++;
       }
       return 0;
     });
@@ -223,22 +163,21 @@ class Bench : public KernelTest {
     figures_["last_byte_p99_ms"] = percentile(last, 0.99);
   }
 
-  std::map<std::string, double> figures() {
-    for (const auto& [name, values] : samples_) figures_[name + "_ns"] = low(values);
+  Figures figures() {
+    figures_.merge(figures_ns(samples_, low));
     return figures_;
   }
 
  private:
   void sample(const std::string& name) {
-    for (const bool apart : {false, true})
-      samples_[(apart ? "server_" : "turns_") + name].push_back(round_trip_ns(web_, apart));
+    samples_["turns_" + name].push_back(turns_ns(web_));
+    samples_["server_" + name].push_back(server_ns(web_));
     events();
   }
 
   std::string web_;
-  int events_seen_ = 0;
-  std::map<std::string, std::vector<double>> samples_;
-  std::map<std::string, double> figures_;
+  Samples samples_;
+  Figures figures_;
 };
 
 }  // namespace
@@ -256,8 +195,6 @@ int main(int argc, char** argv) {
   bench.cut(argc > 2 ? std::atoi(argv[2]) : 10000);
   const auto figures = bench.figures();
   bench.TearDown();
-  std::printf("{\"rounds\": %d, \"round_trips\": %d", rounds, cellwall::test::kRoundTrips);
-  for (const auto& [name, value] : figures) std::printf(", \"%s\": %.1f", name.c_str(), value);
-  std::printf("}\n");
+  cellwall::test::print({{"rounds", rounds}, {"round_trips", cellwall::test::kRoundTrips}}, figures);
   return 0;
 }

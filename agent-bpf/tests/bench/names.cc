@@ -9,12 +9,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
-#include "../kernel/fixture.h"
 #include "../kernel/names_fixture.h"
 #include "../unit/messages.h"
-#include "fd.h"
+#include "measure.h"
 
 namespace cellwall::test {
 namespace {
@@ -34,15 +32,7 @@ Fd program(const std::string& name) {
   return found;
 }
 
-Fd empty_program() {
-  const bpf_insn code[] = {
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 1},
-      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_INET_INGRESS);
-  return Fd(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "empty", "GPL", code, 2, &options));
-}
-
-double run(int program, const Message& packet, int repeats) {
+double test_run_ns(int program, const Message& packet, int repeats) {
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
               .data_size_in = static_cast<uint32_t>(packet.size()), .repeat = repeats);
   if (bpf_prog_test_run_opts(program, &options) != 0) std::perror("test run");
@@ -82,21 +72,17 @@ Message other_packet() {
   return packet;
 }
 
-class Bench : public NamesTest {
+class Bench : public Standalone<NamesTest> {
  public:
-  using NamesTest::SetUp;
-  using NamesTest::TearDown;
-  void TestBody() override {}
-  bool forced_fallback() const override { return false; }
-
-  std::map<std::string, double> measure(int rounds) {
+  Figures run(int rounds) {
     accept({"*.example.com"});
-    const Fd teach = program("cw_names_teach"), guard = program("cw_names_guard"), empty = empty_program();
+    const Fd teach = program("cw_names_teach"), guard = program("cw_names_guard"),
+             empty = empty_program(BPF_PROG_TYPE_CGROUP_SKB, 1);
     const uint64_t id = cgroup_id(web_);
-    std::map<std::string, double> lowest;
+    Figures lowest;
     const auto take = [&](const std::string& name, int fd, const Message& packet, int repeats) {
-      const double above = run(fd, packet, repeats) - run(empty.get(), packet, kRepeats);
-      const auto [known, fresh] = lowest.emplace(name, above);
+      const double above = test_run_ns(fd, packet, repeats) - test_run_ns(empty.get(), packet, kRepeats);
+      const auto [known, fresh] = lowest.emplace(name + "_ns", above);
       if (!fresh) known->second = std::min(known->second, above);
     };
     for (int i = 0; i < rounds; i++) {
@@ -113,14 +99,6 @@ class Bench : public NamesTest {
 }  // namespace cellwall::test
 
 int main(int argc, char** argv) {
-  const int rounds = argc > 1 ? std::atoi(argv[1]) : 20;
-  cellwall::test::enter_own_namespaces();
-  cellwall::test::Bench bench;
-  bench.SetUp();
-  const auto figures = bench.measure(rounds);
-  bench.TearDown();
-  std::printf("{\"rounds\": %d, \"repeats\": %d", rounds, cellwall::test::kRepeats);
-  for (const auto& [name, ns] : figures) std::printf(", \"%s_ns\": %.0f", name.c_str(), ns);
-  std::printf("}\n");
-  return 0;
+  using namespace cellwall::test;
+  return run_rounds<Bench>(argc, argv, 20, {"repeats", kRepeats});
 }

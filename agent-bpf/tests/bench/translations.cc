@@ -3,7 +3,6 @@
 // What looking up translated addresses costs the agent: a client in a pod connects through a service address
 // at a steady rate, both ends are tracked, and each 100 ms the events that wait are looked up, as the agent
 // does. Prints one JSON object; CPU is that of the look-ups alone, as a share of one core.
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <cstdlib>
 
 #include "../kernel/translated_network.h"
+#include "measure.h"
 
 namespace cellwall::test {
 namespace {
@@ -39,15 +39,10 @@ int serve_all(Signal& ready) {
   for (;;) close(accept(server.fd(), nullptr, nullptr));
 }
 
-class Bench : public TranslatedNetwork {
+class Bench : public Standalone<TranslatedNetwork> {
  public:
-  using TranslatedNetwork::SetUp;
-  using TranslatedNetwork::TearDown;
-  void TestBody() override {}
-  bool forced_fallback() const override { return false; }
-
   void run(int per_second, int seconds) {
-    start();
+    must_start();
     Signal ready;
     Child serving(db_, [&] {
       database_.enter();
