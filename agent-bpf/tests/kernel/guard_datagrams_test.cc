@@ -9,8 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "fixture.h"
-#include "sockets.h"
+#include "guard_fixture.h"
 
 namespace cellwall::test {
 namespace {
@@ -24,26 +23,7 @@ int count_datagrams(int fd, int milliseconds = 100) {
   return count;
 }
 
-class GuardDatagrams : public KernelTest {
- protected:
-  void SetUp() override {
-    KernelTest::SetUp();
-    web_ = container("pod/web");
-    start();
-  }
-  std::vector<KernelPeer> all_but(const std::string& to, const std::string& from = "") {
-    std::vector<KernelPeer> peers = {peer("::", 0, kClassAllow), sender("::", 0, kClassAllow)};
-    if (!to.empty()) peers.push_back(peer(to, 32, kClassDeny));
-    if (!from.empty()) peers.push_back(sender(from, 32, kClassDeny));
-    return peers;
-  }
-  std::vector<cw_event> of_web() {
-    auto found = events();
-    std::erase_if(found, [&](const cw_event& event) { return event.socket_cgroup != cgroup_id(web_); });
-    return found;
-  }
-  std::string web_;
-};
+class GuardDatagrams : public GuardTest {};
 INSTANTIATE_TEST_SUITE_P(, GuardDatagrams, ::testing::Values(false, true),
                          [](const auto& info) { return info.param ? "helper_reads" : "plain_loads"; });
 

@@ -10,8 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "fixture.h"
-#include "sockets.h"
+#include "guard_fixture.h"
 
 namespace cellwall::test {
 namespace {
@@ -32,18 +31,16 @@ int try_option(int family, int level, int name, const void* value, socklen_t siz
   return error;
 }
 
-class GuardSockets : public KernelTest {
+class GuardSockets : public GuardTest {
  protected:
   void SetUp() override {
-    KernelTest::SetUp();
-    web_ = container("pod/web");
+    GuardTest::SetUp();
     other_ = container("pod/other");
-    start();
   }
   void guard_sockets(uint32_t flags) {
     guard(web_, {peer("::", 0, kClassAllow), sender("::", 0, kClassAllow)}, {}, flags);
   }
-  std::string web_, other_;
+  std::string other_;
 };
 INSTANTIATE_TEST_SUITE_P(, GuardSockets, ::testing::Values(false, true),
                          [](const auto& info) { return info.param ? "helper_reads" : "plain_loads"; });
