@@ -1,94 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "enforcement.h"
+//
+// What is in force for containers, generation by generation.
+#include "enforcement_fixture.h"
 
-#include <gtest/gtest.h>
-
-#include <filesystem>
-
-#include "clock.h"
-#include "fake_kernel.h"
-#include "log.h"
-#include "rule_sets.h"
-
-namespace cellwall {
+namespace cellwall::test {
 namespace {
 
 using namespace std::chrono_literals;
-using test::amendment;
-using test::kNode;
-using test::rule_set;
-using test::rule_sets;
 
-constexpr uint64_t kWeb = 70, kOther = 71;
-
-class EnforcementOf : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::string path = "/tmp/cellwall-enforcement-XXXXXX";
-    ASSERT_NE(mkdtemp(path.data()), nullptr);
-    directory_ = path;
-    set_log_level(LogLevel::kError);
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-
-  // An agent that starts, with what the one before left in the file and in the kernel.
-  Enforcement& start(Startup startup = Startup::kAllow) {
-    enforcement_.emplace(
-        kernel_, containers_, [](const std::string& path) { return "/cgroup" + path; },
-        Enforcement::Options{.node = kNode, .file = directory_ + "/rule-sets", .startup = startup});
-    enforcement_->restore();
-    return *enforcement_;
-  }
-
-  static v1::RuleSetUpdate update(const v1::RuleSets& sets) {
-    v1::RuleSetUpdate made;
-    made.set_generation(sets.generation());
-    made.set_payload(sets.SerializeAsString());
-    made.set_digest(digest_of(made.payload()));
-    return made;
-  }
-
-  void take(const v1::RuleSets& sets) {
-    const auto ok = enforcement_->take(update(sets));
-    ASSERT_TRUE(ok.has_value()) << ok.error().message;
-  }
-
-  void born(uint64_t id, uint64_t born_ns = 0) {
-    const std::string number = std::to_string(id);
-    containers_.born({.id = id, .path = "/" + number, .identity = {"unknown", number, "uid", 0}}, now_);
-    if (enforcement_) enforcement_->born(id, born_ns, now_);
-  }
-
-  void name(uint64_t id, const std::string& name, const std::string& app = "web") {
-    RuntimeContainer listed;
-    listed.name = name;
-    listed.namespace_name = "shop";
-    listed.pod = "web-1";
-    listed.image = "image";
-    listed.labels = {{"app", app}};
-    const auto news = containers_.name({{std::to_string(id), listed}}, now_);
-    if (enforcement_) enforcement_->known(news, now_);
-  }
-
-  uint64_t counter(const std::string& name) const {
-    google::protobuf::Map<std::string, uint64_t> counters;
-    enforcement_->count(&counters);
-    const auto found = counters.find(name);
-    EXPECT_NE(found, counters.end()) << name;
-    return found == counters.end() ? 0 : found->second;
-  }
-
-  void tick(std::chrono::milliseconds later) {
-    now_ += later;
-    enforcement_->tick(now_);
-  }
-
-  std::string directory_;
-  test::FakeKernel kernel_;
-  Containers containers_;
-  std::optional<Enforcement> enforcement_;
-  Enforcement::Time now_ = std::chrono::steady_clock::now();
-};
+using EnforcementOf = EnforcementTest;
 
 TEST_F(EnforcementOf, a_generation_brings_all_containers_with_their_directories) {
   start();
@@ -117,113 +37,6 @@ TEST_F(EnforcementOf, containers_that_are_born_later_get_theirs_as_soon_as_they_
   EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
   enforcement_->died(kWeb);
   EXPECT_TRUE(kernel_.subjects.empty());
-}
-
-TEST_F(EnforcementOf, startup_deny_refuses_what_is_not_named_and_ends_with_its_name) {
-  start(Startup::kDeny);
-  take(rule_sets());
-  born(kWeb);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
-  EXPECT_EQ(counter("containers_refused_at_startup"), 1U);
-  tick(1h);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP)) << "no limit in time";
-  name(kWeb, "nginx");
-  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
-  EXPECT_EQ(counter("containers_refused_at_startup"), 0U);
-}
-
-TEST_F(EnforcementOf, startup_deny_ends_also_for_what_no_policy_selects) {
-  start(Startup::kDeny);
-  v1::RuleSets sets = rule_sets();
-  sets.mutable_policies(0)->add_containers("somebody-else");
-  take(sets);
-  born(kWeb);
-  name(kWeb, "sidecar");
-  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 0U);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, 0U);
-}
-
-TEST_F(EnforcementOf, startup_deny_does_not_take_a_guess_for_a_name) {
-  start(Startup::kDeny);
-  take(rule_sets());
-  containers_.born({.id = kWeb, .path = "/70", .identity = {"docker", "70", "", 0}}, now_);
-  ASSERT_NE(containers_.all().at(kWeb).name(), "");
-  enforcement_->born(kWeb, 0, now_);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
-  name(kWeb, "nginx");
-  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
-}
-
-TEST_F(EnforcementOf, startup_deny_holds_across_generations) {
-  start(Startup::kDeny);
-  take(rule_sets());
-  born(kWeb);
-  v1::RuleSets next = rule_sets();
-  next.set_generation(4);
-  take(next);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
-}
-
-TEST_F(EnforcementOf, startup_deny_begins_with_the_first_generation) {
-  start(Startup::kDeny);
-  born(kWeb);
-  EXPECT_TRUE(kernel_.subjects.empty());
-  take(rule_sets());
-  EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
-}
-
-TEST_F(EnforcementOf, a_restart_keeps_what_is_in_force_for_what_it_cannot_name) {
-  for (Startup startup : {Startup::kAllow, Startup::kDeny}) {
-    start(startup);
-    take(rule_sets());
-    born(kWeb);
-    name(kWeb, "nginx");
-    // The next agent finds the container without a name.
-    containers_ = Containers();
-    enforcement_.reset();
-    born(kWeb);
-    born(kOther);
-    start(startup);
-    EXPECT_EQ(kernel_.applied.size(), 2U) << "as a whole";
-    EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
-    EXPECT_EQ(kernel_.subjects.at(kWeb).flags, static_cast<uint32_t>(CW_SUBJECT_GUARDED));
-    EXPECT_EQ(kernel_.subjects.at(kWeb).directory, "/cgroup/70") << "for its guard";
-    EXPECT_EQ(kernel_.subjects.at(kOther).flags,
-              startup == Startup::kDeny ? uint32_t{CW_SUBJECT_STARTUP} : 0U);
-    EXPECT_EQ(enforcement_->applied().containers(), 1U);
-    name(kWeb, "malware");
-    EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 1U);
-    kernel_ = test::FakeKernel();
-    containers_ = Containers();
-    enforcement_.reset();
-    std::filesystem::remove(directory_ + "/rule-sets");
-  }
-}
-
-TEST_F(EnforcementOf, without_a_saved_policy_what_is_in_force_stays) {
-  kernel_.first_generation = 9;
-  kernel_.subjects[kWeb] = {.cgroup = kWeb, .rule_set = 2, .flags = CW_SUBJECT_GUARDED, .directory = ""};
-  born(kWeb);
-  born(kOther);
-  start(Startup::kDeny);
-  EXPECT_TRUE(kernel_.applied.empty());
-  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 2U);
-  EXPECT_EQ(kernel_.subjects.at(kOther).flags, static_cast<uint32_t>(CW_SUBJECT_STARTUP));
-}
-
-TEST_F(EnforcementOf, what_a_recalled_container_may_do_is_known) {
-  start(Startup::kDeny);
-  take(rule_sets());
-  enforcement_.reset();
-  born(kWeb);
-  v1::Container known = containers_.all().at(kWeb);
-  known.set_name("nginx");
-  known.set_namespace_("shop");
-  known.set_pod("web-1");
-  containers_.recall(known);
-  start(Startup::kDeny);
-  EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
 }
 
 TEST_F(EnforcementOf, a_damaged_or_older_policy_leaves_the_one_in_force) {
@@ -375,20 +188,6 @@ TEST_F(EnforcementOf, what_the_kernel_did_not_take_is_tried_again) {
   EXPECT_EQ(kernel_.subjects.at(kWeb).rule_set, 4U);
 }
 
-TEST_F(EnforcementOf, says_how_long_a_new_container_was_without_its_policy) {
-  start();
-  take(rule_sets());
-  born(kWeb, boot_now_ns() - 40'000'000);
-  EXPECT_EQ(counter("startup_policy_us"), 0U) << "not yet";
-  name(kWeb, "nginx");
-  EXPECT_GE(counter("startup_policy_us"), 40'000U);
-  EXPECT_LT(counter("startup_policy_us"), 10'000'000U);
-  born(kOther, boot_now_ns());
-  name(kOther, "nginx");
-  EXPECT_LT(counter("startup_policy_us"), 40'000U);
-  EXPECT_GE(counter("startup_policy_longest_us"), 40'000U);
-}
-
 TEST_F(EnforcementOf, observes_what_is_named_only) {
   start();
   v1::RuleSets sets = rule_sets();
@@ -406,4 +205,4 @@ TEST_F(EnforcementOf, observes_what_is_named_only) {
 }
 
 }  // namespace
-}  // namespace cellwall
+}  // namespace cellwall::test
