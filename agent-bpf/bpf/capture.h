@@ -171,16 +171,6 @@ static __always_inline void cw_capture_ends(struct cw_capture *head, const struc
 	}
 }
 
-static __always_inline struct cw_flow *cw_peer_find(__u64 cookie, const __u8 address[16], __u16 port)
-{
-	struct cw_target target = {.port = port};
-	struct cw_peer key;
-
-	__builtin_memcpy(target.address, address, sizeof(target.address));
-	cw_peer_key(&key, cookie, &target);
-	return bpf_map_lookup_elem(&cw_peers, &key);
-}
-
 /* The flow in which a socket asked the name server that this packet is from. Anybody can send from port 53, so it must be a
  * server which this socket has asked; of a connected socket the kernel makes sure. */
 static __always_inline struct cw_flow *cw_question(const struct cw_packet *packet, struct bpf_sock *sk, __u64 cookie)

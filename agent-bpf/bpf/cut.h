@@ -7,11 +7,8 @@
 
 static __always_inline void cw_cut_describe(struct cw_cut *cut, struct sock *sk, struct task_struct *task)
 {
-	struct cw_target remote = {};
-
-	cw_remote_of(&remote, sk);
-	__builtin_memcpy(cut->remote, remote.address, sizeof(cut->remote));
-	cut->remote_port = remote.port;
+	cw_remote_address(cut->remote, sk);
+	cut->remote_port = cw_remote_port(sk);
 	cw_local_address(cut->local, sk);
 	cut->local_port = cw_local_port(sk);
 	cut->net = cw_net(sk);
@@ -80,23 +77,12 @@ static __always_inline bool cw_cut_judge_any(struct sock *sk, struct cw_decision
 static __always_inline void cw_refused_flow(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
 	struct cw_decision decision = {};
 	struct cw_cut cut = {};
-	struct socket *socket;
 	struct sock *sk, *first;
-	__u16 family;
 
-	if (!task || !file)
-		return;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return;
-	sk = socket->sk;
+	sk = cw_our_socket(task, ctx->file);
 	if (!sk)
-		return;
-	family = sk->__sk_common.skc_family;
-	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)))
 		return;
 	first = cw_first_subflow(sk);
 	if (first ? !cw_cut_judge_multipath(sk, first, &decision) : !cw_cut_judge_any(sk, &decision))

@@ -51,12 +51,30 @@ static __always_inline void cw_conversation_begin(struct cw_flow *flow)
 	}
 }
 
-static __always_inline void cw_peer_key(struct cw_peer *key, __u64 cookie, const struct cw_target *target)
+static __always_inline void cw_peer_key(struct cw_peer *key, __u64 cookie, const __u8 address[16], __u16 port)
 {
 	__builtin_memset(key, 0, sizeof(*key));
 	key->cookie = cookie;
-	__builtin_memcpy(key->remote, target->address, sizeof(key->remote));
-	key->remote_port = target->port;
+	__builtin_memcpy(key->remote, address, sizeof(key->remote));
+	key->remote_port = port;
+}
+
+static __always_inline struct cw_flow *cw_peer_find(__u64 cookie, const __u8 address[16], __u16 port)
+{
+	struct cw_peer key;
+
+	cw_peer_key(&key, cookie, address, port);
+	return bpf_map_lookup_elem(&cw_peers, &key);
+}
+
+/* The conversation of a socket that is not connected. */
+static __always_inline struct cw_flow *cw_conversation_of(__u64 cookie, void *socket, const struct cw_target *peer)
+{
+	struct cw_flow *first = cw_flow_find(cookie, socket);
+
+	if (first && cw_same_peer(first, peer))
+		return first;
+	return cw_peer_find(cookie, peer->address, peer->port);
 }
 
 static __always_inline void cw_peer_store(const struct cw_peer *key, const struct cw_flow *flow)
@@ -101,7 +119,7 @@ static __attribute__((noinline)) int cw_conversation_new(const struct cw_caller 
 	flow.cookie = caller->cookie;
 	cw_flow_begin(&flow, caller->own, target, decision);
 	cw_conversation_local(&flow, caller->socket);
-	cw_peer_key(&key, caller->cookie, target);
+	cw_peer_key(&key, caller->cookie, target->address, target->port);
 	if (first && !known) {
 		cw_further_peer(&key, bpf_map_lookup_elem(&cw_peers, &key), &flow);
 		return 0;
@@ -130,12 +148,10 @@ static __attribute__((noinline)) struct cw_flow *cw_conversation(const struct cw
 								 const struct cw_target *target)
 {
 	struct cw_flow *first = cw_caller_flow(caller);
-	struct cw_peer key;
 
 	if (first && cw_same_peer(first, target))
 		return first;
-	cw_peer_key(&key, caller->cookie, target);
-	return bpf_map_lookup_elem(&cw_peers, &key);
+	return cw_peer_find(caller->cookie, target->address, target->port);
 }
 
 /* May the container still answer? Nobody else asks when the policy has changed since the peer began. decision is only room. */
@@ -230,7 +246,7 @@ static __attribute__((noinline)) int cw_conversation_in(const struct cw_caller *
 		cw_slot_fill(slot, &flow);
 		return 0;
 	}
-	cw_peer_key(&key, caller->cookie, peer);
+	cw_peer_key(&key, caller->cookie, peer->address, peer->port);
 	cw_peer_store(&key, &flow);
 	return 0;
 }
@@ -241,7 +257,6 @@ static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct c
 	struct cw_decision decision = {.rule = CW_RULE_NO_POLICY, .verdict = CW_ALLOWED};
 	struct cw_flow *first, *known;
 	struct cw_caller caller;
-	struct cw_peer key;
 
 	if (!cw_identify(ctx, &caller))
 		return;
@@ -249,10 +264,8 @@ static __always_inline void cw_recvmsg(struct bpf_sock_addr *ctx, const struct c
 	if (first && first->connected)
 		return;
 	known = first && cw_same_peer(first, peer) ? first : NULL;
-	if (!known) {
-		cw_peer_key(&key, caller.cookie, peer);
-		known = bpf_map_lookup_elem(&cw_peers, &key);
-	}
+	if (!known)
+		known = cw_peer_find(caller.cookie, peer->address, peer->port);
 	if (known) {
 		__sync_fetch_and_add(&known->received, 1);
 		known->last_ns = bpf_ktime_get_boot_ns();

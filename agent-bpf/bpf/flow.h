@@ -60,6 +60,22 @@ static __always_inline void cw_v4_mapped(__u8 address[16], __be32 v4)
 	__builtin_memcpy(address + 12, &v4, sizeof(v4));
 }
 
+static __always_inline void cw_remote_address(__u8 address[16], struct sock *sk)
+{
+	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {
+		struct in6_addr remote = cw_read(sk, __sk_common.skc_v6_daddr);
+
+		__builtin_memcpy(address, &remote, sizeof(remote));
+	} else {
+		cw_v4_mapped(address, cw_read(sk, __sk_common.skc_daddr));
+	}
+}
+
+static __always_inline __u16 cw_remote_port(struct sock *sk)
+{
+	return bpf_ntohs(cw_read(sk, __sk_common.skc_dport));
+}
+
 static __always_inline void cw_local_address(__u8 address[16], struct sock *sk)
 {
 	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {

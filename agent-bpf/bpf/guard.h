@@ -37,18 +37,6 @@ static __always_inline __u8 cw_guard_direction(struct sock *sk, const struct cw_
 	return used == 1 ? CW_EGRESS : used == 0 ? CW_INGRESS : 0;
 }
 
-static __always_inline void cw_remote_of(struct cw_target *target, struct sock *sk)
-{
-	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {
-		struct in6_addr remote = cw_read(sk, __sk_common.skc_v6_daddr);
-
-		__builtin_memcpy(target->address, &remote, sizeof(target->address));
-	} else {
-		cw_v4_mapped(target->address, cw_read(sk, __sk_common.skc_daddr));
-	}
-	target->port = bpf_ntohs(cw_read(sk, __sk_common.skc_dport));
-}
-
 /* The connection of a socket: as the container asked for it when it began, or as it came in. */
 static __always_inline void cw_guard_judge(struct cw_decision *decision, struct sock *sk, const struct cw_flow *flow,
 					   __u8 direction, __u8 protocol)
@@ -62,9 +50,8 @@ static __always_inline void cw_guard_judge(struct cw_decision *decision, struct 
 		target.port = flow->remote_port;
 		decision->pattern = flow->pattern;
 	} else {
-		cw_remote_of(&target, sk);
-		if (direction == CW_INGRESS)
-			target.port = cw_local_port(sk);
+		cw_remote_address(target.address, sk);
+		target.port = direction == CW_INGRESS ? cw_local_port(sk) : cw_remote_port(sk);
 	}
 	cw_decide_again(cgroup, cw_cgroup_id(cgroup), direction, &target, decision);
 }
@@ -213,12 +200,7 @@ static __always_inline bool cw_is_bare_reset(const struct cw_guarded *packet)
 static __attribute__((noinline)) struct cw_flow *cw_guard_conversation(struct __sk_buff *skb, struct bpf_sock *socket,
 								       const struct cw_guarded *packet)
 {
-	__u64 cookie = bpf_get_socket_cookie(skb);
-	struct cw_flow *flow = cw_flow_find(cookie, socket);
-
-	if (flow && cw_same_peer(flow, &packet->remote))
-		return flow;
-	return cw_peer_find(cookie, packet->remote.address, packet->remote.port);
+	return cw_conversation_of(bpf_get_socket_cookie(skb), socket, &packet->remote);
 }
 
 /* sendmsg has not let it through under the policy that is in force. */

@@ -57,24 +57,20 @@ static __always_inline bool cw_names_taught(struct __sk_buff *skb)
 {
 	const __u32 at = offsetof(struct cw_taught, container) - sizeof(((struct cw_taught *)0)->frame);
 	const __u32 message = at + sizeof(__u64);
-	struct cw_policy_state *state;
+	struct cw_decision in_force = {};
+	void *subjects = cw_in_force(&in_force);
 	struct cw_subject *subject;
 	struct cw_lesson *lesson;
-	__u32 zero = 0, slot;
 	__u64 container;
-	void *subjects;
 	bool room;
 
-	state = bpf_map_lookup_elem(&cw_policy, &zero);
-	slot = state ? READ_ONCE(state->selector) & 1 : 0;
-	subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
 	if (!subjects || skb->len <= message || bpf_skb_load_bytes(skb, at, &container, sizeof(container)))
 		return true;
 	subject = bpf_map_lookup_elem(subjects, &container);
 	lesson = cw_lesson_begin(CW_LESSON_AGENT);
 	if (!lesson)
 		return false;
-	lesson->slot = slot;
+	lesson->slot = in_force.slot;
 	lesson->container = container;
 	lesson->now_ns = bpf_ktime_get_boot_ns();
 	lesson->answer.key.rule_set = subject ? subject->rule_set : 0;

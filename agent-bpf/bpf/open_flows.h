@@ -12,6 +12,28 @@ static __always_inline bool cw_is_ours(struct cgroup *cgroup)
 	return cw_read(cgroup, level) > cw_attach_level && cw_ancestor_id(cgroup, cw_attach_level) == cw_attach_id;
 }
 
+/* The socket of a task's file, of the internet and below the attach point; NULL: it is something else. */
+static __always_inline struct sock *cw_our_socket(struct task_struct *task, struct file *file)
+{
+	struct socket *socket;
+	struct sock *sk;
+	__u16 family;
+
+	/* After the last task, the iterator comes once more with none. */
+	if (!task || !file)
+		return NULL;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return NULL;
+	sk = socket->sk;
+	if (!sk)
+		return NULL;
+	family = sk->__sk_common.skc_family;
+	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)))
+		return NULL;
+	return sk;
+}
+
 enum { CW_SOCK_BINDPORT_LOCK = 8 }; /* the port was asked for (include/net/sock.h) */
 
 static __always_inline bool cw_is_listener(struct sock *sk)
@@ -44,23 +66,12 @@ static __always_inline void cw_read_listener(struct cw_event *event, struct sock
 static __always_inline void cw_open_flow(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
 	struct cw_event event = {};
 	struct cw_flow *flow = NULL;
-	struct socket *socket;
 	struct sock *sk;
-	__u16 family;
 
-	if (!task || !file)
-		return;
-	socket = bpf_sock_from_file(file);
-	if (!socket)
-		return;
-	sk = socket->sk;
+	sk = cw_our_socket(task, ctx->file);
 	if (!sk)
-		return;
-	family = sk->__sk_common.skc_family;
-	if ((family != AF_INET && family != AF_INET6) || !cw_is_ours(cw_socket_cgroup(sk)))
 		return;
 	event.cookie = bpf_get_socket_cookie(sk);
 	event.end_ns = bpf_ktime_get_boot_ns();

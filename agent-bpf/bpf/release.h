@@ -24,14 +24,8 @@ static __always_inline void cw_read_local(struct cw_event *event, struct sock *s
 
 static __always_inline void cw_read_remote(struct cw_event *event, struct sock *sk)
 {
-	if (cw_read(sk, __sk_common.skc_family) == AF_INET6) {
-		struct in6_addr remote = cw_read(sk, __sk_common.skc_v6_daddr);
-
-		__builtin_memcpy(event->remote, &remote, sizeof(event->remote));
-	} else {
-		cw_v4_mapped(event->remote, cw_read(sk, __sk_common.skc_daddr));
-	}
-	event->remote_port = bpf_ntohs(cw_read(sk, __sk_common.skc_dport));
+	cw_remote_address(event->remote, sk);
+	event->remote_port = cw_remote_port(sk);
 }
 
 /* Read once: each load of a kernel object is checked by the kernel, and costs. */

@@ -129,14 +129,8 @@ static __always_inline bool cw_wall_ordinary(struct __sk_buff *skb, struct bpf_s
 static __attribute__((noinline)) bool cw_wall_conversation(struct __sk_buff *skb, struct bpf_sock *socket,
 							   const struct cw_wall_packet *packet)
 {
-	__u64 cookie = bpf_get_socket_cookie(skb);
-	struct cw_flow *flow = cw_flow_find(cookie, socket);
-	struct cw_peer key;
+	struct cw_flow *flow = cw_conversation_of(bpf_get_socket_cookie(skb), socket, &packet->to);
 
-	if (!flow || !cw_same_peer(flow, &packet->to)) {
-		cw_peer_key(&key, cookie, &packet->to);
-		flow = bpf_map_lookup_elem(&cw_peers, &key);
-	}
 	return flow && (flow->direction == CW_INGRESS || flow->verdict != CW_DENIED);
 }
 
@@ -201,10 +195,7 @@ static __always_inline void cw_wall_decide(const struct cw_wall_packet *packet, 
 {
 	decision->direction = CW_EGRESS;
 	decision->pattern = 0;
-	if (decision->flags & CW_SUBJECT_STARTUP)
-		cw_decide_startup(&packet->to, decision);
-	else
-		cw_match(&packet->to, decision);
+	cw_judge(&packet->to, decision);
 }
 
 /* Not by its destination, but for what it is. */
@@ -305,27 +296,13 @@ static __always_inline int cw_wall_judge(struct __sk_buff *skb, struct bpf_sock 
 static __attribute__((noinline)) int cw_wall_decide_for(__u64 container, const struct cw_wall_packet *packet,
 							struct cw_decision *decision)
 {
-	struct cw_policy_state *state;
-	struct cw_subject *subject;
-	__u32 zero = 0, slot;
-	void *subjects;
+	void *subjects = cw_in_force(decision);
+	struct cw_subject *subject = subjects ? bpf_map_lookup_elem(subjects, &container) : NULL;
 
-	decision->container = container;
-	decision->verdict = CW_ALLOWED;
-	state = bpf_map_lookup_elem(&cw_policy, &zero);
-	if (!state)
-		return CW_ALLOWED;
-	decision->changes = READ_ONCE(state->changes);
-	decision->generation = READ_ONCE(state->selector);
-	slot = decision->generation & 1;
-	decision->slot = slot;
-	decision->generation >>= 1;
-	subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
-	subject = subjects ? bpf_map_lookup_elem(subjects, &container) : NULL;
 	if (!subject || !(subject->flags & CW_SUBJECT_GUARDED) || !subject->rule_set)
 		return CW_ALLOWED;
-	decision->rule_set = subject->rule_set;
-	decision->flags = subject->flags;
+	decision->container = container;
+	cw_take_subject(subject, decision);
 	if (packet->flags & (CW_WALL_ODD | CW_WALL_LATER))
 		cw_wall_refuse(decision);
 	else
