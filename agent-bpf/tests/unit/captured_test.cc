@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "flow_encoder.h"
+#include "looked_up.h"
 #include "messages.h"
 
 namespace cellwall::test {
@@ -12,10 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr uint64_t kSecond = 1'000'000'000;
-
-Address v4(uint8_t last) {
-  return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last};
-}
 
 cw_capture capture(uint8_t kind, uint8_t protocol, uint64_t cookie, bool outgoing, bool began) {
   cw_capture made = {};

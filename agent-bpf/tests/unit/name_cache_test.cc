@@ -3,25 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include "looked_up.h"
+
 namespace cellwall::test {
 namespace {
 
 constexpr uint64_t kSecond = 1'000'000'000;
-
-Address v4(uint8_t last) {
-  return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last};
-}
-
-DnsAnswer answer(std::string name, std::vector<Address> addresses, uint32_t ttl = 60) {
-  return {.code = 0,
-          .truncated = false,
-          .type = kDnsA,
-          .name = std::move(name),
-          .answered = !addresses.empty(),
-          .addresses = std::move(addresses),
-          .aliases = {},
-          .ttl = ttl};
-}
 
 TEST(NameCache, names_a_flow_that_began_after_the_answer) {
   NameCache cache;
