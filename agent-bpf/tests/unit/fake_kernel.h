@@ -11,6 +11,11 @@ namespace cellwall::test {
 
 class FakeKernel : public Kernel {
  public:
+  struct WallCall {
+    std::vector<WallContainer> containers;
+    bool again;
+  };
+
   bool adopted() const override { return false; }
   uint32_t ring_id() const override { return 1; }
   int ring_fd() const override { return -1; }
@@ -61,12 +66,14 @@ class FakeKernel : public Kernel {
     resolvers = known;
     return {};
   }
-  Result<void> learn(uint64_t, const std::array<uint8_t, 16>&, const std::string&, uint32_t) override {
-    return {};
-  }
+  Result<void> learn(uint64_t, const Address&, const std::string&, uint32_t) override { return {}; }
   Result<std::vector<KernelLearned>> learned() const override { return std::vector<KernelLearned>(); }
   Result<void> sweep_names() override { return {}; }
-  Result<WallReport> keep_wall(const std::vector<WallContainer>&, bool) override { return WallReport(); }
+  Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) override {
+    walls.push_back({containers, again});
+    if (!refuses.empty()) return fail(refuses);
+    return wall_report;
+  }
   Result<size_t> cut_refused() override {
     cuts++;
     if (!refuses.empty()) return fail(refuses);
@@ -86,6 +93,8 @@ class FakeKernel : public Kernel {
   std::vector<KernelAmendment> amended;
   std::map<uint64_t, KernelSubject> subjects;
   std::map<uint64_t, Observation> observed;
+  std::vector<WallCall> walls;
+  WallReport wall_report;
   size_t cuts = 0, set_calls = 0;
 };
 
