@@ -40,7 +40,7 @@ void Agent::take_listing(const Listing& listing, Time now) {
   if (news.empty()) return;
   names_to_save_ = true;
   if (enforcement_) enforcement_->known(news, now);
-  if (wall_ && !news.empty()) wall_->changed();
+  if (wall_) wall_->changed();
 }
 
 // Once per change, not once per answer.
