@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "clock.h"
+#include "ip_address.h"
 #include "log.h"
 
 namespace cellwall {
@@ -116,6 +117,14 @@ bool Enforcement::is_known(const v1::Container& container) const {
 }
 
 Enforcement::Decision Enforcement::decide(const Policy* policy, const v1::Container& container) const {
+  Decision decision = match(policy, container);
+  for (const std::string& text : container.addresses()) {
+    if (const auto address = parse_address(text); address) decision.addresses.push_back(*address);
+  }
+  return decision;
+}
+
+Enforcement::Decision Enforcement::match(const Policy* policy, const v1::Container& container) const {
   if (policy && is_known(container)) return {.match = policy->match(container), .final = true};
   // Nothing can be said about it: what is in force stays. Rule sets mean the same within one generation only.
   const auto in_force = kernel_.subject(container.cgroup_id());
@@ -131,10 +140,8 @@ KernelSubject Enforcement::subject(const v1::Container& container, const Decisio
   KernelSubject made = {.cgroup = container.cgroup_id(),
                         .rule_set = decision.match.rule_set,
                         .flags = decision.match.flags,
-                        .directory = directory_of_(container.cgroup_path())};
-  for (const std::string& text : container.addresses()) {
-    if (const auto address = parse_address(text); address) made.addresses.push_back(*address);
-  }
+                        .directory = directory_of_(container.cgroup_path()),
+                        .addresses = decision.addresses};
   // A name server answers from its own address, from which nobody else may.
   const auto serves = [&](const KernelResolver& it) {
     return std::ranges::find(made.addresses, it.address) != made.addresses.end();

@@ -56,8 +56,9 @@ class Enforcement {
 
  private:
   struct Decision {
-    Policy::Match match;  // what is in force
-    bool final = false;   // false: the container, or the policy, is not known yet
+    Policy::Match match;                  // what is in force
+    std::vector<Address> addresses = {};  // of its pod
+    bool final = false;                   // false: the container, or the policy, is not known yet
     bool operator==(const Decision&) const = default;
   };
   struct Refused {
@@ -67,6 +68,7 @@ class Enforcement {
 
   Result<void> apply(const std::string& payload);
   Decision decide(const Policy* policy, const v1::Container& container) const;
+  Decision match(const Policy* policy, const v1::Container& container) const;
   bool is_known(const v1::Container& container) const;
   KernelSubject subject(const v1::Container& container, const Decision& decision);
   void look_for_networks();

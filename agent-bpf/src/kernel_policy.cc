@@ -133,8 +133,7 @@ Result<void> PolicyMaps::set_subject(const KernelSubject& subject) {
     if (!set) return std::unexpected(set.error());
     if (auto ok = put_in_force(std::move(*set), 0, 1); !ok) return ok;
   }
-  const auto before = in_force_->subject(subject.cgroup);
-  if (before && before->rule_set == subject.rule_set && before->flags == subject.flags) return {};
+  if (in_force_->has(subject)) return {};
   if (auto ok = in_force_->put_subject(subject); !ok)
     return fail(ok.error().message + "; a container is not under policy");
   return changed();

@@ -47,6 +47,13 @@ uint32_t port_prefix(const KernelPort& port) {
   return port.protocol ? 40 : 32;
 }
 
+cw_subject value_of(const KernelSubject& subject) {
+  cw_subject value = {.rule_set = subject.rule_set, .flags = subject.flags, .own = {}};
+  for (size_t i = 0; i < std::size(value.own) && i < subject.addresses.size(); i++)
+    std::copy_n(subject.addresses[i].begin(), sizeof(value.own[i]), value.own[i]);
+  return value;
+}
+
 }  // namespace
 
 PolicyLimits policy_limits(const KernelOptions& options) {
@@ -184,10 +191,13 @@ Result<void> PolicySet::remove_addresses(std::span<const Address> addresses) {
 }
 
 Result<void> PolicySet::put_subject(const KernelSubject& subject) {
-  cw_subject value = {.rule_set = subject.rule_set, .flags = subject.flags, .own = {}};
-  for (size_t i = 0; i < std::size(value.own) && i < subject.addresses.size(); i++)
-    std::copy_n(subject.addresses[i].begin(), sizeof(value.own[i]), value.own[i]);
-  return put(PolicyMap::kSubjects, subject.cgroup, value);
+  return put(PolicyMap::kSubjects, subject.cgroup, value_of(subject));
+}
+
+bool PolicySet::has(const KernelSubject& subject) const {
+  const auto known = this->subject(subject.cgroup);
+  const cw_subject value = value_of(subject);
+  return known && std::memcmp(&*known, &value, sizeof(value)) == 0;
 }
 
 Result<void> PolicySet::remove_subject(uint64_t cgroup) {

@@ -32,6 +32,7 @@ class PolicySet {
   Result<void> add_addresses(std::span<const KernelAddress> addresses);
   Result<void> remove_addresses(std::span<const Address> addresses);
   Result<void> put_subject(const KernelSubject& subject);
+  bool has(const KernelSubject& subject) const;  // as it is
   Result<void> remove_subject(uint64_t cgroup);
   std::optional<cw_subject> subject(uint64_t cgroup) const;
   bool any_flags() const;  // has a subject some?

@@ -4,11 +4,11 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "clock.h"
 #include "fd.h"
 #include "fixture.h"
 #include "policy_set.h"
@@ -46,13 +46,11 @@ class PolicyMaps : public KernelTest {
   // What reading an answer of the DNS does.
   void learn(const std::string& target, const std::string& pattern, int seconds) {
     const Fd map(bpf_obj_get((pins_ + "/cw_learned").c_str()));
-    timespec now = {};
-    clock_gettime(CLOCK_BOOTTIME, &now);
     cw_learned_key key = {.container = cgroup_id(web_), .address = {}};
     std::copy_n(address(target).begin(), 16, key.address);
     cw_learned value = {};
     value.pattern[1] = pattern_number(pattern);
-    value.until_ns[1] = static_cast<uint64_t>(now.tv_sec + seconds) * 1000000000;
+    value.until_ns[1] = boot_now_ns() + static_cast<uint64_t>(seconds) * 1000000000;
     ASSERT_EQ(bpf_map_update_elem(map.get(), &key, &value, BPF_ANY), 0);
   }
   static KernelPort port(uint32_t class_id, uint8_t verdict, uint32_t rule, uint8_t lift = CW_LIFT_NONE,
@@ -212,8 +210,10 @@ TEST_P(PolicyMaps, addresses_of_the_own_pod_have_a_class_of_their_own) {
   policy_.rules.identities = {
       {.rule_set = 1, .direction = CW_EGRESS, .identity = kIdentity, .class_id = kClassDeny},
       {.rule_set = 1, .direction = CW_EGRESS, .identity = kIdentity | CW_OWN_POD, .class_id = kClassAllow}};
-  policy_.subjects[0].addresses = {address("10.7.0.1"), address("fd07::1")};
   apply();
+  EXPECT_EQ(connect_to("10.7.0.1", own.port()), EPERM) << "its runtime has not told its addresses yet";
+  policy_.subjects[0].addresses = {address("10.7.0.1"), address("fd07::1")};
+  ASSERT_TRUE(kernel_->set_subject(policy_.subjects[0]).has_value());
   for (int again = 0; again < 2; again++) {
     EXPECT_EQ(connect_to("10.7.0.2", replica.port()), EPERM);
     EXPECT_EQ(connect_to("10.7.0.1", own.port()), 0);

@@ -56,13 +56,15 @@ class EnforcementTest : public ::testing::Test {
     if (enforcement_) enforcement_->born(id, born_ns, now_);
   }
 
-  void name(uint64_t id, const std::string& name, const std::string& app = "web") {
+  void name(uint64_t id, const std::string& name, const std::string& app = "web",
+            const std::vector<std::string>& addresses = {}) {
     RuntimeContainer listed;
     listed.name = name;
     listed.namespace_name = "shop";
     listed.pod = "web-1";
     listed.image = "image";
     listed.labels = {{"app", app}};
+    listed.addresses = addresses;
     const auto news = containers_.name({{std::to_string(id), listed}}, now_);
     if (enforcement_) enforcement_->known(news, now_);
   }

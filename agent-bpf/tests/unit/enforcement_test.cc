@@ -39,6 +39,16 @@ TEST_F(EnforcementOf, containers_that_are_born_later_get_theirs_as_soon_as_they_
   EXPECT_TRUE(kernel_.subjects.empty());
 }
 
+TEST_F(EnforcementOf, addresses_that_a_runtime_tells_later_are_put_in_force) {
+  start();
+  take(rule_sets());
+  born(kWeb);
+  name(kWeb, "nginx");
+  EXPECT_TRUE(kernel_.subjects.at(kWeb).addresses.empty());
+  name(kWeb, "nginx", "web", {"10.7.0.1"});
+  EXPECT_EQ(kernel_.subjects.at(kWeb).addresses, std::vector<Address>{*parse_address("10.7.0.1")});
+}
+
 TEST_F(EnforcementOf, a_damaged_or_older_policy_leaves_the_one_in_force) {
   start();
   take(rule_sets());
