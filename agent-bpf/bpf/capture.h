@@ -9,6 +9,7 @@
 
 enum {
 	CW_PORT_DNS = 53,
+	CW_LOOPBACK_INDEX = 1, /* of the interface, in every network namespace (LOOPBACK_IFINDEX) */
 	CW_TLS_HANDSHAKE = 0x16,
 	CW_IPV6_EXTENSIONS = 6, /* headers that are skipped at most */
 	CW_CAPTURES_WAKE = 256 << 10, /* the reader is woken when this many bytes wait for it, not once per payload */
@@ -195,6 +196,11 @@ static __always_inline bool cw_is_repeated(struct bpf_sock *sk, const struct cw_
 	return !tcp || (__s32)(packet->sequence - tcp->rcv_nxt) < 0;
 }
 
+static __always_inline bool cw_over_loopback(struct __sk_buff *skb)
+{
+	return skb->ifindex == CW_LOOPBACK_INDEX || skb->ingress_ifindex == CW_LOOPBACK_INDEX;
+}
+
 /* What a name server answers to a socket of the container. */
 static __always_inline void cw_capture_names(struct __sk_buff *skb)
 {
@@ -214,7 +220,10 @@ static __always_inline void cw_capture_names(struct __sk_buff *skb)
 	if (!flow)
 		return;
 	head.socket_cgroup = flow->socket_cgroup;
+	head.net = cw_net(cw_object(sock, sk));
+	head.loopback = cw_over_loopback(skb);
 	cw_capture_ends(&head, &packet);
+	__builtin_memcpy(head.peer, flow->remote, sizeof(head.peer));
 	cw_capture(skb, &packet, &head, true);
 }
 

@@ -35,7 +35,7 @@ struct cw_lesson {
 	__u32 pad;
 	__u64 container;
 	__u64 pattern;
-	__u64 now_ns;
+	__u64 now_ns; /* when the answer came */
 	__u32 payload; /* offset in the packet; this and what follows: of a TCP segment */
 	__u32 length;
 	__u32 sequence;

@@ -13,7 +13,6 @@
 #include "resolvers.h"
 
 enum {
-	CW_LOOPBACK_INDEX = 1,	 /* of the interface, in every network namespace (LOOPBACK_IFINDEX) */
 	CW_SEGMENT_MESSAGES = 8, /* of one TCP segment; further ones are not learned, and none after them */
 	CW_STREAM_PREFIX = 2,	 /* the length before a message (RFC 1035, section 4.2.2) */
 };
@@ -44,7 +43,7 @@ static __always_inline bool cw_may_teach(struct __sk_buff *skb, struct sock *sk,
 		return false;
 	if (cw_is_resolver(net, asked))
 		return true;
-	return skb->ifindex != CW_LOOPBACK_INDEX && skb->ingress_ifindex != CW_LOOPBACK_INDEX && cw_is_resolver(0, asked);
+	return !cw_over_loopback(skb) && cw_is_resolver(0, asked);
 }
 
 /* One message of a segment. 0: drop the segment, 1: go on, 2: nothing more to read. */

@@ -56,15 +56,16 @@ static __always_inline void cw_names_sweep_all(void)
 static __always_inline bool cw_names_taught(struct __sk_buff *skb)
 {
 	const __u32 at = offsetof(struct cw_taught, container) - sizeof(((struct cw_taught *)0)->frame);
-	const __u32 message = at + sizeof(__u64);
+	const __u32 time = at + sizeof(__u64), message = time + sizeof(__u64);
 	struct cw_decision in_force = {};
 	void *subjects = cw_in_force(&in_force);
 	struct cw_subject *subject;
 	struct cw_lesson *lesson;
-	__u64 container;
+	__u64 container, time_ns;
 	bool room;
 
-	if (!subjects || skb->len <= message || bpf_skb_load_bytes(skb, at, &container, sizeof(container)))
+	if (!subjects || skb->len <= message || bpf_skb_load_bytes(skb, at, &container, sizeof(container)) ||
+	    bpf_skb_load_bytes(skb, time, &time_ns, sizeof(time_ns)))
 		return true;
 	subject = bpf_map_lookup_elem(subjects, &container);
 	lesson = cw_lesson_begin(CW_LESSON_AGENT);
@@ -72,7 +73,7 @@ static __always_inline bool cw_names_taught(struct __sk_buff *skb)
 		return false;
 	lesson->slot = in_force.slot;
 	lesson->container = container;
-	lesson->now_ns = bpf_ktime_get_boot_ns();
+	lesson->now_ns = time_ns;
 	lesson->answer.key.rule_set = subject ? subject->rule_set : 0;
 	room = cw_lesson_read(skb, lesson, message, skb->len - message);
 	cw_lesson_end(lesson);

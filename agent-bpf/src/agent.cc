@@ -72,10 +72,10 @@ Result<void> Agent::open_all() {
   recall_containers();
   for (const Ability& naming : naming_abilities(ask_and_wait(now))) abilities_.push_back(naming);
   say_what_is_missing();
+  captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   if (auto ok = start_enforcing(); !ok) return ok;
   wall_.emplace(*kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); });
   wall_->changed();
-  captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   describer_.emplace(*kernel_, *tree_, containers_, *captured_);
   if (auto ok = describer_->open_nat(config_.network_namespace); !ok)
     log(LogLevel::kWarning, "flows are recorded without their translated addresses: " + ok.error().message);
@@ -110,8 +110,10 @@ Result<void> Agent::start_enforcing() {
   if (auto ok = kernel_->allow_at_startup(allowed); !ok) return ok;
   enforcement_.emplace(
       *kernel_, containers_, [this](const std::string& path) { return tree_->directory(path); },
-      Enforcement::Options{
-          .node = config_.node, .file = config_.state_directory + "/rule-sets", .startup = config_.startup});
+      Enforcement::Options{.node = config_.node,
+                           .file = config_.state_directory + "/rule-sets",
+                           .startup = config_.startup,
+                           .names = &captured_->names()});
   enforcement_->restore();
   return {};
 }

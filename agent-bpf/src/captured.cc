@@ -30,8 +30,13 @@ void Captured::add_answers(const cw_capture& capture, Bytes bytes) {
   } else {
     segment.unreadable = 1;
   }
+  AnswerSource source = {.server = {},
+                         .net = capture.net,
+                         .loopback = capture.loopback != 0,
+                         .stream = capture.protocol == IPPROTO_TCP};
+  std::copy_n(capture.peer, source.server.size(), source.server.begin());
   for (const DnsAnswer& answer : segment.answers) {
-    names_.add(container, answer, capture.time_ns);
+    names_.add(container, answer, capture.time_ns, source);
     lookups_.add(container, answer, wall_us);
   }
   for (uint32_t i = 0; i < segment.unreadable; i++) lookups_.add_unreadable(container, wall_us);

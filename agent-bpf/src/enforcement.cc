@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "ip_address.h"
 #include "log.h"
+#include "name_teacher.h"
 
 namespace cellwall {
 namespace {
@@ -167,8 +168,19 @@ void Enforcement::look_for_networks() {
     }
     const KernelSubject found = subject(container->second, decision->second);
     if (found.net == 0) continue;
-    if (auto ok = kernel_.set_subject(found); !ok) failed_.insert(id);
+    if (auto ok = kernel_.set_subject(found); !ok)
+      failed_.insert(id);
+    else
+      teach(container->second, decision->second);
   }
+}
+
+// What it looked up before its rules had the names: it need not look up again.
+void Enforcement::teach(const v1::Container& container, const Decision& decision) {
+  if (!options_.names || !(decision.match.flags & CW_SUBJECT_NAMES)) return;
+  const PodNetwork* network = networks_.of(container);
+  if (network)
+    NameTeacher(kernel_, *options_.names).teach(container.cgroup_id(), network->number, resolvers_);
 }
 
 // Who serves names is known with the resolvers of all.
@@ -227,6 +239,7 @@ void Enforcement::settle(const v1::Container& container, const Decision& decisio
     refused_.emplace(id, Refused{now});
   else
     refused_.erase(id);
+  teach(container, decision);
   // What is not known yet goes on being read as it was.
   if (!decision.final) return;
   observe(container);

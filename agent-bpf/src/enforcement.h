@@ -16,6 +16,7 @@
 #include "cellwall/v1/agent.pb.h"
 #include "containers.h"
 #include "kernel.h"
+#include "name_cache.h"
 #include "pod_networks.h"
 #include "policy.h"
 #include "result.h"
@@ -32,6 +33,7 @@ class Enforcement {
     std::string node;
     std::string file;  // keeps the rule sets for the next start
     Startup startup = Startup::kAllow;
+    const NameCache* names = nullptr;  // what containers looked up; null: it is not known
   };
 
   Enforcement(Kernel& kernel, const Containers& containers, DirectoryOf directory_of, const Options& options);
@@ -72,6 +74,7 @@ class Enforcement {
   bool is_known(const v1::Container& container) const;
   KernelSubject subject(const v1::Container& container, const Decision& decision);
   void look_for_networks();
+  void teach(const v1::Container& container, const Decision& decision);
   void tell_resolvers();
   void put_all();
   void select_all();

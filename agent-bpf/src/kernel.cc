@@ -62,9 +62,9 @@ class LoadedKernel : public Kernel {
   Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) override {
     return names_->set_resolvers(resolvers);
   }
-  Result<void> learn(uint64_t container, const std::array<uint8_t, 16>& address, const std::string& name,
-                     uint32_t ttl) override {
-    return names_->learn(container, address, name, ttl);
+  Result<void> learn(uint64_t container, const Address& address, const std::string& name, uint32_t ttl,
+                     uint64_t time_ns) override {
+    return names_->learn(container, address, name, ttl, time_ns);
   }
   Result<std::vector<KernelLearned>> learned() const override { return names_->learned(); }
   Result<void> sweep_names() override { return names_->sweep(); }

@@ -191,10 +191,10 @@ class Kernel {
   virtual std::optional<cw_subject> subject(uint64_t cgroup) const = 0;
   // Replaces the list; at most 1,024. Without any, nothing is learned.
   virtual Result<void> set_resolvers(const std::vector<KernelResolver>& resolvers) = 0;
-  // As if a name server had just answered so to the container, which learns names: for what the agent knows
-  // of before a generation with other names. ttl: seconds that are left of it, taken within the limits.
+  // What a name server answered to the container, which learns names, when no rule had the name yet. ttl: the
+  // answer's, in seconds, taken within the limits. time_ns: when it came, CLOCK_BOOTTIME. Error: no room.
   virtual Result<void> learn(uint64_t container, const Address& address, const std::string& name,
-                             uint32_t ttl) = 0;
+                             uint32_t ttl, uint64_t time_ns) = 0;
   virtual Result<std::vector<KernelLearned>> learned() const = 0;
   // Takes away what is over, or of containers that are no subjects any more. Call it about every ten seconds:
   // a container has room for so many addresses.

@@ -129,10 +129,10 @@ Result<void> LearnedNames::set_resolvers(std::span<const KernelResolver> resolve
 }
 
 Result<void> LearnedNames::learn(uint64_t container, const Address& address, const std::string& name,
-                                 uint32_t ttl) {
+                                 uint32_t ttl, uint64_t time_ns) {
   const std::vector<uint8_t> message = encode_dns_answer(name, address, ttl);
   if (message.empty()) return fail("teach a container the name '" + name + "': it is no domain name");
-  cw_taught head = {.frame = {}, .pad = {}, .container = container};
+  cw_taught head = {.frame = {}, .pad = {}, .container = container, .time_ns = time_ns};
   // An Ethernet type for experiments: it is no IP packet.
   head.frame[12] = 0x88;
   head.frame[13] = 0xb5;

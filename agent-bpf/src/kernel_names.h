@@ -37,8 +37,8 @@ class LearnedNames {
   // All but these are removed.
   void keep(std::span<const KernelSubject> subjects);
   Result<void> set_resolvers(std::span<const KernelResolver> resolvers);
-  Result<void> learn(uint64_t container, const Address& address, const std::string& name,
-                     uint32_t ttl);
+  Result<void> learn(uint64_t container, const Address& address, const std::string& name, uint32_t ttl,
+                     uint64_t time_ns);
   Result<std::vector<KernelLearned>> learned() const;
   Result<void> sweep();
 

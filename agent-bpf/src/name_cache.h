@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -20,15 +21,36 @@ struct AddressHash {
   size_t operator()(const Address& address) const;
 };
 
+// How an answer came: what decides whether it may teach (bpf/names_guard.h).
+struct AnswerSource {
+  Address server = {};  // as the container asked it
+  uint32_t net = 0;     // network namespace: its inode number, 0: unknown
+  bool loopback = false;
+  bool stream = false;
+};
+
+// The newest answer that gave a container an address for a name.
+struct KnownAnswer {
+  const Address& address;
+  const std::string& name;
+  uint32_t ttl;
+  uint64_t time_ns;  // CLOCK_BOOTTIME
+  const AnswerSource& source;
+
+  uint64_t learned_until_ns() const;  // as the kernel has it
+};
+
 class NameCache {
  public:
   struct Limits {
     size_t per_container = 1024;  // addresses; full: the container's oldest goes
     size_t total = 8192;          // full: the oldest of the container with the most goes
   };
-  // Shorter and longer times to live are taken as these, in seconds.
+  // Shorter and longer times to live are taken as these, in seconds; the kernel does the same
+  // (bpf/dns_answer.h).
   static constexpr uint32_t kMinTtl = 30;
   static constexpr uint32_t kMaxTtl = 3600;
+  static constexpr uint32_t kKernelGrace = 60;
   // Programs and their connection pools go on with an answer for a while after it has expired.
   static constexpr uint32_t kGrace = 300;
   // Names of one address, of which the newest are kept.
@@ -38,7 +60,8 @@ class NameCache {
   explicit NameCache(Limits limits) : limits_(limits) {}
 
   // time_ns: of the answer, CLOCK_BOOTTIME.
-  void add(uint64_t container, const DnsAnswer& answer, uint64_t time_ns);
+  void add(uint64_t container, const DnsAnswer& answer, uint64_t time_ns, const AnswerSource& source = {});
+  void each(uint64_t container, const std::function<void(const KnownAnswer&)>& what) const;
   // The name by which an address was looked up before a flow to it began, empty: none.
   std::string find(uint64_t container, const Address& address, uint64_t start_ns) const;
   void forget(uint64_t container);
@@ -53,6 +76,10 @@ class NameCache {
     std::shared_ptr<const std::string> name;
     uint64_t from_ns;
     uint64_t until_ns;
+    // Of the newest answer.
+    uint64_t time_ns;
+    uint32_t ttl;
+    AnswerSource source;
   };
   using Entries = std::list<Entry>;
   struct Container {

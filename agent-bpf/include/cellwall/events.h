@@ -104,7 +104,7 @@ struct cw_capture {
 	__u64 time_ns; /* CLOCK_BOOTTIME */
 	__u64 cookie;  /* 0: came to a listening socket, the connection has none yet */
 	__u64 socket_cgroup;
-	__u8 peer[16];
+	__u8 peer[16]; /* of names and UDP: as the container asked for it */
 	__u16 peer_port;
 	__u16 local_port;
 	__u32 length; /* of the payload */
@@ -113,9 +113,12 @@ struct cw_capture {
 	__u8 protocol;
 	__u8 outgoing; /* 1: the container sent it */
 	__u8 began;    /* 1: the container began the flow */
-	__u8 pad[2];
+	__u8 loopback; /* 1: came over loopback; this and net: of names only */
+	__u8 pad;
+	__u32 net;     /* network namespace: its inode number */
+	__u32 pad2;
 };
-CW_ASSERT(sizeof(struct cw_capture) == 56, "struct cw_capture changed its size");
+CW_ASSERT(sizeof(struct cw_capture) == 64, "struct cw_capture changed its size");
 
 enum cw_capture_kind { CW_CAPTURE_NAMES = 1, CW_CAPTURE_PAYLOAD = 2 };
 
@@ -269,11 +272,12 @@ struct cw_resolver_key {
 };
 CW_ASSERT(sizeof(struct cw_resolver_key) == 20, "struct cw_resolver_key changed its size");
 
-/* Argument of cw_names_teach: what the agent has of a container's answers, as if it came again. Behind it, the message. */
+/* Argument of cw_names_teach: what the agent has of a container's answers. Behind it, the message. */
 struct cw_taught {
 	__u8 frame[14]; /* test runs take away an Ethernet header */
 	__u8 pad[2];
 	__u64 container;
+	__u64 time_ns; /* when the answer came, CLOCK_BOOTTIME */
 };
 
 /* Hash: port of a network namespace -> cgroup id (__u64) of the container that it belongs to. */

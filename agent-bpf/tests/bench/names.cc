@@ -12,6 +12,7 @@
 
 #include "../kernel/names_fixture.h"
 #include "../unit/messages.h"
+#include "clock.h"
 #include "measure.h"
 
 namespace cellwall::test {
@@ -40,7 +41,7 @@ double test_run_ns(int program, const Message& packet, int repeats) {
 }
 
 Message taught(uint64_t container, const Message& message) {
-  cw_taught head = {.frame = {}, .pad = {}, .container = container};
+  cw_taught head = {.frame = {}, .pad = {}, .container = container, .time_ns = boot_now_ns()};
   head.frame[12] = 0x88;
   head.frame[13] = 0xb5;
   Message packet(sizeof(head));

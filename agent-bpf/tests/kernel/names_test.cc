@@ -2,13 +2,13 @@
 //
 // What containers learn from answers that they may learn from.
 #include <netinet/in.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
 
+#include "clock.h"
 #include "names_fixture.h"
 #include "policy_set.h"
 
@@ -21,12 +21,6 @@ INSTANTIATE_TEST_SUITE_P(, Names, ::testing::Values(false, true),
 
 Reply always(std::vector<std::string> addresses, uint32_t ttl = 60) {
   return [=](const std::string&, const Message& query) { return answer_to(query, addresses, ttl); };
-}
-
-uint64_t boot_ns() {
-  timespec now = {};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000U + static_cast<uint64_t>(now.tv_nsec);
 }
 
 TEST_P(Names, lets_a_container_reach_what_it_looked_up) {
@@ -151,16 +145,16 @@ TEST_P(Names, the_first_connect_after_a_look_up_succeeds_each_time) {
 TEST_P(Names, what_was_learned_ends_after_its_time_to_live_and_a_grace) {
   accept({"api.example.com"});
   NameServer server(kResolver, always({"127.1.0.1"}, 120));
-  const uint64_t before = boot_ns();
+  const uint64_t before = boot_now_ns();
   EXPECT_EQ(ask("api.example.com"), 0);
   auto found = learned();
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].container, cgroup_id(web_));
   EXPECT_EQ(found[0].pattern, pattern_number("api.example.com"));
   EXPECT_GE(found[0].until_ns, before + 180000000000ULL);
-  EXPECT_LE(found[0].until_ns, boot_ns() + 180000000000ULL);
+  EXPECT_LE(found[0].until_ns, boot_now_ns() + 180000000000ULL);
   EXPECT_EQ(reach("127.1.0.1"), 0);
-  end_learned_at(boot_ns());
+  end_learned_at(boot_now_ns());
   EXPECT_EQ(reach("127.1.0.1"), EPERM);
   // Looked up again, in the place that is still there.
   EXPECT_EQ(ask("api.example.com"), 0);
@@ -174,7 +168,7 @@ TEST_P(Names, the_sweep_takes_away_what_is_over_alone) {
     return answer_to(query, {name.starts_with("old") ? "127.1.0.1" : "127.1.0.2"});
   });
   EXPECT_EQ(ask("old.example.com"), 0);
-  end_learned_at(boot_ns());
+  end_learned_at(boot_now_ns());
   EXPECT_EQ(ask("new.example.com"), 0);
   EXPECT_EQ(learned().size(), 2U);
   ASSERT_TRUE(kernel_->sweep_names().has_value());
@@ -192,15 +186,18 @@ TEST_P(Names, an_answer_without_room_is_dropped_so_that_it_is_asked_for_again) {
   NameServer server(kResolver, always({"127.1.0.1"}));
   for (int i = 0; i < 1024; i++) {
     const std::string taken = "127.9." + std::to_string(i >> 8) + "." + std::to_string(i & 255);
-    ASSERT_TRUE(kernel_->learn(cgroup_id(web_), address(taken), "a.example.com", 60).has_value()) << i;
+    ASSERT_TRUE(
+        kernel_->learn(cgroup_id(web_), address(taken), "a.example.com", 60, boot_now_ns()).has_value())
+        << i;
   }
-  EXPECT_FALSE(kernel_->learn(cgroup_id(web_), address("127.1.0.1"), "a.example.com", 60).has_value());
+  EXPECT_FALSE(
+      kernel_->learn(cgroup_id(web_), address("127.1.0.1"), "a.example.com", 60, boot_now_ns()).has_value());
   const uint64_t before = count(CW_COUNT_NAMES_FULL);
   EXPECT_NE(ask("b.example.com"), 0) << "no answer gets through";
   EXPECT_EQ(count(CW_COUNT_NAMES_FULL), before + 1);
   EXPECT_EQ(ask("other.org"), 0) << "what teaches nothing needs no room";
   EXPECT_EQ(reach("127.9.0.1"), 0) << "what was learned before stays";
-  end_learned_at(boot_ns());
+  end_learned_at(boot_now_ns());
   ASSERT_TRUE(kernel_->sweep_names().has_value());
   EXPECT_EQ(ask("b.example.com"), 0);
   EXPECT_EQ(reach("127.1.0.1"), 0);
@@ -209,7 +206,7 @@ TEST_P(Names, an_answer_without_room_is_dropped_so_that_it_is_asked_for_again) {
 TEST_P(Names, the_fifth_name_of_an_address_takes_the_place_of_the_one_that_ends_first) {
   accept({"a.org", "b.org", "c.org", "d.org", "e.org"});
   const auto teach = [&](const std::string& name, uint32_t ttl) {
-    EXPECT_TRUE(kernel_->learn(cgroup_id(web_), address("127.1.0.1"), name, ttl).has_value());
+    EXPECT_TRUE(kernel_->learn(cgroup_id(web_), address("127.1.0.1"), name, ttl, boot_now_ns()).has_value());
   };
   teach("a.org", 300);
   teach("b.org", 100);
@@ -236,7 +233,8 @@ TEST_P(Names, what_was_learned_outlives_generations_and_is_judged_by_their_rules
   // The name is one of this rule, but what was learned is bound to the other.
   accept({"api.example.com"});
   EXPECT_EQ(reach("127.1.0.1"), EPERM);
-  EXPECT_TRUE(kernel_->learn(cgroup_id(web_), address("127.1.0.1"), "api.example.com", 30).has_value());
+  EXPECT_TRUE(kernel_->learn(cgroup_id(web_), address("127.1.0.1"), "api.example.com", 30, boot_now_ns())
+                  .has_value());
   EXPECT_EQ(reach("127.1.0.1"), 0);
 }
 

@@ -31,8 +31,9 @@ class EnforcementTest : public ::testing::Test {
   // An agent that starts, with what the one before left in the file and in the kernel.
   Enforcement& start(Startup startup = Startup::kAllow) {
     enforcement_.emplace(
-        kernel_, containers_, [](const std::string& path) { return "/cgroup" + path; },
-        Enforcement::Options{.node = kNode, .file = directory_ + "/rule-sets", .startup = startup});
+        kernel_, containers_, [this](const std::string& path) { return cgroups_ + path; },
+        Enforcement::Options{
+            .node = kNode, .file = directory_ + "/rule-sets", .startup = startup, .names = &names_});
     enforcement_->restore();
     return *enforcement_;
   }
@@ -83,8 +84,10 @@ class EnforcementTest : public ::testing::Test {
   }
 
   std::string directory_;
+  std::string cgroups_ = "/cgroup";
   FakeKernel kernel_;
   Containers containers_;
+  NameCache names_;
   std::optional<Enforcement> enforcement_;
   Enforcement::Time now_ = std::chrono::steady_clock::now();
 };

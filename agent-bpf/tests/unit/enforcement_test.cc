@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is in force for containers, generation by generation.
+#include <unistd.h>
+
+#include <fstream>
+
+#include "clock.h"
 #include "enforcement_fixture.h"
+#include "looked_up.h"
 
 namespace cellwall::test {
 namespace {
@@ -108,6 +114,39 @@ TEST_F(EnforcementOf, an_amendment_that_brings_names_tells_the_kernel_to_look_fo
   made.mutable_additions(0)->mutable_names(0)->set_class_(1);
   ASSERT_TRUE(enforcement_->take(made).has_value());
   EXPECT_TRUE(kernel_.subjects.at(kWeb).flags & CW_SUBJECT_NAMES);
+}
+
+TEST_F(EnforcementOf, what_a_container_looked_up_before_its_rules_had_the_name_is_taught) {
+  const auto with_name = [](uint64_t base, const std::string& name) {
+    v1::RuleSetAmendment made = amendment();
+    made.set_base_revision(base);
+    made.set_revision(base + 1);
+    made.add_additions()->set_id(1);
+    made.mutable_additions(0)->add_names()->set_name(name);
+    made.mutable_additions(0)->mutable_names(0)->set_class_(1);
+    return made;
+  };
+  // This process is the container's.
+  cgroups_ = directory_;
+  std::filesystem::create_directory(directory_ + "/70");
+  std::ofstream(directory_ + "/70/cgroup.procs") << getpid() << "\n";
+  start();
+  take(rule_sets());
+  born(kWeb);
+  name(kWeb, "malware");
+  ASSERT_TRUE(enforcement_->take(with_name(5, "a.example")).has_value());
+  ASSERT_FALSE(kernel_.resolvers.empty());
+  const KernelResolver& resolver = kernel_.resolvers[0];
+  names_.add(kWeb, answer("b.example", {v4(34)}), boot_now_ns(),
+             {.server = resolver.address,
+              .net = kernel_.subjects.at(kWeb).net,
+              .loopback = is_loopback(resolver.address)});
+  names_.add(kOther, answer("b.example", {v4(34)}), boot_now_ns());
+  EXPECT_TRUE(kernel_.taught.empty());
+  ASSERT_TRUE(enforcement_->take(with_name(6, "b.example")).has_value());
+  ASSERT_EQ(kernel_.taught.size(), 1U);
+  EXPECT_EQ(kernel_.taught[0].container, kWeb);
+  EXPECT_EQ(kernel_.taught[0].name, "b.example");
 }
 
 TEST_F(EnforcementOf, after_an_amendment_that_failed_all_rule_sets_are_needed) {

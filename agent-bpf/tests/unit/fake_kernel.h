@@ -11,6 +11,13 @@ namespace cellwall::test {
 
 class FakeKernel : public Kernel {
  public:
+  struct Taught {
+    uint64_t container;
+    Address address;
+    std::string name;
+    uint32_t ttl;
+    uint64_t time_ns;
+  };
   struct WallCall {
     std::vector<WallContainer> containers;
     bool again;
@@ -66,7 +73,12 @@ class FakeKernel : public Kernel {
     resolvers = known;
     return {};
   }
-  Result<void> learn(uint64_t, const Address&, const std::string&, uint32_t) override { return {}; }
+  Result<void> learn(uint64_t container, const Address& address, const std::string& name, uint32_t ttl,
+                     uint64_t time_ns) override {
+    taught.push_back({container, address, name, ttl, time_ns});
+    if (!refuses.empty()) return fail(refuses);
+    return {};
+  }
   Result<std::vector<KernelLearned>> learned() const override { return std::vector<KernelLearned>(); }
   Result<void> sweep_names() override { return {}; }
   Result<WallReport> keep_wall(const std::vector<WallContainer>& containers, bool again) override {
@@ -93,6 +105,7 @@ class FakeKernel : public Kernel {
   std::vector<KernelAmendment> amended;
   std::map<uint64_t, KernelSubject> subjects;
   std::map<uint64_t, Observation> observed;
+  std::vector<Taught> taught;
   std::vector<WallCall> walls;
   WallReport wall_report;
   size_t cuts = 0, set_calls = 0;
