@@ -2,6 +2,7 @@
 //
 // What a word may go on with, for the completion of the command line.
 import { createRoute, z } from '@hono/zod-openapi';
+import { stateOf } from '../../access/token_book.js';
 import { displayName, endpointText } from '../../flows/record.js';
 import type { ContainerRow } from '../../store/inventory.js';
 import { type Api, type Context, nowUs } from '../context.js';
@@ -36,6 +37,10 @@ const SOURCES = {
     const { edges } = await store.reader.call('edges', times, {});
     return edges.flatMap(({ backend, address, port }) => (backend ? [endpointText(address, port)] : []));
   },
+  token: ({ access }) =>
+    access.tokens.all().flatMap((token) => (stateOf(token, nowUs()) === 'valid' ? [token.name] : [])),
+  proposal: async ({ store }) =>
+    (await store.reader.call('proposals', 'open', MOST_VALUES)).map(({ id }) => String(id)),
   policy: ({ rollout }) => rollout.documents().map((document) => document.key),
 } as const satisfies Record<string, Source>;
 
