@@ -108,9 +108,11 @@ describe('streams', () => {
             .toString()
             .split('\n').length - 1;
     })().catch(() => {});
-    const count = 12_000;
+    // Denied, so that nobody looks for their other ends.
+    const denied = Array.from({ length: 1000 }, () => ({ cgroup: 7, endUs: NOW, verdict: 2, end: 2 }));
+    const count = 15_000;
     for (let i = 0; i < count / 1000; i++) {
-      agent.sendBatch(batchOf(i + 1, i * 1000 + 1, plainFlows(1000, 7, NOW)));
+      agent.sendBatch(batchOf(i + 1, i * 1000 + 1, denied));
       await agent.acknowledged(i + 1);
     }
     await expect
