@@ -56,6 +56,11 @@ it('policy and flows do no input or output', () => {
   expect(shown(wrong)).toEqual([]);
 });
 
+it('the chain of the audit log can be proved without a server', () => {
+  const wrong = ALL.filter(({ from, to }) => inFolder(from, 'audit') && to !== 'node:crypto');
+  expect(shown(wrong)).toEqual([]);
+});
+
 it('only the store knows the database', () => {
   expect(shown(ALL.filter(({ from, to }) => to === 'better-sqlite3' && !inFolder(from, 'store')))).toEqual([]);
   const sql = sources().filter(

@@ -56,7 +56,8 @@ async function standInApiServer(rights: Record<string, string[]>) {
     },
   );
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
-  const close = () => new Promise((closed) => {
+  const close = () =>
+    new Promise((closed) => {
       server.close(closed);
       server.closeAllConnections();
     });

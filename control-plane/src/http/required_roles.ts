@@ -54,8 +54,9 @@ export interface Route {
   readonly path: string;
 }
 
-/** Middleware is registered for ALL methods; everything else answers somebody. */
-export const handlersOf = (routes: readonly Route[]): Route[] => routes.filter(({ method }) => method !== 'ALL');
+/** All but middleware, which is registered for everything. */
+export const handlersOf = (routes: readonly Route[]): Route[] =>
+  routes.filter(({ method, path }) => method !== 'ALL' || path !== '/*');
 
 export const keyOf = ({ method, path }: Route): string => `${method} ${path}`;
 
