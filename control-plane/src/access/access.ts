@@ -77,6 +77,11 @@ export class Access {
     return kubernetes.identify(text, address);
   }
 
+  /** Whether who came in is still welcome: for what goes on for long. Of Kubernetes that is not asked again. */
+  holds({ tokenId }: Caller, nowUs: number): boolean {
+    return tokenId === null || this.tokens.isValid(tokenId, nowUs);
+  }
+
   /** Seconds until another wrong token of this address is looked at. */
   waitOf(address: string): number {
     return this.#failures.wait(addressKey(address));

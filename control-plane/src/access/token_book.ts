@@ -55,6 +55,11 @@ export class TokenBook {
     return this.all().some((it) => it.role === 'admin' && stateOf(it, nowUs) === 'valid');
   }
 
+  isValid(id: string, nowUs: number): boolean {
+    const token = this.#tokens.get(id);
+    return token !== undefined && stateOf(token, nowUs) === 'valid';
+  }
+
   /** A text says why not. `actor`: it was this one's, once. */
   check({ id, secret }: TokenText, address: string, nowUs: number): Caller | { reason: string; actor: string | null } {
     const token = this.#tokens.get(id);

@@ -6,7 +6,7 @@ import { z } from '@hono/zod-openapi';
 import type { Caller } from '../access/caller.js';
 import type { Details, NewAuditEntry } from '../audit/chain.js';
 import type { Effect } from '../flows/effect.js';
-import type { Plan } from '../rollout/rollout.js';
+import type { Plan } from '../rollout/plan.js';
 import { simulate } from '../rollout/simulation.js';
 import { type Context, nowUs } from './context.js';
 

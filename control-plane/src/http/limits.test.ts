@@ -97,6 +97,14 @@ describe('streams', () => {
       .toMatchObject({ access: { streams: 0 } });
   });
 
+  it('end when the token of their reader is revoked', async () => {
+    const server = await testServer();
+    const { headers } = await tokenOf(server, 'view', 'bob');
+    const reading = await fetch(`${server.httpAddress}/v1/flows/stream`, { headers });
+    await server.ask('/v1/tokens/bob', { method: 'DELETE' });
+    expect(await reading.text()).toBe('');
+  });
+
   it('one that nobody reads is dropped, and counted, while others get everything', async () => {
     const server = await testServer(undefined, { limits: { slowReaderMs: 500 } });
     const agent = server.agent();

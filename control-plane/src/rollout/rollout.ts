@@ -15,7 +15,6 @@ import {
   type Feed,
   NO_OPTIONS,
   type Observed,
-  observationKey,
   type Policy,
   PolicyCompiler,
   type PolicyContainer,
@@ -29,8 +28,9 @@ import type { StoredPolicy } from '../store/policies.js';
 import type { Decision } from '../store/proposals.js';
 import type { ContainerFacts } from '../store/state.js';
 import type { Store } from '../store/store.js';
-import { type Change, Documents, type NewDocument, toStore } from './documents.js';
+import { type Change, Documents, type NewDocument } from './documents.js';
 import { Inventory } from './inventory.js';
+import { type Plan, planApply, planDelete, type Standing } from './plan.js';
 import { Services } from './services.js';
 
 export interface RuleSetsPayload {
@@ -47,16 +47,6 @@ export interface Done {
   readonly generation: number;
   /** Which containers each document is about. */
   readonly selections: ReadonlyMap<string, Selection>;
-}
-
-/** Documents that were checked, and what policies would be with them. */
-export interface Plan {
-  readonly put: readonly NewDocument[];
-  readonly applied: Change[];
-  readonly selections: ReadonlyMap<string, Selection>;
-  readonly generation: number;
-  readonly before: World;
-  readonly after: World;
 }
 
 /** For the audit log, and of which proposal this is. */
@@ -196,35 +186,16 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
 
   /** Checks a text. Throws invalid_policy with every problem that was found. */
   plan(text: string, source: string): Plan {
-    const { policies, observations, sources, problems } = parseDocuments(text, source);
-    if (problems.length > 0)
-      throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
-    const selections = new Map<string, Selection>([
-      ...policies.map((policy) => [policyKey(policy), policy] as const),
-      ...observations.map((observation) => [observationKey(observation), observation] as const),
-    ]);
-    const put = sources.map(toStore);
-    const applied = put.map((document) => this.#documents.changeBy(document));
-    const changing = policies.filter((policy) =>
-      applied.some((it) => it.key === policyKey(policy) && it.change !== 'unchanged'),
-    );
-    const replaced = new Set(changing.map(policyKey));
-    const kept = this.#documents.policies.filter((policy) => !replaced.has(policyKey(policy)));
-    const [before, after] = [this.world(), this.world([...kept, ...changing])];
-    return { put, applied, selections, generation: this.#generation, before, after };
+    return planApply(this.#standing(), text, source);
   }
 
   /** What the policies would be without one of them. */
   planDelete(key: string): Plan {
-    const stored = this.#documents.stored().find((it) => it.key === key);
-    if (!stored)
-      throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
-    const own = this.#documents.policies.filter((policy) => policyKey(policy) === key);
-    const kept = this.#documents.policies.filter((policy) => policyKey(policy) !== key);
-    const selections = new Map<string, Selection>(own.map((policy) => [key, policy]));
-    const applied: Change[] = [{ key, change: 'deleted', before: stored.document, after: stored.document }];
-    const [before, after] = [this.world(), this.world(kept)];
-    return { put: [], applied, selections, generation: this.#generation, before, after };
+    return planDelete(this.#standing(), key);
+  }
+
+  #standing(): Standing {
+    return { documents: this.#documents, generation: this.#generation, world: this.world() };
   }
 
   /** All of a plan or nothing of it. */

@@ -5,7 +5,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { CellwallError } from '../errors.js';
 import { type Effect, effectOf } from '../flows/effect.js';
 import type { Store } from '../store/store.js';
-import type { Plan } from './rollout.js';
+import type { Plan } from './plan.js';
 
 /** In all: the reader's part, and that of the evaluator. */
 const LONGEST_MS = 20_000;

@@ -31,7 +31,7 @@ function noPeers(error: unknown): [] {
 }
 
 export function flowStream(api: Api, context: Context): void {
-  const { store, log } = context;
+  const { store, access, log } = context;
   const streams = new Streams(context);
   // By hand: a typed route cannot answer with a stream.
   api.openAPIRegistry.registerPath(route);
@@ -54,7 +54,7 @@ export function flowStream(api: Api, context: Context): void {
       c,
       async (out) => {
         try {
-          while (!out.aborted && !out.closed) {
+          while (!out.aborted && !out.closed && access.holds(c.get('caller'), nowUs())) {
             const committed = new Promise<void>((resolve) => {
               const timer = setTimeout(done, IDLE_MS);
               store.on('committed', done);

@@ -13,6 +13,7 @@ import { failures, json, newTokenSchema, tokenName } from '../schemas.js';
 const exchange = createRoute({
   method: 'post',
   path: '/v1/login',
+  security: [],
   summary: 'Exchange the one-time token, which the server has printed, for a personal token of the role admin',
   request: {
     body: { required: true, content: { 'application/json': { schema: z.strictObject({ name: tokenName }) } } },

@@ -7,7 +7,7 @@ import { CellwallError } from '../../errors.js';
 import type { Effect } from '../../flows/effect.js';
 import { parseTime } from '../../flows/filter.js';
 import { timeText } from '../../flows/record.js';
-import type { Plan } from '../../rollout/rollout.js';
+import type { Plan } from '../../rollout/plan.js';
 import { type Decision, PROPOSAL_STATES, type StoredProposal } from '../../store/proposals.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { auditOf, countsOf, effectFor, effectSchema, shownEffect } from '../effects.js';
