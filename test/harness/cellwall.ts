@@ -10,11 +10,13 @@ import { Background, run, tryRun, until } from './run.js';
 export const CLI = join(ROOT, 'dist/control-plane/src/cli/main.js');
 export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
 
+const KEPT = 'cellwall/credentials.json';
+
 /** As a person does: the one-time token is exchanged at the first start, and what came of it is used after that. */
 function logIn(server: string, config: string, once: string | undefined): string {
   const env = { ...process.env, XDG_CONFIG_HOME: config, CELLWALL_TOKEN: '' };
   if (once) run('node', [CLI, 'login', '--server', server, '--token-stdin'], { input: once, env });
-  const file = join(config, 'cellwall/credentials.json');
+  const file = join(config, KEPT);
   if (!existsSync(file)) return '';
   const kept = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { token: string }>;
   return Object.values(kept).at(-1)?.token ?? '';
@@ -46,15 +48,16 @@ export class ServerProcess {
       [CLI, 'server', '--data', data, '--grpc-listen', grpc, '--http-listen', http, ...extra],
       log,
     );
-    // The one-time token stands behind it.
     const listening = await until('the server listens', () => {
       const lines = readFileSync(log, 'utf8').slice(before).split('\n');
       if (!process.running) throw new Error(lines.slice(-3).join('\n'));
       return lines.find((line) => line.includes('"msg":"listening"'));
     });
     const said = JSON.parse(listening) as { grpc: string; http: string };
-    const printed = readFileSync(log, 'utf8').slice(before);
-    const token = logIn(said.http, `${data}.config`, /cellwall_once_\w+/.exec(printed)?.[0]);
+    const config = `${data}.config`;
+    const once = () => /cellwall_once_\w+/.exec(readFileSync(log, 'utf8').slice(before))?.[0];
+    const isFirst = !existsSync(join(config, KEPT)) && !extra.includes('--http-token-file');
+    const token = logIn(said.http, config, isFirst ? await until('the one-time token is printed', once) : undefined);
     return new ServerProcess(process, said.grpc, said.http, token);
   }
 
