@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The composition root of the server.
+import { Access } from './access/access.js';
+import { apiOf, KubernetesIdentity } from './access/kubernetes.js';
+import { headText } from './audit/chain.js';
 import { readConfig, type ServerOptions } from './config.js';
 import { Agents } from './grpc/agents.js';
 import { startGrpc } from './grpc/server.js';
 import { startHttp } from './http/server.js';
+import { LIMITS, newCounts } from './limits.js';
 import { createLogger } from './logger.js';
 import { Rollout } from './rollout/rollout.js';
 import { Store } from './store/store.js';
@@ -16,17 +20,22 @@ export interface RunningServer {
   readonly grpcAddress: string;
   /** http://HOST:PORT or https://HOST:PORT */
   readonly httpAddress: string;
+  /** For the first login, when there is no other way in: to be shown once. */
+  readonly onceToken: string | null;
   /** Rejects when a storage thread has died: there is no way to go on. */
   readonly failed: Promise<never>;
   close(): Promise<void>;
 }
+
+/** How far the audit log has come goes into the server's log, where who changes the one does not reach the other. */
+const AUDIT_HEAD_MS = 3600_000;
 
 /** Throws CellwallError: wrong options, a folder or a port that is in use. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const config = readConfig(options);
   const log = createLogger(options.logLevel);
   const store = new Store(
-    { folder: config.dataFolder, retentionDays: config.retentionDays, maxBytes: config.maxBytes },
+    { folder: config.dataFolder, retentionDays: config.retentionDays, maxBytes: config.maxBytes, query: config.query },
     log,
   );
   const failed = new Promise<never>((_, reject) => store.once('failed', reject));
@@ -39,16 +48,41 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const rollout = new Rollout(store, config.policy);
     await Promise.race([rollout.load(), failed]);
     const agents = new Agents(store, rollout, log);
-    const context = { store, rollout, agents, log, dataFolder: config.dataFolder, startedUs: Date.now() * 1000 };
-    const http = await startHttp(config.http, config.tls, config.httpToken, context);
+    const kubernetes = config.kubernetes && new KubernetesIdentity(apiOf(config.kubernetes));
+    const access = new Access(store, { fileToken: config.httpToken, kubernetes }, log);
+    const startedUs = Date.now() * 1000;
+    const once = await access.load(startedUs);
+    const http = await startHttp(config.http, config.tls, {
+      store,
+      rollout,
+      agents,
+      access,
+      limits: { ...LIMITS, ...config.limits },
+      counts: newCounts(),
+      selfApproval: config.selfApproval,
+      log,
+      dataFolder: config.dataFolder,
+      startedUs,
+    });
+    closing.push(async () => access.close());
     closing.push(() => http.close());
     const grpc = await startGrpc(config.grpc, config.tls, agents);
     closing.push(() => grpc.close());
+    const tellHead = async () => log.info({ audit: headText(await store.writer.call('auditHead')) }, 'audit log');
+    await tellHead();
+    const telling = setInterval(() => tellHead().catch(() => {}), AUDIT_HEAD_MS).unref();
+    closing.push(async () => clearInterval(telling));
     log.info(
       { grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation },
       'listening',
     );
-    return { grpcAddress: grpc.address, httpAddress: http.address, failed, close };
+    return {
+      grpcAddress: grpc.address,
+      httpAddress: http.address,
+      onceToken: once?.text ?? null,
+      failed,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

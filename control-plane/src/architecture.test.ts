@@ -56,6 +56,11 @@ it('policy and flows do no input or output', () => {
   expect(shown(wrong)).toEqual([]);
 });
 
+it('the chain of the audit log can be proved without a server', () => {
+  const wrong = ALL.filter(({ from, to }) => inFolder(from, 'audit') && to !== 'node:crypto');
+  expect(shown(wrong)).toEqual([]);
+});
+
 it('only the store knows the database', () => {
   expect(shown(ALL.filter(({ from, to }) => to === 'better-sqlite3' && !inFolder(from, 'store')))).toEqual([]);
   const sql = sources().filter(
@@ -88,7 +93,16 @@ it('only http knows the web framework, and nothing behind it knows http', () => 
 });
 
 it('the CLI speaks HTTP: of the server it uses pure code, and what starts it', () => {
-  const shared = ['errors', 'version', 'config', 'logger', 'policy/index'];
+  const shared = [
+    'errors',
+    'version',
+    'config',
+    'logger',
+    'http_request',
+    'policy/index',
+    'audit/chain',
+    'access/roles',
+  ];
   const wrong = ALL.filter(
     ({ from, to }) =>
       inFolder(from, 'cli') &&

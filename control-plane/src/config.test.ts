@@ -26,14 +26,14 @@ describe('readConfig', () => {
 
   it('refuses plain text on addresses that can be reached from outside', () => {
     expect(() => readConfig({ ...options, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
-    expect(() => readConfig({ ...options, httpListen: '10.0.0.1:7481' })).toThrowError(/--http-token-file/);
+    expect(() => readConfig({ ...options, httpListen: '10.0.0.1:7481' })).toThrowError(/--tls-cert/);
   });
 
-  it('refuses TLS without certificates of agents, and HTTP without a token, on such addresses', () => {
+  it('refuses TLS without certificates of agents on such addresses; people need a token anyway', () => {
     const path = certificates();
     const tls = { tlsCert: path('server.pem'), tlsKey: path('server.key') };
     expect(() => readConfig({ ...options, ...tls, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
-    expect(() => readConfig({ ...options, ...tls, httpListen: '0.0.0.0:7481' })).toThrowError(/--http-token-file/);
+    expect(readConfig({ ...options, ...tls, httpListen: '0.0.0.0:7481' }).httpToken).toBeUndefined();
     const all = { ...tls, tlsClientCa: path('ca.pem'), httpTokenFile: path('token') };
     const config = readConfig({ ...options, ...all, grpcListen: '0.0.0.0:7480', httpListen: '0.0.0.0:7481' });
     expect(config.httpToken).toBe(TOKEN);
@@ -56,6 +56,8 @@ describe('readConfig', () => {
       /--cluster-networks: .*did you mean 10.0.0.0/,
     ],
     ['a name of a resolver', { dnsServers: 'resolver.local' }, /--dns-servers: "resolver.local" is not a network/],
+    ['no requests a second', { httpRate: 0 }, /--http-rate/],
+    ['an API server without TLS', { kubernetesAuth: true, kubernetesApi: 'http://10.0.0.1' }, /--kubernetes-api/],
     ['half a byte', { maxBytes: 0.5 }, /--max-bytes/],
   ])('refuses %s', (_, wrong, message) => {
     expect(() => readConfig({ ...options, ...wrong })).toThrowError(message);

@@ -3,7 +3,9 @@
 // The options of the server, checked. The only place that reads the environment is cli/shared.ts.
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
+import type { KubernetesOptions } from './access/kubernetes.js';
 import { CellwallError } from './errors.js';
+import type { Limits } from './limits.js';
 import type { Level } from './logger.js';
 import { type Network, type PolicyOptions, parseNetwork } from './policy/index.js';
 
@@ -17,6 +19,16 @@ export interface ServerOptions {
   /** Agents have to show a certificate of this authority. */
   readonly tlsClientCa?: string | undefined;
   readonly httpTokenFile?: string | undefined;
+  /** Tokens that are not ours are shown to the API server. */
+  readonly kubernetesAuth?: boolean | undefined;
+  readonly kubernetesApi?: string | undefined;
+  readonly kubernetesAccount?: string | undefined;
+  readonly selfApproval?: boolean | undefined;
+  readonly httpRate?: number | undefined;
+  /** In place of those of limits.ts. */
+  readonly limits?: Partial<Limits> | undefined;
+  readonly querySeconds?: number | undefined;
+  readonly queryRows?: number | undefined;
   readonly logLevel: Level;
   readonly retentionDays: number;
   readonly maxBytes: number;
@@ -43,13 +55,24 @@ export interface ServerConfig {
   readonly http: Address;
   readonly tls: Tls | undefined;
   readonly httpToken: string | undefined;
+  readonly kubernetes: KubernetesOptions | undefined;
+  readonly selfApproval: boolean;
+  readonly limits: Partial<Limits>;
+  readonly query: { readonly seconds: number; readonly rows: number };
   readonly retentionDays: number;
   readonly maxBytes: number;
   readonly policy: PolicyOptions;
 }
 
+/** As each pod of Kubernetes finds them. */
+export const KUBERNETES: KubernetesOptions = {
+  api: 'https://kubernetes.default.svc',
+  folder: '/var/run/secrets/kubernetes.io/serviceaccount',
+};
 const MOST_NETWORKS = 1000;
 const SHORTEST_TOKEN = 16;
+/** Of one question to the store. */
+const QUERY = { seconds: 10, rows: 20_000_000 };
 
 function refuse(message: string): never {
   throw new CellwallError('invalid_option', message);
@@ -104,6 +127,13 @@ function positive(value: number, option: string): number {
   return value;
 }
 
+function readKubernetes(options: ServerOptions): KubernetesOptions | undefined {
+  if (!options.kubernetesAuth) return undefined;
+  const { kubernetesApi: api = KUBERNETES.api, kubernetesAccount: folder = KUBERNETES.folder } = options;
+  if (!/^https:\/\/[^/]+\/?$/.test(api)) refuse(`--kubernetes-api ${api}: give it as https://HOST:PORT`);
+  return { api, folder };
+}
+
 function readNetworks(text: string | undefined, option: string): Network[] {
   const parts = (text ?? '').split(',').map((part) => part.trim());
   const given = parts.filter((part) => part !== '');
@@ -114,7 +144,7 @@ function readNetworks(text: string | undefined, option: string): Network[] {
   });
 }
 
-/** Plain text stays on this machine; anything else needs TLS; agents show a certificate, people a token. */
+/** Plain text stays on this machine; anything else needs TLS; agents show a certificate, people always a token. */
 export function readConfig(options: ServerOptions): ServerConfig {
   const grpc = parseAddress(options.grpcListen, '--grpc-listen');
   const http = parseAddress(options.httpListen, '--http-listen');
@@ -124,9 +154,9 @@ export function readConfig(options: ServerOptions): ServerConfig {
     refuse(
       `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert, --tls-key and --tls-client-ca, or listen on 127.0.0.1`,
     );
-  if (!isLoopback(http.host) && (!tls || !httpToken))
+  if (!isLoopback(http.host) && !tls)
     refuse(
-      `--http-listen ${options.httpListen} can be reached from outside: give --tls-cert, --tls-key and --http-token-file, or listen on 127.0.0.1`,
+      `--http-listen ${options.httpListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
     );
   return {
     dataFolder: options.dataFolder,
@@ -134,6 +164,16 @@ export function readConfig(options: ServerOptions): ServerConfig {
     http,
     tls,
     httpToken,
+    kubernetes: readKubernetes(options),
+    selfApproval: options.selfApproval ?? false,
+    limits: {
+      ...(options.httpRate !== undefined && { requestsPerSecond: positive(options.httpRate, '--http-rate') }),
+      ...options.limits,
+    },
+    query: {
+      seconds: positive(options.querySeconds ?? QUERY.seconds, '--query-seconds'),
+      rows: positive(options.queryRows ?? QUERY.rows, '--query-rows'),
+    },
     retentionDays: positive(options.retentionDays, '--retention-days'),
     maxBytes: positive(options.maxBytes, '--max-bytes'),
     policy: {

@@ -65,12 +65,12 @@ async function tell(lab: Lab): Promise<void> {
 }
 
 async function keep(lab: Lab): Promise<void> {
-  const { http } = lab.server;
+  const { http, token } = lab.server;
   writeFileSync(join(ROOT, 'build/demo.pid'), `${process.pid}\n`);
   lab.cleanup.add('the pid file', () => writeFileSync(join(ROOT, 'build/demo.pid'), ''));
   process.stdout.write(`
 Everything is still running. In another terminal, in this folder:
-   export CELLWALL_SERVER=${http}
+   export CELLWALL_SERVER=${http} CELLWALL_TOKEN=${token}
    npx cellwall flows --follow
    npx cellwall policy get
    npx cellwall policy delete KEY

@@ -99,7 +99,7 @@ spec:
   subject: {pods: {matchLabels: {app: late}}}
   egress: [{name: nothing-out, action: Deny, to: [{networks: ["${SERVICE.address}"]}]}]
 `;
-  const response = await fetch(new URL('/v1/policies', lab.server.http), { method: 'PUT', body: document });
+  const response = await lab.server.fetch('/v1/policies', { method: 'PUT', body: document });
   expect(response.status).toBe(200);
   await lab.policyApplied();
   const pods = 5;

@@ -5,20 +5,35 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Flow } from '../../control-plane/src/flows/record.js';
 import { ROOT } from './root.js';
-import { Background, tryRun, until } from './run.js';
+import { Background, run, tryRun, until } from './run.js';
 
 export const CLI = join(ROOT, 'dist/control-plane/src/cli/main.js');
 export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
+
+const KEPT = 'cellwall/credentials.json';
+
+/** As a person does: the one-time token is exchanged at the first start, and what came of it is used after that. */
+function logIn(server: string, config: string, once: string | undefined): string {
+  const env = { ...process.env, XDG_CONFIG_HOME: config, CELLWALL_TOKEN: '' };
+  if (once) run('node', [CLI, 'login', '--server', server, '--token-stdin'], { input: once, env });
+  const file = join(config, KEPT);
+  if (!existsSync(file)) return '';
+  const kept = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { token: string }>;
+  return Object.values(kept).at(-1)?.token ?? '';
+}
 
 export class ServerProcess {
   readonly process: Background;
   readonly grpc: string;
   readonly http: string;
+  /** Of the admin that has logged in; empty where the server has a token file. */
+  readonly token: string;
 
-  private constructor(process: Background, grpc: string, http: string) {
+  private constructor(process: Background, grpc: string, http: string, token: string) {
     this.process = process;
     this.grpc = grpc;
     this.http = http;
+    this.token = token;
   }
 
   static async start(
@@ -39,22 +54,30 @@ export class ServerProcess {
       return lines.find((line) => line.includes('"msg":"listening"'));
     });
     const said = JSON.parse(listening) as { grpc: string; http: string };
-    return new ServerProcess(process, said.grpc, said.http);
+    const config = `${data}.config`;
+    const once = () => /cellwall_once_\w+/.exec(readFileSync(log, 'utf8').slice(before))?.[0];
+    const isFirst = !existsSync(join(config, KEPT)) && !extra.includes('--http-token-file');
+    const token = logIn(said.http, config, isFirst ? await until('the one-time token is printed', once) : undefined);
+    return new ServerProcess(process, said.grpc, said.http, token);
   }
 
   /** Runs the command line against this server. */
   cli(...args: string[]): { code: number; stdout: string; stderr: string } {
-    return tryRun('node', [CLI, ...args, '--server', this.http]);
+    return tryRun('node', [CLI, ...args, '--server', this.http], { CELLWALL_TOKEN: this.token });
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(new URL(path, this.http), { ...init, headers: { authorization: `Bearer ${this.token}` } });
   }
 
   async get<T>(path: string): Promise<T> {
-    const response = await fetch(new URL(path, this.http));
+    const response = await this.fetch(path);
     if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }
 
   async put<T>(path: string, body: string): Promise<T> {
-    const response = await fetch(new URL(path, this.http), { method: 'PUT', body });
+    const response = await this.fetch(path, { method: 'PUT', body });
     if (!response.ok) throw new Error(`PUT ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }

@@ -19,8 +19,12 @@ export function run(
 }
 
 /** As run(), but a failure is a result too. */
-export function tryRun(command: string, args: readonly string[]): { code: number; stdout: string; stderr: string } {
-  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20 });
+export function tryRun(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): { code: number; stdout: string; stderr: string } {
+  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, env: { ...process.env, ...env } });
   return { code: done.status ?? 255, stdout: done.stdout ?? '', stderr: done.stderr ?? String(done.error ?? '') };
 }
 

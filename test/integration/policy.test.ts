@@ -60,9 +60,7 @@ afterEach(async () => {
     '/v1/policies',
   );
   for (const { namespace, name, kind } of policies)
-    await fetch(new URL(`/v1/policies/${namespace || '-'}/${name}?kind=${kind}`, lab.server.http), {
-      method: 'DELETE',
-    });
+    await lab.server.fetch(`/v1/policies/${namespace || '-'}/${name}?kind=${kind}`, { method: 'DELETE' });
   await lab.policyApplied();
 });
 
@@ -166,7 +164,7 @@ test('an open connection ends within 100 ms of a rule that denies it', async () 
     });
     expect(cut).toBe(1);
     late.push(last_us / 1000 - stored);
-    await fetch(new URL('/v1/policies/shop/cut-off', lab.server.http), { method: 'DELETE' });
+    await lab.server.fetch('/v1/policies/shop/cut-off', { method: 'DELETE' });
     await lab.policyApplied();
   }
   late.sort((a, b) => a - b);

@@ -162,15 +162,9 @@ test('an agent without a certificate of the authority is turned away', async () 
 
 test('the API wants its token', () => {
   const cli = (token: string[]) =>
-    tryRun('env', [
-      `NODE_EXTRA_CA_CERTS=${file('ours.pem')}`,
-      'node',
-      CLI,
-      'status',
-      '--server',
-      server.http,
-      ...token,
-    ]);
+    tryRun('node', [CLI, 'status', '--server', server.http, '--tls-ca', file('ours.pem'), ...token], {
+      XDG_CONFIG_HOME: folder,
+    });
   const without = cli([]);
   expect(without.code).toBe(5);
   expect(without.stderr).toContain('CELLWALL_TOKEN');

@@ -3,6 +3,7 @@
 // The HTTP API as commands use it.
 import { readFileSync } from 'node:fs';
 import { ERRORS, type ErrorCode, EXIT } from '../errors.js';
+import { type Answer, httpRequest } from '../http_request.js';
 
 /** An error with the exit code that it ends the process with. */
 export class CommandError extends Error {
@@ -19,6 +20,8 @@ export class CommandError extends Error {
 export interface Connection {
   readonly server: string;
   readonly token: string | undefined;
+  /** In PEM form; in place of the system's authorities. */
+  readonly ca?: string | undefined;
   /** For the whole answer. */
   readonly timeoutMs?: number;
 }
@@ -30,6 +33,27 @@ interface ErrorBody {
   error?: { code?: ErrorCode; message?: string; details?: { where: string; message: string }[] };
 }
 
+/** The server is there, and its certificate is not trusted. */
+const TRUST: ReadonlySet<string> = new Set([
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+]);
+
+function refusal({ status, statusText }: Answer, text: string): CommandError {
+  let body: ErrorBody = {};
+  try {
+    body = JSON.parse(text) as ErrorBody;
+  } catch {
+    // Not one of our servers.
+  }
+  const { error } = body;
+  const exit = error?.code !== undefined && error.code in ERRORS ? ERRORS[error.code].exit : EXIT.unavailable;
+  return new CommandError(error?.message ?? `the server answered ${status} ${statusText}`, exit, error?.details);
+}
+
 export class Client {
   readonly #connection: Connection;
 
@@ -39,47 +63,47 @@ export class Client {
     this.#connection = connection;
   }
 
-  async #fetch(method: string, path: string, query: Query, body?: string): Promise<Response> {
+  async #ask(method: string, path: string, query: Query, body?: string, type = 'application/yaml'): Promise<Answer> {
     const url = new URL(path, this.#connection.server);
     for (const [name, value] of Object.entries(query))
       for (const one of [value ?? []].flat()) url.searchParams.append(name, one);
     const headers: Record<string, string> = {};
     if (this.#connection.token) headers.authorization = `Bearer ${this.#connection.token}`;
-    if (body !== undefined) headers['content-type'] = 'application/yaml';
-    const { timeoutMs } = this.#connection;
-    const signal = timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs);
-    let response: Response;
+    if (body !== undefined) headers['content-type'] = type;
+    const { timeoutMs, ca } = this.#connection;
+    let answer: Answer;
     try {
-      response = await fetch(url, { method, headers, signal, ...(body !== undefined && { body }) });
+      answer = await httpRequest(url, { method, headers, body, ca, timeoutMs });
     } catch (error) {
-      const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-      const why = cause?.message || cause?.code || (error as Error).message;
+      const { code, message } = error as NodeJS.ErrnoException;
+      const hint = TRUST.has(code ?? '')
+        ? 'name the authority that has signed its certificate with --tls-ca or CELLWALL_CA'
+        : 'is it running, and is --server or CELLWALL_SERVER right?';
       throw new CommandError(
-        `the server ${this.#connection.server} cannot be reached (${why}); is it running, and is --server or CELLWALL_SERVER right?`,
+        `the server ${this.#connection.server} cannot be reached (${message || code}); ${hint}`,
         EXIT.unreachable,
       );
     }
-    if (response.ok) return response;
-    const { error } = (await response.json().catch(() => ({}))) as ErrorBody;
-    const exit = error?.code !== undefined && error.code in ERRORS ? ERRORS[error.code].exit : EXIT.unavailable;
-    throw new CommandError(
-      error?.message ?? `the server answered ${response.status} ${response.statusText}`,
-      exit,
-      error?.details,
-    );
+    if (answer.status >= 200 && answer.status < 300) return answer;
+    throw refusal(answer, await answer.text().catch(() => ''));
   }
 
   async json<T>(method: string, path: string, query: Query = {}, body?: string): Promise<T> {
-    return (await (await this.#fetch(method, path, query, body)).json()) as T;
+    return JSON.parse(await (await this.#ask(method, path, query, body)).text()) as T;
+  }
+
+  /** With a body in JSON. */
+  async send<T>(method: string, path: string, body: object): Promise<T> {
+    return JSON.parse(await (await this.#ask(method, path, {}, JSON.stringify(body), 'application/json')).text()) as T;
   }
 
   /** Lines of a stream, until it ends or the reader leaves. */
   async *lines(path: string, query: Query): AsyncGenerator<string> {
-    const response = await this.#fetch('GET', path, query);
+    const answer = await this.#ask('GET', path, query);
     const decoder = new TextDecoder();
     let rest = '';
-    for await (const chunk of response.body ?? []) {
-      rest += decoder.decode(chunk as Uint8Array, { stream: true });
+    for await (const chunk of answer.chunks()) {
+      rest += decoder.decode(chunk, { stream: true });
       const lines = rest.split('\n');
       rest = lines.pop() ?? '';
       yield* lines.filter((line) => line !== '');

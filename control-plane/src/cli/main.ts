@@ -4,19 +4,23 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
+import { auditCommand } from './commands/audit.js';
 import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { explainCommand } from './commands/explain.js';
 import { flowsCommand } from './commands/flows.js';
 import { listenersCommand } from './commands/listeners.js';
+import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { lookupsCommand } from './commands/lookups.js';
 import { mapCommand } from './commands/map.js';
 import { nodesCommand } from './commands/nodes.js';
 import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
 import { policyCommand } from './commands/policy.js';
+import { proposalsCommand } from './commands/proposals.js';
 import { serverCommand } from './commands/server.js';
 import { statusCommand } from './commands/status.js';
+import { tokenCommand } from './commands/token.js';
 import { whoCommand } from './commands/who.js';
 import { EXIT_CODES } from './shared.js';
 
@@ -32,7 +36,13 @@ const COMMANDS = [
   allowCommand,
   observeCommand,
   policyCommand,
+  proposalsCommand,
   explainCommand,
+  loginCommand,
+  logoutCommand,
+  whoamiCommand,
+  tokenCommand,
+  auditCommand,
   statusCommand,
   serverCommand,
   completionCommand,

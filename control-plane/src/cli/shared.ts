@@ -3,7 +3,8 @@
 // What commands have in common: connection, output, errors. The one place that reads the environment.
 import { type Command, Option } from 'commander';
 import { EXIT } from '../errors.js';
-import { Client } from './client.js';
+import { Client, readInput } from './client.js';
+import { credentialOf } from './credentials.js';
 import { type Cell, csvLine, table, useColor } from './format.js';
 
 export const DEFAULT_SERVER = 'http://127.0.0.1:7481';
@@ -22,7 +23,10 @@ Exit codes:
 export function addConnection(command: Command): Command {
   return command
     .addOption(new Option('--server <url>', 'address of the server').env('CELLWALL_SERVER').default(DEFAULT_SERVER))
-    .addOption(new Option('--token <token>', 'token for the server').env('CELLWALL_TOKEN'));
+    .addOption(
+      new Option('--token <token>', "token for the server, in place of that of 'cellwall login'").env('CELLWALL_TOKEN'),
+    )
+    .addOption(new Option('--tls-ca <file>', "authority of the server's certificate").env('CELLWALL_CA'));
 }
 
 export function addOutput(command: Command, formats: readonly string[] = ['table', 'json', 'jsonl', 'csv']): Command {
@@ -32,10 +36,14 @@ export function addOutput(command: Command, formats: readonly string[] = ['table
 export interface ConnectionOptions {
   readonly server: string;
   readonly token?: string;
+  readonly tlsCa?: string;
 }
 
-export function connect(options: ConnectionOptions): Client {
-  return new Client({ server: options.server, token: options.token });
+/** What is given goes before what `cellwall login` has kept. */
+export function connect({ server, token, tlsCa }: ConnectionOptions, timeoutMs?: number): Client {
+  const kept = credentialOf(server);
+  const ca = tlsCa === undefined ? kept?.ca : readInput(tlsCa);
+  return new Client({ server, token: token ?? kept?.token, ca, ...(timeoutMs !== undefined && { timeoutMs }) });
 }
 
 export interface Listing<T> {

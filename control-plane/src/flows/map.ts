@@ -65,20 +65,25 @@ export interface Call {
   readonly last: string;
 }
 
-const EGRESS = 1;
+export const EGRESS = 1;
 
-function workloadName(it: { namespace: string; pod: string; container: string; labels?: string | undefined }): string {
+export function workloadName(it: {
+  namespace: string;
+  pod: string;
+  container: string;
+  labels?: string | undefined;
+}): string {
   const labels = JSON.parse(it.labels ?? '{}') as Record<string, string>;
   return [it.namespace, workloadOf({ ...it, labels }), it.container].filter((part) => part !== '').join('/');
 }
 
-function own(edge: MapInput): Side {
+export function ownSide(edge: MapInput): Side {
   const { container } = edge;
   const name = container.container === '' ? `cgroup:${container.cgroupId}` : workloadName(container);
   return { name, kind: 'container' };
 }
 
-function other(edge: MapInput): Side {
+export function otherSide(edge: MapInput): Side {
   const { peer, name, address, container } = edge;
   if (isLoopback(address) && !peer) return { name: `${container.pod || container.container} (loopback)`, kind: 'pod' };
   if (!peer) return name === null ? { name: address, kind: 'network' } : { name, kind: 'name' };
@@ -110,9 +115,9 @@ const seenKey = (from: string, at: { namespace: string; pod: string }, port: num
  * Calls are told by who began. What a container accepted is told only as far as no caller told of it: known containers tell
  * themselves, also those that are hidden behind their node's address.
  */
-export function mapOf(edges: readonly MapInput[]): Call[] {
+export function toldOnce<T extends MapInput>(edges: readonly T[]): T[] {
   const behindNodes = toldByCallers(edges);
-  const told = edges.flatMap((edge) => {
+  return edges.flatMap((edge) => {
     if (!edge.wanted) return [];
     if (unpackKind(edge.kind).direction === EGRESS) return [edge];
     if (edge.peer !== null && edge.peer.pod !== '') return [];
@@ -121,10 +126,14 @@ export function mapOf(edges: readonly MapInput[]): Call[] {
     behindNodes.set(key, (behindNodes.get(key) ?? 0) - known);
     return known === edge.flows ? [] : [{ ...edge, flows: edge.flows - known }];
   });
+}
+
+export function mapOf(edges: readonly MapInput[]): Call[] {
   const groups = grouped(
-    told.map((edge) => {
+    toldOnce(edges).map((edge) => {
       const { protocol, verdict, direction } = unpackKind(edge.kind);
-      const [caller, called] = direction === EGRESS ? [own(edge), other(edge)] : [other(edge), own(edge)];
+      const [caller, called] =
+        direction === EGRESS ? [ownSide(edge), otherSide(edge)] : [otherSide(edge), ownSide(edge)];
       const service = edge.backend && edge.backend.address !== edge.address ? edge.address : null;
       const key = [caller.name, called.name, service, edge.port, protocol, verdict, ruleOf(edge)].join('\0');
       return [key, { edge, caller, called, service }] as const;

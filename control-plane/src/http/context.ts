@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+
+import type { HttpBindings } from '@hono/node-server';
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Access } from '../access/access.js';
+import type { Caller } from '../access/caller.js';
 import type { Agents } from '../grpc/agents.js';
+import type { Counts, Limits } from '../limits.js';
 import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
@@ -10,10 +15,21 @@ export interface Context {
   readonly store: Store;
   readonly rollout: Rollout;
   readonly agents: Agents;
+  readonly access: Access;
+  readonly limits: Limits;
+  readonly counts: Counts;
+  /** Authors may approve what they have proposed themselves. */
+  readonly selfApproval: boolean;
   readonly log: Logger;
   readonly dataFolder: string;
   readonly startedUs: number;
 }
 
-export type Api = OpenAPIHono;
+/** caller: set for every route that is not open. */
+export interface Env {
+  Bindings: Partial<HttpBindings>;
+  Variables: { caller: Caller };
+}
+
+export type Api = OpenAPIHono<Env>;
 export const nowUs = (): number => Date.now() * 1000;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from '@hono/zod-openapi';
+import { ROLES } from '../access/roles.js';
 import { ERRORS } from '../errors.js';
 import { KINDS } from '../policy/index.js';
 
@@ -175,6 +176,51 @@ export const containerSchema = z
     observed: z.object({ names: z.boolean(), payload: z.boolean() }),
   })
   .openapi('Container');
+
+/** In the audit log it stands between colons. */
+export const tokenName = z
+  .string()
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._@-]{0,62}$/,
+    'letters, digits, ".", "_", "@" and "-", at most 63, beginning with a letter or a digit',
+  );
+
+export const tokenSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    role: z.enum(ROLES),
+    state: z.enum(['valid', 'expired', 'revoked']),
+    created: z.string(),
+    createdBy: z.string(),
+    expires: z.string().nullable().openapi({ description: 'null: never' }),
+    lastUsed: z.string().nullable().openapi({ description: 'exact to a minute' }),
+    revoked: z.string().nullable(),
+  })
+  .openapi('Token');
+
+export const newTokenSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    role: z.enum(ROLES),
+    expires: z.string().nullable(),
+    token: z.string(),
+  })
+  .openapi('NewToken');
+
+export const auditSchema = z
+  .object({
+    number: z.number(),
+    time: z.string(),
+    timeUs: z.number().openapi({ description: 'the time as it was hashed' }),
+    actor: z.string(),
+    action: z.string(),
+    subject: z.string(),
+    details: z.record(z.string(), z.unknown()),
+    hash: z.string(),
+  })
+  .openapi('AuditEntry');
 
 /** For the `responses` of a route. */
 export const json = <T extends z.ZodType>(schema: T, description: string) => ({

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -7,10 +6,13 @@ import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type Address, isLoopback, type Tls } from '../config.js';
+import type { Address, Tls } from '../config.js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import { VERSION } from '../version.js';
-import type { Context } from './context.js';
+import type { Api, Context, Env } from './context.js';
+import { guard } from './guard.js';
+import { checkDeclared } from './required_roles.js';
+import { audit } from './routes/audit.js';
 import { containers } from './routes/containers.js';
 import { explanations } from './routes/explain.js';
 import { flow } from './routes/flow.js';
@@ -18,18 +20,23 @@ import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
 import { hints } from './routes/hints.js';
 import { listeners } from './routes/listeners.js';
+import { login } from './routes/login.js';
 import { lookups } from './routes/lookups.js';
 import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
+import { proposals } from './routes/proposals.js';
 import { statusRoutes } from './routes/status.js';
+import { tokens } from './routes/tokens.js';
 import { who } from './routes/who.js';
 
 const LARGEST_BODY = 1 << 20;
 /** For a request to arrive; answers can take longer, and streams of flows do. */
 const REQUEST_MS = 30_000;
+/** Without a byte either way; streams of flows have a rule of their own. */
+const SILENT_MS = 60_000;
 /** More are closed at once. */
 const MOST_CONNECTIONS = 512;
 const ROUTES = [
@@ -45,18 +52,17 @@ const ROUTES = [
   policies,
   policyDescription,
   explanations,
+  proposals,
   hints,
+  login,
+  tokens,
+  audit,
   statusRoutes,
   metrics,
 ];
 
-const sameToken = (given: string, wanted: string): boolean => {
-  const hash = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(hash(given), hash(wanted));
-};
-
-export function createApi(context: Context, token: string | undefined): OpenAPIHono {
-  const api = new OpenAPIHono({
+export function createApi(context: Context): Api {
+  const api = new OpenAPIHono<Env>({
     defaultHook: (result) => {
       if (result.success) return;
       const details = result.error.issues.map((issue) => ({ where: issue.path.join('.'), message: issue.message }));
@@ -67,26 +73,7 @@ export function createApi(context: Context, token: string | undefined): OpenAPIH
       );
     },
   });
-  api.use(async (c, next) => {
-    const open = c.req.path === '/healthz' || c.req.path === '/readyz';
-    const given = /^Bearer (.+)$/.exec(c.req.header('authorization') ?? '')?.[1];
-    if (token !== undefined && !open && (given === undefined || !sameToken(given, token)))
-      throw new CellwallError(
-        'unauthorized',
-        'a token is needed: send "Authorization: Bearer TOKEN" (CELLWALL_TOKEN for the CLI)',
-      );
-    await next();
-  });
-  // A page of another site, whose name was made to point here, must not talk to a server without a token.
-  api.use(async (c, next) => {
-    const host = (c.req.header('host') ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-    if (token === undefined && !isLoopback(host))
-      throw new CellwallError(
-        'unauthorized',
-        `asked as ${host}: without a token the server answers to 127.0.0.1 and localhost only`,
-      );
-    await next();
-  });
+  api.use(guard(context));
   api.use(
     bodyLimit({
       maxSize: LARGEST_BODY,
@@ -103,7 +90,10 @@ export function createApi(context: Context, token: string | undefined): OpenAPIH
       version: VERSION,
       description: 'What each container talked to, and what it may talk to.',
     },
+    security: [{ token: [] }],
   });
+  api.openAPIRegistry.registerComponent('securitySchemes', 'token', { type: 'http', scheme: 'bearer' });
+  checkDeclared(api.routes);
   api.notFound((c) =>
     c.json(
       {
@@ -131,13 +121,8 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-export async function startHttp(
-  listen: Address,
-  tls: Tls | undefined,
-  token: string | undefined,
-  context: Context,
-): Promise<HttpServer> {
-  const api = createApi(context, token);
+export async function startHttp(listen: Address, tls: Tls | undefined, context: Context): Promise<HttpServer> {
+  const api = createApi(context);
   const options = { fetch: api.fetch, hostname: listen.host, port: listen.port };
   const server = await new Promise<ServerType>((resolve, reject) => {
     const started = tls
@@ -150,6 +135,8 @@ export async function startHttp(
     );
   });
   if ('requestTimeout' in server) server.requestTimeout = REQUEST_MS;
+  // Who does not read an answer keeps it in memory.
+  if ('setTimeout' in server) server.setTimeout(SILENT_MS);
   server.maxConnections = MOST_CONNECTIONS;
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;

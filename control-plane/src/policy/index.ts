@@ -10,6 +10,7 @@ export {
   evaluate,
   type RuleTrace,
   type SideTrace,
+  type Verdict,
 } from './evaluate.js';
 export { type Ask, type EndExplained, type Explained, explain, nameOf } from './explain.js';
 export {
@@ -33,6 +34,7 @@ export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from
 export { type Parsed, parseDocuments, type Source } from './parse.js';
 export { observedOf, selects } from './select.js';
 export {
+  canBePeer,
   NO_OPTIONS,
   type PolicyOptions,
   type Service,

@@ -3,6 +3,7 @@
 // Policies and observations, and which rule sets each node gets. They live here in memory as the store has them.
 import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
 import { encodeRuleSets } from '../ingest/encode.js';
 import {
@@ -14,7 +15,6 @@ import {
   type Feed,
   NO_OPTIONS,
   type Observed,
-  observationKey,
   type Policy,
   PolicyCompiler,
   type PolicyContainer,
@@ -25,10 +25,12 @@ import {
   type World,
 } from '../policy/index.js';
 import type { StoredPolicy } from '../store/policies.js';
+import type { Decision } from '../store/proposals.js';
 import type { ContainerFacts } from '../store/state.js';
 import type { Store } from '../store/store.js';
-import { type Change, Documents, type NewDocument, toStore } from './documents.js';
+import { type Change, Documents, type NewDocument } from './documents.js';
 import { Inventory } from './inventory.js';
+import { type Plan, planApply, planDelete, type Standing } from './plan.js';
 import { Services } from './services.js';
 
 export interface RuleSetsPayload {
@@ -45,6 +47,14 @@ export interface Done {
   readonly generation: number;
   /** Which containers each document is about. */
   readonly selections: ReadonlyMap<string, Selection>;
+}
+
+/** For the audit log, and of which proposal this is. */
+export interface Doing {
+  readonly audit: readonly NewAuditEntry[];
+  readonly decision?: Decision;
+  /** Refused when the policies are of another one by now. */
+  readonly generation?: number;
 }
 
 /** Containers come in crowds: what changes within this time is one amendment. */
@@ -174,38 +184,51 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return done;
   }
 
-  /** All of the text or nothing of it. Throws invalid_policy with every problem that was found. */
-  apply(text: string, source: string, dryRun: boolean): Promise<Done> {
-    const { policies, observations, sources, problems } = parseDocuments(text, source);
-    if (problems.length > 0)
-      throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
-    const selections = new Map<string, Selection>([
-      ...policies.map((policy) => [policyKey(policy), policy] as const),
-      ...observations.map((observation) => [observationKey(observation), observation] as const),
-    ]);
-    const put = sources.map(toStore);
+  /** Checks a text. Throws invalid_policy with every problem that was found. */
+  plan(text: string, source: string): Plan {
+    return planApply(this.#standing(), text, source);
+  }
+
+  /** What the policies would be without one of them. */
+  planDelete(key: string): Plan {
+    return planDelete(this.#standing(), key);
+  }
+
+  #standing(): Standing {
+    return { documents: this.#documents, generation: this.#generation, world: this.world() };
+  }
+
+  /** All of a plan or nothing of it. */
+  apply({ put, selections }: Plan, { audit, decision, generation }: Doing): Promise<Done> {
     return this.#inTurn(async () => {
+      if (generation !== undefined && generation !== this.#generation)
+        throw new CellwallError('conflict', `the policies have changed: ${generation} has become ${this.#generation}`);
       const applied = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
-      if (!dryRun && changed.length > 0) {
-        await this.#learnNumbers(policies);
-        await this.#change(changed, []);
+      if (changed.length > 0 || decision) {
+        await this.#learnNumbers(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+        await this.#change(changed, [], audit, decision);
       }
       return { applied, generation: this.#generation, selections };
     });
   }
 
-  delete(key: string): Promise<number> {
+  delete(key: string, audit: readonly NewAuditEntry[]): Promise<number> {
     return this.#inTurn(async () => {
       if (!this.#documents.has(key))
         throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
-      await this.#change([], [key]);
+      await this.#change([], [key], audit);
       return this.#generation;
     });
   }
 
-  async #change(put: readonly NewDocument[], remove: readonly string[]): Promise<void> {
-    await this.#store.writer.call('changePolicies', put, remove);
+  async #change(
+    put: readonly NewDocument[],
+    remove: readonly string[],
+    audit: readonly NewAuditEntry[],
+    decision?: Decision,
+  ): Promise<void> {
+    await this.#store.writer.call('changePolicies', put, remove, audit, decision);
     await this.#reload();
     this.emit('changed');
   }

@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
+import { type Budget, unlimited } from './budget.js';
 import { CallerPorts } from './caller_ports.js';
 import { isCorrupt } from './open.js';
 import { dayPath, listDays } from './storage.js';
@@ -25,10 +26,12 @@ export class Connections {
   readonly folder: string;
   readonly stateFile: string;
   readonly #damaged: OnDamage;
+  readonly #budget: Budget;
   readonly #days = new Map<string, OpenDay>();
   #state: Database | undefined;
 
-  constructor(folder: string, damaged: OnDamage) {
+  constructor(folder: string, damaged: OnDamage, budget = unlimited()) {
+    this.#budget = budget;
     this.folder = folder;
     this.stateFile = join(folder, 'state.db');
     this.#damaged = damaged;
@@ -43,6 +46,7 @@ export class Connections {
     const database = new Sqlite(file, { readonly: true });
     try {
       database.prepare('ATTACH ? AS state').run(this.stateFile);
+      this.#budget.install(database);
       return database;
     } catch (error) {
       database.close();
@@ -75,6 +79,7 @@ export class Connections {
   ask<T>(day: string, read: (database: Database, ports: CallerPorts) => T): T | undefined {
     const inode = statSync(dayPath(this.folder, day), { throwIfNoEntry: false })?.ino;
     if (inode === undefined) return undefined;
+    this.#budget.check();
     try {
       const { database, ports } = this.#day(day, inode);
       return read(database, ports);

@@ -5,6 +5,7 @@ import type { Database } from 'better-sqlite3';
 import { type Translation, unpackKind } from '../flows/record.js';
 import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
+import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
 import type { Directory, LabelledPeer } from './directory.js';
@@ -23,8 +24,10 @@ export interface Edge {
     readonly pod: string;
     readonly container: string;
     readonly cgroupId: string;
+    readonly image: string;
     /** JSON. */
     readonly labels: string;
+    readonly addresses: string;
   };
   /** The conditions on the container hold. */
   readonly wanted: boolean;
@@ -130,7 +133,8 @@ export class EdgeReading {
       (
         state
           .prepare(
-            `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.labels,
+            `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.image, c.labels,
+              c.addresses,
               ${conditions.sql.join(' AND ') || '1'} AS wanted
              FROM containers c JOIN nodes n ON n.id = c.node`,
           )
@@ -187,7 +191,7 @@ function hours(database: Database, { firstHour, lastHour }: Plan): EdgeRow[] {
   return database
     .prepare(
       `SELECT ${KEYS}, sum(flows) AS flows, sum(sent) AS sent, sum(received) AS received, min(first_us) AS first_us, max(last_us) AS last_us
-       FROM edges WHERE hour BETWEEN ? AND ? GROUP BY ${KEYS}`,
+       FROM edges WHERE hour BETWEEN ? AND ? AND ${costs('first_us')} GROUP BY ${KEYS}`,
     )
     .safeIntegers()
     .all(firstHour, lastHour) as EdgeRow[];
@@ -213,7 +217,7 @@ function remainder(database: Database, plan: Plan): EdgeRow[] {
   const sum = database
     .prepare(
       `SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
-       WHERE f.id BETWEEN ? AND ? AND f.end_us BETWEEN ? AND ? AND (f.id > ? OR NOT f.end_us / ${HOUR_US} BETWEEN ? AND ?)
+       WHERE f.id BETWEEN ? AND ? AND ${costs('f.id')} AND f.end_us BETWEEN ? AND ? AND (f.id > ? OR NOT f.end_us / ${HOUR_US} BETWEEN ? AND ?)
        ${EDGE_GROUP}`,
     )
     .safeIntegers();

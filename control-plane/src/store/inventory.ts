@@ -3,6 +3,7 @@
 // What there is, and how much of it.
 import { readdirSync } from 'node:fs';
 import type { Filter } from '../flows/filter.js';
+import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { compileFilter, type Names, where } from './flow_query.js';
 import { bytesOf, dayPath } from './storage.js';
@@ -121,7 +122,7 @@ export class Inventory {
         `SELECT c.namespace, c.pod, c.name AS container, c.cgroup, n.name AS node, l.protocol, l.high, l.low, l.port, l.process,
           s.text AS process_name, l.first_us, l.gone_us
          FROM listeners l JOIN containers c ON c.id = l.container JOIN nodes n ON n.id = c.node LEFT JOIN strings s ON s.id = l.process_name
-         WHERE ? OR (l.gone_us IS NULL AND c.gone_us IS NULL) ORDER BY c.namespace, c.pod, c.name, l.port, l.id`,
+         WHERE ${costs('l.id')} AND (? OR (l.gone_us IS NULL AND c.gone_us IS NULL)) ORDER BY c.namespace, c.pod, c.name, l.port, l.id`,
       )
       .safeIntegers()
       .all(Number(withGone)) as Record<string, bigint | string | null>[];
@@ -134,7 +135,7 @@ export class Inventory {
       { ...filter, name: undefined, sinceUs: undefined, untilUs: undefined },
       this.#names,
     );
-    const conditions = ['l.window_us >= ?', 'l.window_us <= ?', 's.text GLOB ?'];
+    const conditions = ['l.window_us >= ?', 'l.window_us <= ?', costs('l.name'), 's.text GLOB ?'];
     const values: (number | string)[] = [
       (filter.sinceUs ?? 0) - WINDOW_US,
       filter.untilUs ?? Number.MAX_SAFE_INTEGER,
@@ -168,7 +169,7 @@ export class Inventory {
     return this.#connections
       .state()
       .prepare(
-        "SELECT text FROM strings WHERE text GLOB ? AND text GLOB '*.*' AND text NOT GLOB '* *' ORDER BY text LIMIT ?",
+        `SELECT text FROM strings WHERE ${costs('id')} AND text GLOB ? AND text GLOB '*.*' AND text NOT GLOB '* *' ORDER BY text LIMIT ?`,
       )
       .pluck()
       .all(`${prefix.replace(/[[?*]/g, '[$&]')}*`, limit) as string[];

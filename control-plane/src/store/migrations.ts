@@ -3,6 +3,29 @@
 // Append only: what is released here is never changed. `user_version` of a file is the number of steps it has seen.
 import type { Database } from 'better-sqlite3';
 
+/** Who may do what, what is proposed, and what was done. */
+const PEOPLE = `
+  CREATE TABLE audit (
+    number INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+    details TEXT NOT NULL, hash TEXT NOT NULL
+  );
+  CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END;
+  CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END;
+  -- INSERT OR REPLACE deletes without a trigger.
+  CREATE TRIGGER audit_is_appended BEFORE INSERT ON audit WHEN NEW.number <> (SELECT coalesce(max(number), 0) + 1 FROM audit)
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append only'); END;
+  CREATE TABLE tokens (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created_us INTEGER NOT NULL,
+    created_by TEXT NOT NULL, expires_us INTEGER, last_used_us INTEGER, revoked_us INTEGER
+  ) WITHOUT ROWID;
+  CREATE TABLE proposals (
+    id INTEGER PRIMARY KEY, state TEXT NOT NULL, author TEXT NOT NULL, reason TEXT NOT NULL, source TEXT NOT NULL, body TEXT NOT NULL,
+    keys TEXT NOT NULL, created_us INTEGER NOT NULL, generation INTEGER NOT NULL, effect TEXT NOT NULL,
+    decided_us INTEGER, decided_by TEXT, decided_reason TEXT
+  );
+  CREATE INDEX proposals_by_state ON proposals (state);
+`;
+
 export const STATE_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -53,6 +76,7 @@ export const STATE_MIGRATIONS: readonly string[] = [
   CREATE INDEX listeners_by_port ON listeners (port);
   `,
   `ALTER TABLE containers ADD COLUMN ports TEXT NOT NULL DEFAULT '[]';`,
+  PEOPLE,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

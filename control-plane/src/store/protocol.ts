@@ -2,12 +2,15 @@
 //
 // What the main thread and the storage threads say to each other.
 import type { PlainError } from '../errors.js';
+import type { Cost } from './budget.js';
 import type { Acknowledged, RawBatch } from './storage.js';
 
 export interface WorkerOptions {
   readonly folder: string;
   readonly retentionDays: number;
   readonly maxBytes: number;
+  /** Of one question to the reader. */
+  readonly query: Cost;
 }
 
 export type ToWorker =

@@ -5,12 +5,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
 import type { FilterPart } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
+import { AuditReading } from './audit_reading.js';
+import { Budget } from './budget.js';
 import { Connections } from './connections.js';
 import { Conversations } from './conversations.js';
 import { Directory } from './directory.js';
 import { EdgeReading } from './edges.js';
 import { containerConditions } from './flow_query.js';
 import { Inventory } from './inventory.js';
+import { ProposalReading } from './proposals.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 import { Reading } from './reading.js';
 import { RuleUses } from './rule_use.js';
@@ -19,14 +22,17 @@ import { Who } from './who.js';
 if (!parentPort) throw new Error('reader.js runs as a worker thread');
 const port = parentPort;
 const say = (message: FromWorker) => port.postMessage(message);
-const { folder } = workerData as WorkerOptions;
-const connections = new Connections(folder, (day, inode) => say({ type: 'damaged', day, inode }));
+const { folder, query } = workerData as WorkerOptions;
+const budget = new Budget(query);
+const connections = new Connections(folder, (day, inode) => say({ type: 'damaged', day, inode }), budget);
 const directory = new Directory(() => connections.state());
 const reading = new Reading(connections, directory);
 const inventory = new Inventory(connections, directory);
 const conversations = new Conversations(connections, reading, directory);
 const edges = new EdgeReading(connections, directory);
 const who = new Who(connections, reading);
+const audit = new AuditReading(connections);
+const proposals = new ProposalReading(connections);
 const ruleUses = new RuleUses(connections);
 
 const methods = {
@@ -49,6 +55,11 @@ const methods = {
   nodes: inventory.nodes.bind(inventory),
   stored: inventory.stored.bind(inventory),
   losses: inventory.losses.bind(inventory),
+  auditHead: audit.head.bind(audit),
+  auditList: audit.list.bind(audit),
+  auditAfter: audit.after.bind(audit),
+  proposals: proposals.list.bind(proposals),
+  proposal: proposals.one.bind(proposals),
   summary: inventory.summary.bind(inventory),
 };
 export type ReaderMethods = typeof methods;
@@ -57,6 +68,7 @@ port.on('message', (message: ToWorker) => {
   if (message.type === 'call') {
     try {
       const run = (methods as Record<string, (...args: never[]) => unknown>)[message.method];
+      budget.begin();
       if (!run) throw new Error(`the reader has no method ${message.method}`);
       say({ type: 'result', id: message.id, value: run(...(message.args as never[])) });
     } catch (error) {

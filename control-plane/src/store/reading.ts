@@ -4,6 +4,7 @@
 import type { Database } from 'better-sqlite3';
 import type { Cursor, Filter } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
+import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { type CompiledFilter, compileFilter, type Names, where, withContainers } from './flow_query.js';
 import { FLOW_COLUMNS, FLOW_JOINS, type FlowRow, toStored } from './flow_rows.js';
@@ -138,7 +139,7 @@ export class Reading {
   /** In the order of arrival, from behind a position. */
   after(filter: Filter, position: Position, limit: number): { flows: StoredFlow[]; position: Position } {
     const { sql, values } = withContainers(compileFilter(filter, this.#names));
-    const chosen = `SELECT id FROM flows f ${where(['f.id > ? AND f.id <= ?', ...sql])} ORDER BY f.id LIMIT ?`;
+    const chosen = `SELECT id FROM flows f ${where(['f.id > ? AND f.id <= ?', costs('f.id'), ...sql])} ORDER BY f.id LIMIT ?`;
     const reached: Record<string, number> = { ...position };
     const flows: StoredFlow[] = [];
     for (const day of this.#connections.days()) {
@@ -168,7 +169,7 @@ function byContainer(
 ): Part {
   const chosen = database
     .prepare(
-      `SELECT id FROM flows f ${where(['f.container = ?', 'f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id DESC LIMIT ?`,
+      `SELECT id FROM flows f ${where(['f.container = ?', 'f.id BETWEEN ? AND ?', costs('f.id'), ...sql])} ORDER BY f.id DESC LIMIT ?`,
     )
     .pluck();
   const ids = containers.flatMap((id) => chosen.all(id, first, last, ...values, limit) as number[]);
@@ -178,7 +179,7 @@ function byContainer(
 
 function byArrival(database: Database, compiled: CompiledFilter, range: Range, limit: number, deadline: number): Part {
   const { sql, values } = withContainers(compiled);
-  const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id DESC LIMIT ?`;
+  const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', costs('f.id'), ...sql])} ORDER BY f.id DESC LIMIT ?`;
   const rows: FlowRow[] = [];
   for (let last = range.last; last >= range.first; last -= SLICE) {
     const first = Math.max(range.first, last - SLICE + 1);

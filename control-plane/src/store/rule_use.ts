@@ -3,6 +3,7 @@
 // How often each rule of a policy decided, and when last: from the roll-ups, and the rows that are not in them yet.
 import type { Database } from 'better-sqlite3';
 import { unpackKind } from '../flows/record.js';
+import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { HOUR_US } from './digest.js';
 import { dayOf } from './storage.js';
@@ -67,7 +68,7 @@ function rowsOf(database: Database, ids: string, sinceUs: number): Row[] {
   const digested = (database.prepare('SELECT max(last_id) FROM segments').pluck().get() as number | null) ?? 0;
   const summed = database.prepare(
     `SELECT rule, kind, sum(flows) AS flows, min(first_us) AS first, max(last_us) AS last
-     FROM edges WHERE hour >= ? AND ${among} GROUP BY rule, kind`,
+     FROM edges WHERE hour >= ? AND ${costs('first_us')} AND ${among} GROUP BY rule, kind`,
   );
   const loose = database.prepare(
     `SELECT rule, kind, count(*) AS flows, min(end_us) AS first, max(end_us) AS last

@@ -4,10 +4,13 @@
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
+import { AuditLog } from './audit_log.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 import { OpenConnections } from './open_connections.js';
 import { Policies } from './policies.js';
+import { Proposals } from './proposals.js';
+import { Tokens } from './tokens.js';
 
 export interface ContainerFacts {
   readonly cgroupId: number;
@@ -54,6 +57,9 @@ function bootOf(epoch: string): string {
 export class State {
   readonly policies: Policies;
   readonly open: OpenConnections;
+  readonly audit: AuditLog;
+  readonly tokens: Tokens;
+  readonly proposals: Proposals;
   readonly #database: Database;
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
@@ -71,6 +77,9 @@ export class State {
     }
     this.policies = new Policies(this.#database);
     this.open = new OpenConnections(this.#database, (text) => this.stringId(text));
+    this.audit = new AuditLog(this.#database);
+    this.tokens = new Tokens(this.#database);
+    this.proposals = new Proposals(this.#database);
   }
 
   #reload(): void {

@@ -5,9 +5,9 @@ import { EventEmitter } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { CellwallError } from '../errors.js';
 import type { Logger } from '../logger.js';
+import { FairReader } from './fair_reader.js';
 import { FolderLock } from './lock.js';
 import type { FromWorker, WorkerOptions } from './protocol.js';
-import type { ReaderMethods } from './reader.js';
 import type { Acknowledged, RawBatch } from './storage.js';
 import { WorkerClient } from './worker_client.js';
 import type { WriterMethods } from './writer_calls.js';
@@ -21,7 +21,7 @@ interface StoreEvents {
 
 export class Store extends EventEmitter<StoreEvents> {
   readonly writer: WorkerClient<WriterMethods>;
-  readonly reader: WorkerClient<ReaderMethods>;
+  readonly reader: FairReader;
   readonly #lock: FolderLock;
   readonly #log: Logger;
   #trouble: string | null = null;
@@ -40,7 +40,7 @@ export class Store extends EventEmitter<StoreEvents> {
     this.#lock = new FolderLock(options.folder);
     const fail = (error: Error) => this.emit('failed', error);
     this.writer = new WorkerClient('./writer.js', options, (message) => this.#receive(message), fail);
-    this.reader = new WorkerClient('./reader.js', options, (message) => this.#receive(message), fail);
+    this.reader = new FairReader(new WorkerClient('./reader.js', options, (message) => this.#receive(message), fail));
   }
 
   /** Why flows cannot be stored now; null: they can. */

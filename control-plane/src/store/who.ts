@@ -6,6 +6,7 @@ import { endsOf } from '../flows/ends.js';
 import { type Endpoint, isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
 import { addressText } from '../policy/index.js';
 import { toBits, toHalves } from './addresses.js';
+import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { HOUR_US } from './digest.js';
 import { flowsById, type Reading, rangeOf } from './reading.js';
@@ -125,7 +126,7 @@ function callersOf(database: Database, { address, port, atUs, slackUs }: WhoQues
   const { high, low } = toHalves(address);
   return database
     .prepare(
-      `SELECT DISTINCT container FROM edges WHERE hour >= ? AND CASE WHEN (kind >> 8) & 3 = 1
+      `SELECT DISTINCT container FROM edges WHERE hour >= ? AND ${costs('first_us')} AND CASE WHEN (kind >> 8) & 3 = 1
          THEN (port = ? AND peer_low = ? AND peer_high = ?) OR (backend_port = ? AND backend_low = ? AND backend_high = ?)
          ELSE port = ? END LIMIT ?`,
     )
@@ -143,7 +144,7 @@ function idsTowards(database: Database, question: WhoQuestion): number[] {
     database
       .prepare(
         `SELECT f.id FROM flows f LEFT JOIN translations t ON t.id = f.id
-         WHERE ${place} AND f.end_us >= ? AND f.end_us - f.duration <= ?
+         WHERE ${place} AND ${costs('f.id')} AND f.end_us >= ? AND f.end_us - f.duration <= ?
            AND ((f.remote_port = ? AND f.remote_low = ? AND f.remote_high = ? AND (f.kind >> 8) & 3 = 1)
              OR (t.destination_port = ? AND t.destination_low = ? AND t.destination_high = ?)
              OR (f.local_port = ? AND f.local_low = ? AND f.local_high = ? AND (f.kind >> 8) & 3 = 2))

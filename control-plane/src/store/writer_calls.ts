@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Details, Head, NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
 import { isOutOfSpace } from './open.js';
 import type { StoredPolicy } from './policies.js';
+import type { Decision, NewProposal, StoredProposal } from './proposals.js';
 import type { ClusterFacts, ContainerFacts } from './state.js';
 import type { Storage } from './storage.js';
+import type { NewToken, StoredToken } from './tokens.js';
 import type { WriteQueue } from './write_queue.js';
 
 /** Writes other than flows. Each is one transaction. */
@@ -24,16 +27,39 @@ export interface WriterMethods {
   /** For a damage that a reader has met. */
   quarantine(day: string, inode: number): void;
   policies(): { generation: number; policies: StoredPolicy[] };
-  /** Puts and deletes together, as one new generation; returns it. */
+  /** Puts and deletes together, as one new generation; returns it. decision: of the proposal that this is. */
   changePolicies(
     put: readonly { key: string; namespace: string; name: string; document: string }[],
     remove: readonly string[],
+    audit: readonly NewAuditEntry[],
+    decision?: Decision,
   ): number;
   ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
+  audit(actor: string, action: string, subject: string, details: Details): Head;
+  auditHead(): Head;
+  tokens(): StoredToken[];
+  createToken(token: NewToken, audit: NewAuditEntry): void;
+  revokeToken(id: string, audit: NewAuditEntry): void;
+  tokenUsed(id: string): void;
+  propose(proposal: NewProposal, audit: NewAuditEntry): number;
+  /** The dry run was made again. */
+  renewProposal(id: number, generation: number, effect: string): void;
+  /** false: it is not open any more. */
+  decideProposal(decision: Decision, audit: NewAuditEntry): boolean;
+  proposal(id: number): StoredProposal | undefined;
 }
 
+/** Tokens that are good for nothing are listed for so long. */
+const FORGET_TOKENS_US = 90 * 86_400e6;
+
 /** What agents tell of themselves: a full disk must not keep them from their policies. */
-const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>(['hello', 'applied', 'statistics', 'updateContainers']);
+const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>([
+  'hello',
+  'applied',
+  'statistics',
+  'updateContainers',
+  'tokenUsed',
+]);
 
 export class WriterCalls {
   readonly #storage: Storage;
@@ -74,14 +100,43 @@ export class WriterCalls {
       inventory: () => state.inventory(),
       quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
       policies: () => ({ generation: state.policies.generation(), policies: state.policies.all() }),
-      changePolicies: (put, remove) => {
+      changePolicies: (put, remove, audit, decision) => {
+        if (decision && !state.proposals.decide(decision, nowUs))
+          throw new CellwallError('conflict', `proposal ${decision.id} is not open any more`);
         const generation = state.policies.generation() + 1;
         state.policies.setGeneration(generation);
         for (const policy of put) state.policies.put({ ...policy, generation }, nowUs);
         for (const key of remove) state.policies.delete(key);
+        for (const { details, ...entry } of audit)
+          state.audit.append({ ...entry, details: { ...details, generation } }, nowUs);
         return generation;
       },
       ruleNumbers: (rules) => rules.map(([policy, rule]) => state.policies.ruleNumber(policy, rule)),
+      audit: (actor, action, subject, details) => state.audit.append({ actor, action, subject, details }, nowUs),
+      auditHead: () => state.audit.head(),
+      tokens: () => state.tokens.all(),
+      createToken: (token, audit) => {
+        state.tokens.forget(nowUs - FORGET_TOKENS_US);
+        state.tokens.create(token, nowUs);
+        state.audit.append(audit, nowUs);
+      },
+      revokeToken: (id, audit) => {
+        state.tokens.revoke(id, nowUs);
+        state.audit.append(audit, nowUs);
+      },
+      tokenUsed: (id) => state.tokens.used(id, nowUs),
+      propose: (proposal, audit) => {
+        const id = state.proposals.add(proposal, nowUs);
+        state.audit.append({ ...audit, subject: `proposal/${id}` }, nowUs);
+        return id;
+      },
+      renewProposal: (id, generation, effect) => state.proposals.renew(id, generation, effect),
+      decideProposal: (decision, audit) => {
+        const done = state.proposals.decide(decision, nowUs);
+        if (done) state.audit.append(audit, nowUs);
+        return done;
+      },
+      proposal: (id) => state.proposals.one(id),
     };
   }
 }

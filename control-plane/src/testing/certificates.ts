@@ -6,6 +6,13 @@ import { temporaryFolder } from './folder.js';
 
 export const TOKEN = 'a-token-of-some-length';
 
+/** A file with TOKEN, for --http-token-file. */
+export function tokenFile(): string {
+  const path = join(temporaryFolder(), 'token');
+  writeFileSync(path, TOKEN);
+  return path;
+}
+
 /** Paths of an authority's certificate, of what it signed for a server and an agent, and of a file with TOKEN. */
 export function certificates(): (name: string) => string {
   const folder = temporaryFolder();

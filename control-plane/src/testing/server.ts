@@ -2,6 +2,7 @@
 import { afterEach } from 'vitest';
 import { type RunningServer, type ServerOptions, startServer } from '../app.js';
 import { TestAgent } from './agent.js';
+import { TOKEN, tokenFile } from './certificates.js';
 import { temporaryFolder } from './folder.js';
 
 const closing: (() => unknown)[] = [];
@@ -20,13 +21,13 @@ export function optionsFor(dataFolder: string): ServerOptions {
 export interface TestServer extends RunningServer {
   readonly folder: string;
   agent(): TestAgent;
-  /** Status and parsed body of an answer. */
+  /** Status and parsed body of an answer; as an admin, unless the headers say otherwise. */
   ask(path: string, init?: RequestInit): Promise<{ status: number; body: unknown }>;
 }
 
 /** A whole server on free ports, closed after the test. */
 export async function testServer(folder = temporaryFolder(), more: Partial<ServerOptions> = {}): Promise<TestServer> {
-  const server = await startServer({ ...optionsFor(folder), ...more });
+  const server = await startServer({ ...optionsFor(folder), httpTokenFile: tokenFile(), ...more });
   let open = true;
   const close = async () => {
     if (!open) return;
@@ -44,7 +45,8 @@ export async function testServer(folder = temporaryFolder(), more: Partial<Serve
       return agent;
     },
     async ask(path, init) {
-      const response = await fetch(`${server.httpAddress}${path}`, init);
+      const headers = { authorization: `Bearer ${TOKEN}`, ...(init?.headers as Record<string, string> | undefined) };
+      const response = await fetch(`${server.httpAddress}${path}`, { ...init, headers });
       const text = await response.text();
       const isJson = response.headers.get('content-type')?.includes('json');
       return { status: response.status, body: isJson ? JSON.parse(text) : text };

@@ -6,6 +6,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { TOKEN } from '../../testing/certificates.js';
 import { CLI, cellwall, run } from '../../testing/cli.js';
 import { temporaryFolder } from '../../testing/folder.js';
 import { type TestServer, testServer } from '../../testing/server.js';
@@ -38,7 +39,7 @@ async function inBash(line: string, server: string): Promise<string[]> {
   chmodSync(command, 0o755);
   const script = join(folder, 'script');
   writeFileSync(script, SCRIPTS.bash);
-  const env = { PATH: `${folder}:${process.env.PATH}`, CELLWALL_SERVER: server };
+  const env = { PATH: `${folder}:${process.env.PATH}`, CELLWALL_SERVER: server, CELLWALL_TOKEN: TOKEN };
   const done = await run('bash', ['--norc', '-c', ASK, 'bash', script, line, ...readlineWords(line)], env);
   expect({ code: done.code, stderr: done.stderr }).toEqual({ code: 0, stderr: '' });
   return done.stdout.split('\n').filter((it) => it !== '');
@@ -89,7 +90,7 @@ it('is silent while the server is away, refuses, or does not answer', async () =
   onTestFinished(() => void mute.close());
   const { port } = mute.address() as { port: number };
   const refusing = join(temporaryFolder(), 'token');
-  writeFileSync(refusing, 'a-token-of-some-length');
+  writeFileSync(refusing, 'another-token-of-some-length');
   const { httpAddress } = await testServer(undefined, { httpTokenFile: refusing });
   for (const server of [NOWHERE, httpAddress, `http://127.0.0.1:${port}`, 'no address']) {
     const asked = performance.now();

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Argument, Command } from 'commander';
-import { Client } from '../client.js';
 import { type Candidates, candidates } from '../completion/candidates.js';
 import { SCRIPTS, type Shell } from '../completion/scripts.js';
-import { addConnection, type ConnectionOptions, print } from '../shared.js';
+import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
 
 /** A shell waits for the answer; a server that takes longer is taken as away. */
 const LONGEST_MS = 500;
@@ -14,7 +13,7 @@ async function hinted(found: Candidates, options: ConnectionOptions): Promise<st
   const { hint, server = options.server, token = options.token } = found;
   if (!hint) return [];
   try {
-    const client = new Client({ server, token, timeoutMs: LONGEST_MS });
+    const client = connect({ ...options, server, ...(token !== undefined && { token }) }, LONGEST_MS);
     const { field, prefix, before } = hint;
     const { values } = await client.json<{ values: string[] }>('GET', '/v1/hints', { field, prefix });
     return values.filter((value) => PLAIN.test(value)).map((value) => before + value);

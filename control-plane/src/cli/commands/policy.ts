@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander';
+import type { Effect } from '../../flows/effect.js';
 import type { Kind } from '../../policy/index.js';
 import { type Client, readInput } from '../client.js';
+import { effectSummary, printEffectLines } from '../effect_text.js';
 import { localTime } from '../format.js';
 import {
   addConnection,
@@ -15,6 +17,7 @@ import {
 import { type DescribeOptions, describe } from './policy_describe.js';
 import { diff } from './policy_diff.js';
 import { KEY, policyAt } from './policy_keys.js';
+import { addPropose } from './proposals.js';
 
 /** A policy or an observation. */
 interface Policy {
@@ -30,6 +33,7 @@ export interface Applied {
   applied: { key: string; change: string }[];
   generation: number;
   warnings: string[];
+  effect: Effect | null;
 }
 
 function warn({ warnings }: Applied): void {
@@ -54,6 +58,8 @@ async function apply(options: ConnectionOptions & { file: string; dryRun?: boole
   const done = await connect(options).json<Applied>('PUT', '/v1/policies', query, readInput(options.file));
   for (const { key, change } of done.applied) print(`${key} ${change}${options.dryRun ? ' (dry run)' : ''}\n`);
   print(options.dryRun ? 'nothing was changed\n' : `generation ${done.generation}\n`);
+  if (done.effect) print(`${effectSummary(done.effect)}\n`);
+  if (done.effect && options.dryRun) printEffectLines(done.effect);
   warn(done);
 }
 
@@ -112,11 +118,14 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 }
 
 export function policyCommand(): Command {
-  const command = new Command('policy').description('policies and observations: apply, get, describe, diff, delete');
+  const command = new Command('policy').description(
+    'policies and observations: apply, propose, get, describe, diff, delete',
+  );
   addConnection(command.command('apply').description('create or replace all that a file holds, or nothing'))
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')
     .action(apply);
+  addPropose(command.command('propose'));
   addOutput(addConnection(command.command('get').description('list policies and observations, or print one')), [
     'table',
     'yaml',

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { KUBERNETES } from '../../config.js';
 import { CellwallError, ERRORS } from '../../errors.js';
 import { CommandError } from '../client.js';
+import { DEFAULT_SERVER, print } from '../shared.js';
 
 function count(text: string): number {
   const value = Number(text);
@@ -18,6 +20,13 @@ interface Options {
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
   readonly httpTokenFile?: string;
+  readonly kubernetesAuth?: boolean;
+  readonly kubernetesApi: string;
+  readonly kubernetesAccount: string;
+  readonly selfApproval?: boolean;
+  readonly httpRate: number;
+  readonly querySeconds: number;
+  readonly queryRows: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly retentionDays: number;
   readonly maxBytes: number;
@@ -26,12 +35,26 @@ interface Options {
   readonly dnsServers?: string;
 }
 
+/** On standard output: the log, on standard error, is kept by others. */
+function firstLogin(address: string, token: string): string {
+  const url = address === DEFAULT_SERVER ? '' : ` --server ${address}`;
+  return `
+Nobody can log in to this server yet. Within an hour, once, this makes you its admin:
+
+  cellwall login${url}
+
+and paste, when it asks for the token: ${token}
+
+`;
+}
+
 /** Runs until SIGTERM or SIGINT, or until a storage thread dies. */
 async function run(options: Options): Promise<void> {
   // Loaded here: no other command needs the server's modules.
   const { startServer } = await import('../../app.js');
   try {
     const server = await startServer({ ...options, dataFolder: options.data });
+    if (server.onceToken) print(firstLogin(server.httpAddress, server.onceToken));
     const asked = new Promise<void>((resolve) => {
       process.once('SIGTERM', resolve);
       process.once('SIGINT', resolve);
@@ -53,7 +76,14 @@ export function serverCommand(): Command {
     .option('--tls-cert <file>', 'certificate; needed on addresses that can be reached from outside')
     .option('--tls-key <file>', 'its key')
     .option('--tls-client-ca <file>', 'agents must show a certificate of this authority; needed as well')
-    .option('--http-token-file <file>', 'the API wants this token')
+    .option('--http-token-file <file>', 'a token of the role admin, for machines')
+    .option('--kubernetes-auth', 'take tokens of Kubernetes: TokenReview says who, RBAC what they may')
+    .option('--kubernetes-api <url>', 'address of its API server', KUBERNETES.api)
+    .option('--kubernetes-account <folder>', "of this pod's service account", KUBERNETES.folder)
+    .option('--self-approval', 'admins may approve what they have proposed themselves')
+    .option('--http-rate <requests>', 'each second, of one caller of the API', count, 100)
+    .option('--query-seconds <seconds>', 'a question that takes longer is stopped', count, 10)
+    .option('--query-rows <rows>', 'a question that reads more is stopped', count, 20_000_000)
     .option('--retention-days <days>', 'older days of flows are removed', count, 30)
     .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
     .option(

@@ -17,6 +17,15 @@ interface Status {
   };
   nodes: { connected: number; known: number };
   flows: { stored: number };
+  audit: { count: number; hash: string };
+  access: {
+    denials: number;
+    requestsLimited: number;
+    questionsRefused: number;
+    streams: number;
+    streamsRefused: number;
+    slowReadersDropped: number;
+  };
   lost: { ringFull: number; queueFull: number; agentRestart: number; stateFull: number };
 }
 
@@ -32,6 +41,20 @@ function lostText({ lost }: Status): string {
   return total === 0 ? '0' : `${total} (${parts.join(', ')})`;
 }
 
+/** Without what did not happen. */
+function accessText({ access }: Status): string {
+  const parts = [
+    [access.denials, 'denied'],
+    [access.requestsLimited, 'over the rate'],
+    [access.questionsRefused, 'questions too many'],
+    [access.streamsRefused, 'streams too many'],
+    [access.slowReadersDropped, 'slow readers dropped'],
+  ] as const;
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  const { streams } = access;
+  return [`${streams} stream${streams === 1 ? '' : 's'} open`, ...said].join(', ');
+}
+
 async function run(options: ConnectionOptions & { output: Output }): Promise<void> {
   const status = await connect(options).json<Status>('GET', '/v1/status');
   if (options.output === 'json') return print(`${JSON.stringify(status, null, 2)}\n`);
@@ -45,6 +68,8 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
       'store',
       `${store.folder}, ${bytes(store.bytes)}, ${store.days} day${store.days === 1 ? '' : 's'}${store.oldestDay ? ` from ${store.oldestDay}` : ''}`,
     ],
+    ['audit', `${status.audit.count}:${status.audit.hash}`],
+    ['access', accessText(status)],
     ...(store.error ? [['TROUBLE', store.error] as [string, string]] : []),
   ];
   print(lines.map(([name, text]) => `${name.padEnd(8)} ${text}\n`).join(''));

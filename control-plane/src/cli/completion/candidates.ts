@@ -4,7 +4,7 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** A field of /v1/hints. */
-export type Field = 'container' | 'namespace' | 'pod' | 'node' | 'policy' | 'name' | 'service';
+export type Field = 'container' | 'namespace' | 'pod' | 'node' | 'policy' | 'name' | 'service' | 'token' | 'proposal';
 
 export interface Candidates {
   /** Whole words. */
@@ -37,6 +37,8 @@ const BY_PLACEHOLDER: ReadonlyMap<string, Values> = new Map<string, Values>([
   ['folder', { files: true }],
   ['time', TIMES],
   ['address', {}],
+  ['token-name', { field: 'token' }],
+  ['proposal', { field: 'proposal' }],
   ['dns-name', { field: 'name' }],
 ]);
 

@@ -6,13 +6,14 @@ import { parseFilter } from '../../flows/filter.js';
 import { toFlow } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { flowFilterQuery } from '../schemas.js';
+import { Streams } from '../streams.js';
 
 const route = createRoute({
   method: 'get',
   path: '/v1/flows/stream',
   summary: 'Flows as they are stored',
   description:
-    'One JSON object per line, from now on. A slow reader gets all of them, later: they are read from the store.',
+    'One JSON object per line, from now on. A slow reader gets all of them, later: they are read from the store. One that takes nothing for 30 seconds is closed.',
   request: { query: flowFilterQuery },
   responses: {
     200: { description: 'flows without end', content: { 'application/x-ndjson': { schema: { type: 'string' } } } },
@@ -20,12 +21,18 @@ const route = createRoute({
 });
 
 const CHUNK = 500;
-const MOST_FOLLOWERS = 32;
 /** Also the time in which a reader that went away is noticed. */
 const IDLE_MS = 1000;
 
-export function flowStream(api: Api, { store, log }: Context): void {
-  let followers = 0;
+/** To know the other ends can cost too much; the flows themselves are told all the same. */
+function noPeers(error: unknown): [] {
+  if (error instanceof CellwallError && error.code === 'too_expensive') return [];
+  throw error;
+}
+
+export function flowStream(api: Api, context: Context): void {
+  const { store, access, log } = context;
+  const streams = new Streams(context);
   // By hand: a typed route cannot answer with a stream.
   api.openAPIRegistry.registerPath(route);
   api.get(route.path, async (c) => {
@@ -37,16 +44,17 @@ export function flowStream(api: Api, { store, log }: Context): void {
     if (!words.success)
       throw new CellwallError('invalid_filter', words.error.issues.map((it) => it.message).join('; '));
     const filter = parseFilter(words.data, nowUs());
-    if (followers >= MOST_FOLLOWERS)
-      throw new CellwallError('store_unavailable', `${MOST_FOLLOWERS} streams are open already; close one`);
-    let position = await store.reader.call('position');
+    const slot = streams.open(c);
+    let position = await store.reader.call('position').catch((error) => {
+      slot.close();
+      throw error;
+    });
     c.header('content-type', 'application/x-ndjson');
     return stream(
       c,
       async (out) => {
-        followers++;
         try {
-          while (!out.aborted && !out.closed) {
+          while (!out.aborted && !out.closed && access.holds(c.get('caller'), nowUs())) {
             const committed = new Promise<void>((resolve) => {
               const timer = setTimeout(done, IDLE_MS);
               store.on('committed', done);
@@ -59,15 +67,17 @@ export function flowStream(api: Api, { store, log }: Context): void {
             const next = await store.reader.call('after', filter, position, CHUNK);
             position = next.position;
             // The record at the other end is mostly not there yet; who has the address is.
-            const peers = next.flows.length > 0 ? await store.reader.call('peers', next.flows) : [];
+            const peers = next.flows.length > 0 ? await store.reader.call('peers', next.flows).catch(noPeers) : [];
             if (next.flows.length > 0)
-              await out.write(
-                `${next.flows.map((flow, index) => JSON.stringify(toFlow(flow, peers[index] ?? null))).join('\n')}\n`,
+              await slot.written(
+                out.write(
+                  `${next.flows.map((flow, index) => JSON.stringify(toFlow(flow, peers[index] ?? null))).join('\n')}\n`,
+                ),
               );
             if (next.flows.length < CHUNK) await committed;
           }
         } finally {
-          followers--;
+          slot.close();
         }
       },
       async (error) => log.error({ err: error }, 'a stream of flows broke'),

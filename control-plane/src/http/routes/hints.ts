@@ -2,6 +2,8 @@
 //
 // What a word may go on with, for the completion of the command line.
 import { createRoute, z } from '@hono/zod-openapi';
+import { includes } from '../../access/roles.js';
+import { stateOf } from '../../access/token_book.js';
 import { displayName, endpointText } from '../../flows/record.js';
 import type { ContainerRow } from '../../store/inventory.js';
 import { type Api, type Context, nowUs } from '../context.js';
@@ -36,6 +38,10 @@ const SOURCES = {
     const { edges } = await store.reader.call('edges', times, {});
     return edges.flatMap(({ backend, address, port }) => (backend ? [endpointText(address, port)] : []));
   },
+  token: ({ access }) =>
+    access.tokens.all().flatMap((token) => (stateOf(token, nowUs()) === 'valid' ? [token.name] : [])),
+  proposal: async ({ store }) =>
+    (await store.reader.call('proposals', 'open', MOST_VALUES)).map(({ id }) => String(id)),
   policy: ({ rollout }) => rollout.documents().map((document) => document.key),
 } as const satisfies Record<string, Source>;
 
@@ -63,6 +69,8 @@ function chosen(values: Iterable<string>, prefix: string): string[] {
 export function hints(api: Api, context: Context): void {
   api.openapi(route, async (c) => {
     const { field, prefix } = c.req.valid('query');
+    // As /v1/tokens.
+    if (field === 'token' && !includes(c.get('caller').role, 'admin')) return c.json({ values: [] }, 200);
     const source: Source = SOURCES[field];
     return c.json({ values: chosen(await source(context, prefix), prefix) }, 200);
   });

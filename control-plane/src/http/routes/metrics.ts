@@ -15,6 +15,11 @@ export function metrics(api: Api, context: Context): void {
   const writable = gauge('cellwall_store_writable', '1: flows can be stored; 0: see /v1/status.');
   const refused = gauge('cellwall_batches_refused', 'Malformed batches since the start of the server.');
   const generation = gauge('cellwall_policy_generation', 'Number of the policy set.');
+  const denials = gauge('cellwall_access_denied', 'Requests that were denied, since the start of the server.');
+  const limited = gauge('cellwall_requests_limited', 'Requests that a limit turned away, since the start.', ['limit']);
+  const streams = gauge('cellwall_streams', 'Streams of flows that are open.');
+  const slow = gauge('cellwall_slow_readers_dropped', 'Streams closed because nobody read them, since the start.');
+  const audit = gauge('cellwall_audit_entries', 'Entries of the audit log.');
   api.get('/metrics', async (c) => {
     const status = await readStatus(context);
     stored.set(status.flows.stored);
@@ -24,6 +29,13 @@ export function metrics(api: Api, context: Context): void {
     bytes.set(status.store.bytes);
     writable.set(status.store.writable ? 1 : 0);
     generation.set(status.generation);
+    denials.set(status.access.denials);
+    limited.set({ limit: 'rate' }, status.access.requestsLimited);
+    limited.set({ limit: 'questions' }, status.access.questionsRefused);
+    limited.set({ limit: 'streams' }, status.access.streamsRefused);
+    streams.set(status.access.streams);
+    slow.set(status.access.slowReadersDropped);
+    audit.set(status.audit.count);
     refused.set(context.agents.refusedBatches);
     return c.text(await registry.metrics(), 200, { 'content-type': registry.contentType });
   });

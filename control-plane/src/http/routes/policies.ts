@@ -5,6 +5,7 @@ import { timeText } from '../../flows/record.js';
 import { KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
 import type { StoredPolicy } from '../../store/policies.js';
 import type { Api, Context } from '../context.js';
+import { auditOf, countsOf, effectOrWhy, effectSchema, shownEffect } from '../effects.js';
 import { policyKeyAt } from '../policy_keys.js';
 import { failures, json, policySchema } from '../schemas.js';
 
@@ -62,6 +63,9 @@ const put = createRoute({
         ),
         generation: z.number(),
         warnings: z.array(z.string()),
+        effect: effectSchema
+          .nullable()
+          .openapi({ description: 'on the flows of the last day; null: no policy changes' }),
       }),
       'what was done',
     ),
@@ -98,7 +102,8 @@ export function showPolicy(stored: StoredPolicy) {
   };
 }
 
-export function policies(api: Api, { store, rollout, log }: Context): void {
+export function policies(api: Api, context: Context): void {
+  const { store, rollout, log } = context;
   /** A document about nothing is mostly a misspelt one. */
   async function idle(selections: ReadonlyMap<string, Selection>): Promise<string[]> {
     const rows = await store.reader.call('containers', false);
@@ -125,21 +130,36 @@ export function policies(api: Api, { store, rollout, log }: Context): void {
   });
   api.openapi(put, async (c) => {
     const { dryRun, source } = c.req.valid('query');
-    const { selections, ...done } = await rollout.apply(await c.req.text(), source, dryRun === 'true');
-    const { generation } = done;
+    const plan = rollout.plan(await c.req.text(), source);
+    const effect = await effectOrWhy(context, plan);
+    const caller = c.get('caller');
+    const done =
+      dryRun === 'true'
+        ? plan
+        : await rollout.apply(plan, { audit: auditOf(plan, caller, 'policy.apply', countsOf(effect)) });
+    const { generation, selections } = done;
     if (dryRun === 'false')
-      log.info({ applied: done.applied.map(({ key, change }) => ({ key, change })), generation }, 'policies applied');
+      log.info(
+        { actor: caller.actor, applied: done.applied.map(({ key, change }) => ({ key, change })), generation },
+        'policies applied',
+      );
     const applied = done.applied.map(({ before, after, ...rest }) => ({
       ...rest,
       before: before === null ? null : plainDocument(before),
       after: plainDocument(after),
     }));
-    return c.json({ applied, generation, warnings: await idle(selections) }, 200);
+    const warnings = await idle(selections);
+    if (typeof effect === 'string') warnings.push(`no dry run over recorded flows: ${effect}`);
+    const shown = effect === null || typeof effect === 'string' ? null : shownEffect(effect);
+    return c.json({ applied, generation, warnings, effect: shown }, 200);
   });
   api.openapi(remove, async (c) => {
     const key = policyKeyAt(c.req.valid('query').kind, c.req.valid('param'));
-    const generation = await rollout.delete(key);
-    log.info({ key, generation }, 'policy deleted');
+    const caller = c.get('caller');
+    const plan = rollout.planDelete(key);
+    const audit = auditOf(plan, caller, 'policy.delete', countsOf(await effectOrWhy(context, plan)));
+    const generation = await rollout.delete(key, audit);
+    log.info({ actor: caller.actor, key, generation }, 'policy deleted');
     return c.json({ generation }, 200);
   });
 }

@@ -28,6 +28,17 @@ const status = createRoute({
         nodes: z.object({ connected: z.number(), known: z.number() }),
         flows: z.object({ stored: z.number() }),
         lost: lostSchema,
+        audit: z.object({ count: z.number(), hash: z.string() }).openapi({
+          description: 'the last entry of the audit log; keep it elsewhere, and verify against it',
+        }),
+        access: z.object({
+          denials: z.number(),
+          requestsLimited: z.number(),
+          questionsRefused: z.number(),
+          streams: z.number(),
+          streamsRefused: z.number(),
+          slowReadersDropped: z.number(),
+        }),
       }),
       'status',
     ),
@@ -35,11 +46,13 @@ const status = createRoute({
   },
 });
 
-export async function readStatus({ store, rollout, agents, dataFolder, startedUs }: Context) {
-  const [summary, losses, nodes] = await Promise.all([
+export async function readStatus(context: Context) {
+  const { store, rollout, agents, access, counts, dataFolder, startedUs } = context;
+  const [summary, losses, nodes, audit] = await Promise.all([
     store.reader.call('summary'),
     store.reader.call('losses'),
     store.reader.call('nodes'),
+    store.reader.call('auditHead'),
   ]);
   return {
     version: VERSION,
@@ -57,6 +70,8 @@ export async function readStatus({ store, rollout, agents, dataFolder, startedUs
     nodes: { connected: agents.connected, known: nodes.length },
     flows: { stored: summary.flows },
     lost: sumLosses(losses),
+    audit,
+    access: { denials: access.denials.count, questionsRefused: store.reader.turns.refused, ...counts },
   };
 }
 
