@@ -67,7 +67,9 @@ export class ServerProcess {
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return fetch(new URL(path, this.http), { ...init, headers: { authorization: `Bearer ${this.token}` } });
+    // The command line blocks this process, and the server closes what is idle meanwhile: no connection is used again.
+    const headers = { authorization: `Bearer ${this.token}`, connection: 'close' };
+    return fetch(new URL(path, this.http), { ...init, headers });
   }
 
   async get<T>(path: string): Promise<T> {
