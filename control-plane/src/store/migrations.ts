@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Append only: what is released here is never changed. `user_version` of a file is the number of steps it has seen.
+import { basename } from 'node:path';
 import type { Database } from 'better-sqlite3';
+import { CellwallError } from '../errors.js';
 
 /** Who may do what, what is proposed, and what was done. */
 const PEOPLE = `
@@ -77,6 +79,8 @@ export const STATE_MIGRATIONS: readonly string[] = [
   `,
   `ALTER TABLE containers ADD COLUMN ports TEXT NOT NULL DEFAULT '[]';`,
   PEOPLE,
+  // When flows could not be stored, and why. ended_us NULL: still, or the server ended meanwhile.
+  `CREATE TABLE outages (began_us INTEGER PRIMARY KEY, ended_us INTEGER, cause TEXT NOT NULL);`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [
@@ -127,11 +131,23 @@ export const DAY_MIGRATIONS: readonly string[] = [
   `,
 ];
 
+export function schemaOf(database: Database): number {
+  return database.pragma('user_version', { simple: true }) as number;
+}
+
+/** Throws on a file with steps that this program does not know: it must neither be changed nor be taken for damaged. */
+export function refuseNewer(schema: number, file: string, migrations: readonly string[]): void {
+  if (schema <= migrations.length) return;
+  throw new CellwallError(
+    'newer_data',
+    `${file} was written by a newer version of Cellwall: ${basename(file)} has schema ${schema}, this version knows ${migrations.length}; use the newer version, or another folder`,
+  );
+}
+
 /** Brings a file up to date; a second time does nothing. */
 export function migrate(database: Database, migrations: readonly string[]): void {
-  const done = database.pragma('user_version', { simple: true }) as number;
-  if (done > migrations.length)
-    throw new Error(`${database.name} was written by a newer version of Cellwall; use that version`);
+  const done = schemaOf(database);
+  refuseNewer(done, database.name, migrations);
   migrations.slice(done).forEach((sql, index) => {
     database.transaction(() => {
       database.exec(sql);
