@@ -2,22 +2,13 @@
 //
 // Whether the last server on this folder stopped in order. The mark is there between two runs only: taking a file away works on a
 // full disk too, and what is in doubt counts as a crash, which costs a check.
-import { closeSync, existsSync, fsyncSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { syncPath } from './sync.js';
 
 export type LastStop = 'none' | 'clean' | 'crash';
 
 const MARK = 'clean-stop';
-
-/** What the folder holds is on disk, as far as names go. */
-export function syncFolder(folder: string): void {
-  const file = openSync(folder, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
 
 /** At start. none: there is no data yet. */
 export function takeCleanStop(folder: string): LastStop {
@@ -25,7 +16,7 @@ export function takeCleanStop(folder: string): LastStop {
   if (existsSync(mark)) {
     rmSync(mark);
     // Else a power cut could bring it back.
-    syncFolder(folder);
+    syncPath(folder);
     return 'clean';
   }
   return existsSync(join(folder, 'state.db')) ? 'crash' : 'none';

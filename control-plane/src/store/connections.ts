@@ -7,8 +7,8 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { type Budget, unlimited } from './budget.js';
 import { CallerPorts } from './caller_ports.js';
+import { dayPath, listDays } from './days.js';
 import { isCorrupt } from './open.js';
-import { dayPath, listDays } from './storage.js';
 
 const MOST_OPEN_DAYS = 8;
 

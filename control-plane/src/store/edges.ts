@@ -7,11 +7,11 @@ import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
+import { dayOf } from './days.js';
 import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
 import type { Directory, LabelledPeer } from './directory.js';
 import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
-import { dayOf } from './storage.js';
 
 /** More rows than this are not summed up one by one: hours are taken whole then. */
 const MOST_ROWS = 500_000;

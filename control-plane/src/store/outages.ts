@@ -38,7 +38,9 @@ export class Outages {
     this.#write(nowUs);
     this.#now = undefined;
     this.#database
-      .prepare('DELETE FROM outages WHERE began_us NOT IN (SELECT began_us FROM outages ORDER BY began_us DESC LIMIT ?)')
+      .prepare(
+        'DELETE FROM outages WHERE began_us NOT IN (SELECT began_us FROM outages ORDER BY began_us DESC LIMIT ?)',
+      )
       .run(MOST_OUTAGES);
   }
 

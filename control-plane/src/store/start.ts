@@ -5,8 +5,9 @@ import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CellwallError } from '../errors.js';
 import { type LastStop, takeCleanStop } from './clean_stop.js';
+import { dayPath, listDays } from './days.js';
 import { type Checked, checkDay, checkWhole, MOST_BYTES_AT_START, MOST_BYTES_TOGETHER } from './integrity.js';
-import { dayPath, listDays, Storage, type StorageOptions } from './storage.js';
+import { Storage, type StorageOptions } from './storage.js';
 
 export interface Start {
   readonly lastStop: LastStop;

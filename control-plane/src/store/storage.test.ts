@@ -6,10 +6,11 @@ import { parseFilter } from '../flows/filter.js';
 import { batchOf, columnsOf, plainFlows } from '../testing/batches.js';
 import { temporaryFolder } from '../testing/folder.js';
 import { Connections } from './connections.js';
+import { dayOf, dayPath } from './days.js';
 import { Directory } from './directory.js';
 import { Inventory } from './inventory.js';
 import { Reading } from './reading.js';
-import { dayOf, dayPath, Storage } from './storage.js';
+import { Storage } from './storage.js';
 
 const NOW = Date.parse('2026-03-02T12:00:00Z') * 1000;
 const DAY_US = 86_400e6;

@@ -2,14 +2,14 @@
 //
 // All writing, on one thread. A commit writes names first, then day files, then copies: a crash between them leaves rows out
 // that were not acknowledged, and never rows without names.
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { CellwallError } from '../errors.js';
 import { type DecodedBatch, decodeBatch } from '../ingest/decode.js';
 import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
-import { isCorrupt, setAside } from './open.js';
+import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';
+import { isCorrupt, isOutOfSpace, setAside } from './open.js';
 import { State } from './state.js';
 
 export interface RawBatch {
@@ -37,36 +37,6 @@ export interface StorageOptions {
   readonly retentionDays: number;
   readonly maxBytes: number;
   readonly warn: (message: string) => void;
-}
-
-const DAY_FILE = /^flows-(\d{4}-\d{2}-\d{2})\.db$/;
-const DAY_US = 86_400e6;
-/** Wrong clocks do not make files: what is older, or from the future, goes into the file of today. */
-const OLDEST_DAYS = 7;
-
-export function dayOf(us: number): string {
-  return new Date(us / 1000).toISOString().slice(0, 10);
-}
-
-function dayFor(us: number, nowUs: number): string {
-  return dayOf(us > nowUs || us < nowUs - OLDEST_DAYS * DAY_US ? nowUs : us);
-}
-
-export function dayPath(folder: string, day: string): string {
-  return join(folder, `flows-${day}.db`);
-}
-
-export function listDays(folder: string): string[] {
-  return readdirSync(folder)
-    .flatMap((name) => DAY_FILE.exec(name)?.[1] ?? [])
-    .sort();
-}
-
-export function bytesOf(file: string): number {
-  return ['', '-wal', '-shm'].reduce(
-    (sum, suffix) => sum + (statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
 }
 
 interface Prepared extends NewRows {
@@ -283,23 +253,41 @@ export class Storage {
   retire(nowUs: number): string[] {
     const { folder, retentionDays, maxBytes } = this.#options;
     const oldest = dayOf(nowUs - retentionDays * DAY_US);
-    const days = listDays(folder).filter((day) => day !== dayOf(nowUs));
-    let bytes = listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
+    const today = dayOf(nowUs);
+    let bytes = this.bytes();
     const gone: string[] = [];
-    for (const day of days) {
-      if (day >= oldest && bytes <= maxBytes) break;
+    for (const day of listDays(folder)) {
+      if (day === today || (day >= oldest && bytes <= maxBytes)) break;
       bytes -= bytesOf(dayPath(folder, day));
-      this.#days.get(day)?.close();
-      this.#days.delete(day);
-      for (const suffix of ['', '-wal', '-shm']) {
-        const file = dayPath(folder, day) + suffix;
-        if (existsSync(file)) rmSync(file);
-      }
+      this.#retireDay(day);
       gone.push(day);
     }
-    // After it: on a full disk this needs the room that was made.
-    if (gone.length > 0) this.#saveProgress();
     return gone;
+  }
+
+  /** Of all days. */
+  bytes(): number {
+    const { folder } = this.#options;
+    return listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
+  }
+
+  /** How far nodes have come has to be known elsewhere before a day goes; only on a full disk that takes the room of the day. */
+  #retireDay(day: string): void {
+    const saved = this.#trySave();
+    this.#days.get(day)?.close();
+    this.#days.delete(day);
+    removeDay(this.#options.folder, day);
+    if (!saved) this.#saveProgress();
+  }
+
+  #trySave(): boolean {
+    try {
+      this.#saveProgress();
+      return true;
+    } catch (error) {
+      if (!isOutOfSpace(error)) throw error;
+      return false;
+    }
   }
 
   /** For tests of a full disk. */
@@ -308,7 +296,8 @@ export class Storage {
   }
 
   close(): void {
-    this.#saveProgress();
+    // The days know it too.
+    this.#trySave();
     for (const day of this.#days.values()) day.close();
     this.state.close();
   }

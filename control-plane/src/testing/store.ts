@@ -82,3 +82,13 @@ export class TestStore {
     this.storage.close();
   }
 }
+
+/** A storage without questions; commits are of node `n`, one batch after the other. */
+export function plainStorage(nowUs: number, folder = temporaryFolder()) {
+  const storage = new Storage({ folder, retentionDays: 3000, maxBytes: 1e12, warn: () => {} });
+  const commit = (flows: readonly SampleFlow[]) => {
+    const data = batchOf(1, storage.committed('n', 'boot.1') + 1, flows);
+    return storage.commit([{ stream: 1, node: 'n', epoch: 'boot.1', data }], nowUs);
+  };
+  return { folder, storage, commit };
+}

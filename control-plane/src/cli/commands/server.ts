@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { KUBERNETES } from '../../config.js';
-import { CellwallError, ERRORS } from '../../errors.js';
-import { CommandError } from '../client.js';
-import { DEFAULT_SERVER, print } from '../shared.js';
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('give a whole number from 1.');
-  return value;
-}
+import { asCommandError, count, DEFAULT_SERVER, print } from '../shared.js';
 
 interface Options {
   readonly data: string;
@@ -62,8 +53,7 @@ async function run(options: Options): Promise<void> {
     await Promise.race([asked, server.failed]);
     await server.close();
   } catch (error) {
-    if (error instanceof CellwallError) throw new CommandError(error.message, ERRORS[error.code].exit, error.details);
-    throw error;
+    asCommandError(error);
   }
 }
 
