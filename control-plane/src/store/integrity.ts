@@ -50,7 +50,8 @@ function check(path: string, file: string, how: 'whole' | 'newest'): Checked {
   });
   let database: Database | undefined;
   try {
-    database = new Sqlite(path, { readonly: true });
+    // Not read-only: what a crash has left half done is undone first.
+    database = new Sqlite(path, { fileMustExist: true });
     return result(how === 'whole' ? quickCheck(database) : checkNewest(database));
   } catch (error) {
     if (!isCorrupt(error)) throw error;
