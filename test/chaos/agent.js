@@ -9,10 +9,11 @@ import { AGENT_SERVICE } from '../../dist/control-plane/src/grpc/frames.js';
 import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
 import { encodeBatch } from './numbered_batches.js';
 
-const [address, node] = process.argv.slice(2);
+const [address, node, pace] = process.argv.slice(2);
 const ROWS = 256;
 const DAY_US = 86_400e6;
 const EPOCH = 'boot.1';
+const HEARTBEAT_MS = 3000;
 const Client = makeClientConstructor(
   { stream: { ...AGENT_SERVICE.stream, requestSerialize: (data) => data } },
   'cellwall.v1.AgentService',
@@ -40,15 +41,18 @@ function stream() {
     call.on('data', ({ welcome, acknowledge }) => {
       if (welcome) {
         next = (welcome.committedEventIndex ?? 0) + 1;
-        room = welcome.window;
+        room = pace ? 1 : welcome.window;
       } else if (acknowledge) {
         writeSync(1, `${acknowledge.committedEventIndex}\n`);
         room++;
       }
-      fill();
+      if (pace) setTimeout(fill, Number(pace));
+      else fill();
     });
+    const heartbeat = setInterval(() => send({ heartbeat: { number: 1 } }), HEARTBEAT_MS);
     call.on('error', () => {});
     call.on('status', () => {
+      clearInterval(heartbeat);
       client.close();
       resolve();
     });

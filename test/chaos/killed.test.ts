@@ -16,6 +16,8 @@ const KILLS = process.env.LONG ? 1000 : 20;
 /** Kills on one folder, so that what is counted each time stays small. */
 const PER_FOLDER = 25;
 const LONGEST_START_MS = 5000;
+/** A kill and a start take seconds on a busy machine. */
+const LONGEST_MS = 60_000 + KILLS * 30_000;
 const SEED = Number(process.env.SEED ?? 1);
 const NODE = 'n';
 
@@ -102,40 +104,44 @@ class Pair {
   }
 }
 
-it(`loses nothing that was acknowledged when server, agent or both are killed ${KILLS} times`, async () => {
-  const random = new Random(SEED);
-  const starts: Start[] = [];
-  let rows = 0;
-  for (let killed = 0; killed < KILLS; ) {
-    const pair = new Pair(String(killed));
-    await pair.startServer();
-    pair.startAgent();
-    for (let i = 0; i < PER_FOLDER && killed < KILLS; i++, killed++) {
-      const before = pair.acknowledged();
-      await until('rows are acknowledged', () => pair.acknowledged() > before);
-      await sleep(random.below(300));
-      const victims = random.one([['server'], ['agent'], ['server', 'agent']] as const);
-      await Promise.all(victims.map((who) => pair.kill(who)));
-      if (victims.some((who) => who === 'server')) {
-        starts.push(await pair.startServer());
-        const { store } = await pair.status();
-        expect(store).toMatchObject({ lastStop: 'crash', setAside: [] });
-        expect(store.integrity.checked.filter((it) => it.result !== 'ok')).toEqual([]);
+it(
+  `loses nothing that was acknowledged when server, agent or both are killed ${KILLS} times`,
+  async () => {
+    const random = new Random(SEED);
+    const starts: Start[] = [];
+    let rows = 0;
+    for (let killed = 0; killed < KILLS; ) {
+      const pair = new Pair(String(killed));
+      await pair.startServer();
+      pair.startAgent();
+      for (let i = 0; i < PER_FOLDER && killed < KILLS; i++, killed++) {
+        const before = pair.acknowledged();
+        await until('rows are acknowledged', () => pair.acknowledged() > before);
+        await sleep(random.below(300));
+        const victims = random.one([['server'], ['agent'], ['server', 'agent']] as const);
+        await Promise.all(victims.map((who) => pair.kill(who)));
+        if (victims.some((who) => who === 'server')) {
+          starts.push(await pair.startServer());
+          const { store } = await pair.status();
+          expect(store).toMatchObject({ lastStop: 'crash', setAside: [] });
+          expect(store.integrity.checked.filter((it) => it.result !== 'ok')).toEqual([]);
+        }
+        if (victims.some((who) => who === 'agent')) pair.startAgent();
       }
-      if (victims.some((who) => who === 'agent')) pair.startAgent();
+      await Promise.all([pair.kill('agent'), pair.kill('server')]);
+      await sleep(100);
+      const found = rowsOf(pair.data);
+      expect(mistakes(NODE, found.get(NODE), pair.acknowledged())).toEqual([]);
+      expect([...found.keys()]).toEqual([NODE]);
+      rows += found.get(NODE)?.stored ?? 0;
+      rmSync(join(base, String(killed - PER_FOLDER)), { recursive: true, force: true });
     }
-    await Promise.all([pair.kill('agent'), pair.kill('server')]);
-    await sleep(100);
-    const found = rowsOf(pair.data);
-    expect(mistakes(NODE, found.get(NODE), pair.acknowledged())).toEqual([]);
-    expect([...found.keys()]).toEqual([NODE]);
-    rows += found.get(NODE)?.stored ?? 0;
-    rmSync(join(base, String(killed - PER_FOLDER)), { recursive: true, force: true });
-  }
-  const sorted = (what: keyof Start) => starts.map((it) => it[what]).sort((a, b) => a - b);
-  expect(sorted('cpuMs').at(-1)).toBeLessThan(LONGEST_START_MS);
-  const [median, longest] = [sorted('ms')[starts.length >> 1], sorted('ms').at(-1)].map((it) => Math.round(it ?? 0));
-  process.stdout.write(
-    `${KILLS} kills, ${rows} rows; start-up ${median} ms (median), ${longest} ms (longest, ${sorted('cpuMs').at(-1)} ms of CPU)\n`,
-  );
-});
+    const sorted = (what: keyof Start) => starts.map((it) => it[what]).sort((a, b) => a - b);
+    expect(sorted('cpuMs').at(-1)).toBeLessThan(LONGEST_START_MS);
+    const [median, longest] = [sorted('ms')[starts.length >> 1], sorted('ms').at(-1)].map((it) => Math.round(it ?? 0));
+    process.stdout.write(
+      `${KILLS} kills, ${rows} rows; start-up ${median} ms (median), ${longest} ms (longest, ${sorted('cpuMs').at(-1)} ms of CPU)\n`,
+    );
+  },
+  LONGEST_MS,
+);

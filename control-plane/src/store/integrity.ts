@@ -23,7 +23,7 @@ export interface Checked {
 
 function quickCheck(database: Database, table?: string): string {
   const answer = database.pragma(`quick_check(${table ?? 1})`, { simple: true });
-  return answer === 'ok' ? '' : String(answer);
+  return answer === 'ok' ? '' : String(answer).replaceAll(/\s+/g, ' ');
 }
 
 /** Small tables, and the rows that came last: what a crash can have met. */

@@ -91,6 +91,11 @@ export class State {
     this.open.reload();
   }
 
+  /** Empties the write-ahead log, so that it is used again from its beginning and does not grow. */
+  checkpoint(): void {
+    this.#database.pragma('wal_checkpoint(PASSIVE)');
+  }
+
   transaction<T>(work: () => T): T {
     try {
       return this.#database.transaction(work)();

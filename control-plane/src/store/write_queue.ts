@@ -56,7 +56,10 @@ export class WriteQueue {
   /** For what has to be written on a full disk too: takes the reserve. Flows wait until there is room for both. */
   urgent<T>(write: () => T): T {
     try {
-      return write();
+      const written = write();
+      // What is left of the reserve has to do until there is room.
+      if (this.#outOfSpace) this.#note(() => this.#storage.state.checkpoint());
+      return written;
     } catch (error) {
       if (!isOutOfSpace(error)) throw error;
       this.#troubled(error);

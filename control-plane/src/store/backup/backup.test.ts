@@ -28,7 +28,12 @@ function dataFolder() {
 }
 
 const options = (folder: string, to: string) => ({ folder, to, mibPerSecond: 1000, keep: 7 });
-const take = (folder: string, to: string) => backup(options(folder, to), (snapshot) => snapshot(), () => {});
+const take = (folder: string, to: string) =>
+  backup(
+    options(folder, to),
+    (snapshot) => snapshot(),
+    () => {},
+  );
 
 describe('a backup', () => {
   it('answers, when it is restored, what its store did', async () => {
@@ -40,7 +45,12 @@ describe('a backup', () => {
     await agent.acknowledged(2);
     await first.ask('/v1/policies', { method: 'PUT', body: POLICY });
     const times = `since=${new Date(NOW / 1000 - 2 * 86_400e3).toISOString()}&until=${new Date().toISOString()}`;
-    const questions = ['/v1/flows?limit=900', '/v1/flows?container=cgroup:7&limit=10', `/v1/map?${times}`, '/v1/policies/-/a'];
+    const questions = [
+      '/v1/flows?limit=900',
+      '/v1/flows?container=cgroup:7&limit=10',
+      `/v1/map?${times}`,
+      '/v1/policies/-/a',
+    ];
     const asked = async (server: typeof first) =>
       (await Promise.all(questions.map((it) => server.ask(it)))).map(({ body }) => JSON.stringify(body));
     const before = await asked(first);
@@ -106,7 +116,11 @@ describe('a backup', () => {
     const { storage: again, commit: commitAgain } = plainStorage(NOW, folder);
     commitAgain(plainFlows(10, 9, NOW));
     again.close();
-    const changed = await backup({ ...options(folder, to), keep: 2 }, (snapshot) => snapshot(), () => {});
+    const changed = await backup(
+      { ...options(folder, to), keep: 2 },
+      (snapshot) => snapshot(),
+      () => {},
+    );
     expect(changed.copiedBytes).toBeGreaterThan(0);
     expect(changed.copiedBytes).toBeLessThan(changed.bytes);
     expect(readdirSync(to)).toHaveLength(2);
