@@ -8,8 +8,8 @@ import { toBits } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { dayOf } from './days.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
 import type { Directory, LabelledPeer } from './directory.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './edge_columns.js';
 import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
 

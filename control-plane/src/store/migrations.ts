@@ -129,6 +129,13 @@ export const DAY_MIGRATIONS: readonly string[] = [
     noticed_us INTEGER NOT NULL
   );
   `,
+  // With row ids: without them SQLite puts all but the smallest entries into pages of their own, which takes three times the room.
+  `
+  CREATE TABLE ports (port_group INTEGER NOT NULL, segment INTEGER NOT NULL, entries BLOB NOT NULL, PRIMARY KEY (port_group, segment));
+  INSERT INTO ports SELECT port_group, segment, entries FROM caller_ports ORDER BY segment, port_group;
+  DROP TABLE caller_ports;
+  ALTER TABLE ports RENAME TO caller_ports;
+  `,
 ];
 
 export function schemaOf(database: Database): number {

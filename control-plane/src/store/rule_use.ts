@@ -6,7 +6,7 @@ import { unpackKind } from '../flows/record.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { dayOf } from './days.js';
-import { HOUR_US } from './digest.js';
+import { HOUR_US } from './edge_columns.js';
 
 export interface RuleUse {
   readonly rule: string;

@@ -9,7 +9,7 @@ import { toBits, toHalves } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { dayOf } from './days.js';
-import { HOUR_US } from './digest.js';
+import { HOUR_US } from './edge_columns.js';
 import { flowsById, type Reading, rangeOf } from './reading.js';
 
 const MOST = 100;
