@@ -72,7 +72,7 @@ function batch(sequence) {
 }
 
 const folder = mkdtempSync(join(process.env.CELLWALL_BENCH_FOLDER ?? tmpdir(), 'cellwall-bench-'));
-const store = new Store({ folder, retentionDays: 30, maxBytes: 1e12 }, createLogger('error'));
+const store = new Store({ folder, retentionDays: 30, rollUpDays: 400, maxBytes: 1e12 }, createLogger('error'));
 
 let mostBytes = 0;
 

@@ -60,7 +60,9 @@ function fill(file: string): void {
   }
 }
 
-const policy = (change: number) => `{apiVersion: cellwall.dev/v1alpha1, kind: ContainerPolicy, metadata: {name: p${change % 20}},
+const policy = (
+  change: number,
+) => `{apiVersion: cellwall.dev/v1alpha1, kind: ContainerPolicy, metadata: {name: p${change % 20}},
   spec: {egress: [{name: no-db, action: Deny, to: [{networks: [10.0.${change >> 8}.${change & 255}]}]}]}}`;
 
 const refused = process.getuid?.() === 0 ? mountDisk() : 'needs root, to mount a disk of its own';

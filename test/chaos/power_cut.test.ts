@@ -48,6 +48,7 @@ function examine(folder: string, acks: ReadonlyMap<string, number>): string[] {
   const { storage, start } = openStorage({
     folder,
     retentionDays: 30,
+    rollUpDays: 400,
     maxBytes: 1e12,
     warn: (message) => warnings.push(message),
   });

@@ -16,6 +16,7 @@ const acks = openSync(join(folder, 'acks'), 'a');
 const { storage } = openStorage({
   folder,
   retentionDays: 5,
+  rollUpDays: 400,
   maxBytes: 1e12,
   warn: (message) => process.stderr.write(`${message}\n`),
 });

@@ -5,12 +5,9 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { packPorts, SEGMENT_ROWS } from './caller_ports.js';
 import type { NewRows } from './day_file.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS } from './edge_columns.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, MERGE_EDGES } from './edge_columns.js';
 import { EdgeSums } from './edge_sums.js';
 import { NotedPorts } from './noted_ports.js';
-
-const MERGE = `ON CONFLICT DO UPDATE SET flows = flows + excluded.flows, sent = sent + excluded.sent,
-  received = received + excluded.received, first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)`;
 
 export class Digest {
   readonly #database: Database;
@@ -36,9 +33,9 @@ export class Digest {
     this.#addEdges = database.prepare(
       `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
        WHERE f.id BETWEEN ? AND ? ${EDGE_GROUP}
-       ${MERGE}`,
+       ${MERGE_EDGES}`,
     );
-    this.#addEdge = database.prepare(`INSERT INTO edges VALUES (${Array(18).fill('?').join(',')}) ${MERGE}`);
+    this.#addEdge = database.prepare(`INSERT INTO edges VALUES (${Array(18).fill('?').join(',')}) ${MERGE_EDGES}`);
     this.#addSegment = database.prepare(
       'INSERT INTO segments (last_id, first_id, first_us, last_us) VALUES (?, ?, ?, ?)',
     );

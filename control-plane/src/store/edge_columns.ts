@@ -18,3 +18,6 @@ export const EDGE_GROUP = 'GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13';
 /** `sent` and `received` of rows are plus one, 0 for unknown. */
 export const EDGE_SUMS = `count(*) AS flows, sum(max(f.sent - 1, 0)) AS sent, sum(max(f.received - 1, 0)) AS received,
   min(f.end_us) AS first_us, max(f.end_us) AS last_us`;
+/** Behind an INSERT INTO edges. */
+export const MERGE_EDGES = `ON CONFLICT DO UPDATE SET flows = flows + excluded.flows, sent = sent + excluded.sent,
+  received = received + excluded.received, first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)`;

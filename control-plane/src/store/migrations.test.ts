@@ -131,7 +131,7 @@ describe('data of a newer version', () => {
   it.each(['state.db', `flows-${DAY}.db`])('in %s is refused with both versions, and left as it is', (name) => {
     const { folder, path, content } = newer(name);
     const files = readdirSync(folder);
-    const open = () => new Storage({ folder, retentionDays: 1, maxBytes: 1, warn: () => {} });
+    const open = () => new Storage({ folder, retentionDays: 1, rollUpDays: 400, maxBytes: 1, warn: () => {} });
     expect(open).toThrowError(expect.objectContaining({ code: 'newer_data' }));
     expect(open).toThrowError(new RegExp(`${name} has schema 99, this version knows \\d+; use the newer version`));
     expect(readFileSync(path)).toEqual(content);

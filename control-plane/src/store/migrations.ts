@@ -138,6 +138,24 @@ export const DAY_MIGRATIONS: readonly string[] = [
   `,
 ];
 
+/** A month of roll-ups of days that are gone. */
+export const ROLL_UP_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE edges (
+    hour INTEGER NOT NULL, container INTEGER NOT NULL, kind INTEGER NOT NULL, peer_high INTEGER NOT NULL, peer_low INTEGER NOT NULL,
+    port INTEGER NOT NULL, backend_high INTEGER NOT NULL, backend_low INTEGER NOT NULL, backend_port INTEGER NOT NULL,
+    outside_high INTEGER NOT NULL, outside_low INTEGER NOT NULL, rule INTEGER NOT NULL, name INTEGER NOT NULL, flows INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+    first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+    PRIMARY KEY (hour, container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, outside_high, outside_low,
+      rule, name)
+  ) WITHOUT ROWID;
+  -- Days that are in it, by what their file held last: one that was begun anew is another.
+  CREATE TABLE days (
+    day TEXT NOT NULL, last_id INTEGER NOT NULL, last_us INTEGER NOT NULL, PRIMARY KEY (day, last_id, last_us)
+  ) WITHOUT ROWID;
+  `,
+];
+
 export function schemaOf(database: Database): number {
   return database.pragma('user_version', { simple: true }) as number;
 }

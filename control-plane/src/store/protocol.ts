@@ -9,6 +9,7 @@ import type { Acknowledged, RawBatch } from './storage.js';
 export interface WorkerOptions {
   readonly folder: string;
   readonly retentionDays: number;
+  readonly rollUpDays: number;
   readonly maxBytes: number;
   /** Of one question to the reader. */
   readonly query: Cost;

@@ -9,7 +9,8 @@ import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
 import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';
-import { isCorrupt, isOutOfSpace, setAside } from './open.js';
+import { isCorrupt, isOutOfSpace, isStoreError, setAside } from './open.js';
+import { daysKeptTwice, keepRollUp, listMonths, retireRollUps, rollUpPath } from './roll_ups.js';
 import { State } from './state.js';
 
 export interface RawBatch {
@@ -36,6 +37,8 @@ export interface StorageOptions {
   readonly folder: string;
   readonly retentionDays: number;
   readonly maxBytes: number;
+  /** Of sums by hour, which stay when the rows of their day go. */
+  readonly rollUpDays: number;
   readonly warn: (message: string) => void;
 }
 
@@ -68,11 +71,25 @@ export class Storage {
   constructor(options: StorageOptions) {
     this.#options = options;
     this.state = new State(options.folder);
+    this.#endRetiring();
     for (const { node, epoch, event } of this.state.committed()) this.#advance(node, epoch, event);
     for (const day of listDays(options.folder)) {
       for (const { node, epoch, event } of this.#day(day, Date.now() * 1000).progress())
         this.#advance(node, epoch, event);
     }
+  }
+
+  /** Of days whose sums were kept, and whose file outlived a crash. */
+  #endRetiring(): void {
+    const { folder } = this.#options;
+    for (const month of listMonths(folder))
+      try {
+        for (const day of daysKeptTwice(folder, month, listDays(folder))) removeDay(folder, day);
+      } catch (error) {
+        if (!isCorrupt(error)) throw error;
+        const aside = setAside(rollUpPath(folder, month), Date.now() * 1000);
+        this.#options.warn(`the sums of ${month} are damaged: set aside as ${aside}`);
+      }
   }
 
   committed(node: string, epoch: string): number {
@@ -262,6 +279,7 @@ export class Storage {
       this.#retireDay(day);
       gone.push(day);
     }
+    retireRollUps(folder, this.#options.rollUpDays, nowUs);
     return gone;
   }
 
@@ -276,8 +294,19 @@ export class Storage {
     const saved = this.#trySave();
     this.#days.get(day)?.close();
     this.#days.delete(day);
+    this.#keepRollUp(day);
     removeDay(this.#options.folder, day);
     if (!saved) this.#saveProgress();
+  }
+
+  /** A disk that is full, or a day that is damaged, is no reason to keep the day. */
+  #keepRollUp(day: string): void {
+    try {
+      keepRollUp(this.#options.folder, day);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#options.warn(`the sums of ${day} could not be kept: ${(error as Error).message}`);
+    }
   }
 
   #trySave(): boolean {

@@ -20,6 +20,7 @@ interface Options {
   readonly queryRows: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly retentionDays: number;
+  readonly rollupDays: number;
   readonly maxBytes: number;
   readonly clusterNetworks?: string;
   readonly apiServer?: string;
@@ -75,6 +76,7 @@ export function serverCommand(): Command {
     .option('--query-seconds <seconds>', 'a question that takes longer is stopped', count, 10)
     .option('--query-rows <rows>', 'a question that reads more is stopped', count, 20_000_000)
     .option('--retention-days <days>', 'older days of flows are removed', count, 30)
+    .option('--rollup-days <days>', 'of older days, the sums by hour are kept so long', count, 400)
     .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
     .option(
       '--cluster-networks <networks>',

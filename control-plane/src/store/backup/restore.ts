@@ -4,7 +4,7 @@
 import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CellwallError } from '../../errors.js';
-import { DAY_MIGRATIONS, refuseNewer, STATE_MIGRATIONS } from '../migrations.js';
+import { DAY_MIGRATIONS, ROLL_UP_MIGRATIONS, refuseNewer, STATE_MIGRATIONS } from '../migrations.js';
 import { openForWriting } from '../open.js';
 import { Policies } from '../policies.js';
 import { syncPath } from '../sync.js';
@@ -28,11 +28,16 @@ function choose(from: string): string {
   return newest === undefined ? refuse(`--from ${from} holds no complete backup`) : join(from, newest);
 }
 
+function migrationsOf(name: string): readonly string[] {
+  if (name === 'state.db') return STATE_MIGRATIONS;
+  return name.startsWith('rollups-') ? ROLL_UP_MIGRATIONS : DAY_MIGRATIONS;
+}
+
 async function verify(folder: string, manifest: Manifest): Promise<void> {
   if (!manifest.files.some(({ name }) => name === 'state.db')) refuse(`${folder} has no state.db`);
   for (const { name, bytes, sha256, schema } of manifest.files) {
     const path = join(folder, name);
-    refuseNewer(schema, path, name === 'state.db' ? STATE_MIGRATIONS : DAY_MIGRATIONS);
+    refuseNewer(schema, path, migrationsOf(name));
     const size = statSync(path, { throwIfNoEntry: false })?.size;
     if (size === undefined) refuse(`${path} is missing: the backup cannot be restored`);
     if (size !== bytes) refuse(`${path} is damaged: it has ${size} bytes, ${bytes} were copied; take another backup`);

@@ -7,7 +7,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { dayPath, listDays } from '../days.js';
-import { DAY_MIGRATIONS, refuseNewer, STATE_MIGRATIONS, schemaOf } from '../migrations.js';
+import { DAY_MIGRATIONS, ROLL_UP_MIGRATIONS, refuseNewer, STATE_MIGRATIONS, schemaOf } from '../migrations.js';
+import { listMonths, rollUpPath } from '../roll_ups.js';
 import { type Source, sourceOf } from './manifest.js';
 
 export interface SnapshotFile {
@@ -40,6 +41,7 @@ export function takeSnapshot(folder: string, isKnown: (name: string, source: Sou
   };
   try {
     for (const day of listDays(folder).reverse()) add(dayPath(folder, day), `flows-${day}.db`, DAY_MIGRATIONS);
+    for (const month of listMonths(folder)) add(rollUpPath(folder, month), `rollups-${month}.db`, ROLL_UP_MIGRATIONS);
     const state = join(folder, 'state.db');
     if (existsSync(state)) add(state, 'state.db', STATE_MIGRATIONS);
     return files;
