@@ -28,7 +28,7 @@ setup: ## install the Debian and npm packages that are missing
 	@deploy/setup/npm.sh
 
 .PHONY: build
-build: setup build-agent build-server build-workloads build-attacks ## build agent, server, command line and test programs
+build: setup build-agent build-server build-workloads build-attacks build-chaos ## build agent, server, command line and test programs
 
 .PHONY: build-agent
 build-agent: setup
@@ -51,6 +51,13 @@ build-attacks: $(ATTACKS)
 build/attacks/%: test/attacks/programs/%.c $(wildcard test/attacks/programs/*.h) | setup
 	@mkdir -p $(@D)
 	@$(CC) -O2 -static -pthread -Wall -Wextra -Werror $< -o $@
+
+.PHONY: build-chaos
+build-chaos: build/chaos/file_log.so
+
+build/chaos/%.so: test/chaos/%.c | setup
+	@mkdir -p $(@D)
+	@$(CC) -O2 -shared -fPIC -Wall -Wextra -Werror $< -o $@ -ldl
 
 build/workloads/%: test/workloads/%.c | setup
 	@mkdir -p $(@D)
@@ -81,7 +88,7 @@ format: setup ## bring all sources into shape
 	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
 
 .PHONY: test
-test: test-agent test-fuzz test-kernel test-unit test-integration test-e2e test-attacks ## all tests, in their short form
+test: test-agent test-fuzz test-kernel test-unit test-integration test-e2e test-attacks test-chaos ## all tests, in their short form
 
 .PHONY: test-agent
 test-agent: build-agent ## unit tests of the agent
@@ -118,6 +125,10 @@ test-e2e: build ## the story of the demo, with exact counts
 test-attacks: build ## attacks on the policy, from real containers: not a packet may arrive
 	@$(SUDO) $(VITEST) --project attacks
 
+.PHONY: test-chaos
+test-chaos: build-server build-chaos ## kills, power cuts and a full disk: nothing that was acknowledged may be lost
+	@$(SUDO) $(VITEST) --project chaos
+
 .PHONY: attacks
 attacks: build ## as test-attacks, with a million tries of each race
 	@$(SUDO) env LONG=1 $(VITEST) --project attacks
@@ -133,7 +144,8 @@ differential: build ## compiled rules and the running kernel against the referen
 	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1 --gtest_filter='Differential.*'
 
 .PHONY: chaos
-chaos: build ## agents killed and replaced, policies swapped, servers away, connections cut, containers that race, all at length
+chaos: build ## agents and servers killed and replaced, power cuts, a full disk, policies swapped, connections cut, all at length
+	@$(SUDO) env LONG=1 $(VITEST) --project chaos
 	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/restarts.test.ts test/integration/survival.test.ts test/integration/policy.test.ts
 
 .PHONY: kernels

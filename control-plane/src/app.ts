@@ -35,7 +35,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const config = readConfig(options);
   const log = createLogger(options.logLevel);
   const store = new Store(
-    { folder: config.dataFolder, retentionDays: config.retentionDays, maxBytes: config.maxBytes, query: config.query },
+    {
+      folder: config.dataFolder,
+      retentionDays: config.retentionDays,
+      rollUpDays: config.rollUpDays,
+      maxBytes: config.maxBytes,
+      query: config.query,
+    },
     log,
   );
   const failed = new Promise<never>((_, reject) => store.once('failed', reject));

@@ -31,6 +31,7 @@ export interface ServerOptions {
   readonly queryRows?: number | undefined;
   readonly logLevel: Level;
   readonly retentionDays: number;
+  readonly rollupDays?: number | undefined;
   readonly maxBytes: number;
   /** Networks and addresses, separated by commas. */
   readonly clusterNetworks?: string | undefined;
@@ -60,6 +61,7 @@ export interface ServerConfig {
   readonly limits: Partial<Limits>;
   readonly query: { readonly seconds: number; readonly rows: number };
   readonly retentionDays: number;
+  readonly rollUpDays: number;
   readonly maxBytes: number;
   readonly policy: PolicyOptions;
 }
@@ -73,6 +75,8 @@ const MOST_NETWORKS = 1000;
 const SHORTEST_TOKEN = 16;
 /** Of one question to the store. */
 const QUERY = { seconds: 10, rows: 20_000_000 };
+/** Of sums by hour, which stay when the rows of their day go. */
+const ROLL_UP_DAYS = 400;
 
 function refuse(message: string): never {
   throw new CellwallError('invalid_option', message);
@@ -175,6 +179,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
       rows: positive(options.queryRows ?? QUERY.rows, '--query-rows'),
     },
     retentionDays: positive(options.retentionDays, '--retention-days'),
+    rollUpDays: positive(options.rollupDays ?? ROLL_UP_DAYS, '--rollup-days'),
     maxBytes: positive(options.maxBytes, '--max-bytes'),
     policy: {
       clusterNetworks: readNetworks(options.clusterNetworks, '--cluster-networks'),

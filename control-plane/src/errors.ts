@@ -27,6 +27,8 @@ export const ERRORS = {
   not_found: { http: 404, grpc: 5, exit: EXIT.notFound },
   folder_in_use: { http: 503, grpc: 14, exit: EXIT.failure },
   cannot_listen: { http: 503, grpc: 14, exit: EXIT.failure },
+  invalid_backup: { http: 400, grpc: 3, exit: EXIT.refused },
+  newer_data: { http: 503, grpc: 14, exit: EXIT.failure },
   store_unavailable: { http: 503, grpc: 14, exit: EXIT.unavailable },
   internal: { http: 500, grpc: 13, exit: EXIT.unavailable },
 } as const satisfies Record<string, ErrorShape>;

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How many flows per second become durable, and how long questions take then. After `npm run build`:
-//   node test/bench/ingest.js [millions of flows]
+//   node test/bench/ingest.js [millions of flows [build/bench/raw_sqlite]]
 // Prints one JSON object.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Sqlite from 'better-sqlite3';
 import { parseEndpoint, parseFilter } from '../../dist/control-plane/src/flows/filter.js';
+import { decodeBatch } from '../../dist/control-plane/src/ingest/decode.js';
 import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
 import { createLogger } from '../../dist/control-plane/src/logger.js';
+import { DAY_MIGRATIONS, migrate } from '../../dist/control-plane/src/store/migrations.js';
 import { Store } from '../../dist/control-plane/src/store/store.js';
 
 const ROWS = 1024;
@@ -68,11 +72,67 @@ function batch(sequence) {
 }
 
 const folder = mkdtempSync(join(process.env.CELLWALL_BENCH_FOLDER ?? tmpdir(), 'cellwall-bench-'));
-const store = new Store({ folder, retentionDays: 30, maxBytes: 1e12 }, createLogger('error'));
+const store = new Store({ folder, retentionDays: 30, rollUpDays: 400, maxBytes: 1e12 }, createLogger('error'));
+
+let mostBytes = 0;
+
+/** Flows per second of this core. */
+function decodeRate() {
+  const all = Array.from({ length: 256 }, (_, i) => batch(i + 1));
+  const decode = () => {
+    const began = process.cpuUsage();
+    for (const data of all) decodeBatch(data);
+    const { user, system } = process.cpuUsage(began);
+    return (all.length * ROWS) / ((user + system) / 1e6);
+  };
+  decode();
+  return Math.round(Math.max(decode(), decode(), decode()));
+}
+
+/** The same rows by C alone: rows per second, and per second of the processor. */
+function rawRates(program) {
+  const file = join(folder, 'raw.sqlite');
+  const database = new Sqlite(file);
+  database.pragma('journal_mode = WAL');
+  migrate(database, DAY_MIGRATIONS);
+  database.close();
+  const out = execFileSync(program, [file, String(Math.min(batches * ROWS, 2e6) / 1e6), String(WINDOW * ROWS)], {
+    encoding: 'utf8',
+  });
+  for (const suffix of ['', '-wal', '-shm']) rmSync(file + suffix, { force: true });
+  const [rows, rowsOfCpu] = out.trim().split(' ').map(Number);
+  return { rows, rowsOfCpu };
+}
+
+/** Bytes of a flow in the roll-ups by hour, and in the index of callers' ports. */
+function bytesIn(table) {
+  let bytes = 0;
+  for (const name of readdirSync(folder).filter((it) => /^flows-.*\.db$/.test(it))) {
+    const day = new Sqlite(join(folder, name), { readonly: true });
+    bytes += day.prepare('SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name = ?').pluck().get(table);
+    day.close();
+  }
+  return Number((bytes / (batches * ROWS)).toFixed(2));
+}
+
+/** MiB per second of a backup whose speed is not bounded. */
+async function backupSpeed() {
+  const to = mkdtempSync(join(tmpdir(), 'cellwall-bench-backup-'));
+  try {
+    store.upkeep.startBackup({ to, mibPerSecond: 100_000, keep: 1 });
+    while (store.upkeep.backup.running) await new Promise((resolve) => setTimeout(resolve, 20));
+    const { result, error } = store.upkeep.backup;
+    if (!result) throw new Error(error);
+    return Math.round(result.bytes / 2 ** 20 / result.seconds);
+  } finally {
+    rmSync(to, { recursive: true, force: true });
+  }
+}
 
 /** Encoding is the agent's work: it is done before the clock starts, for a window at a time. */
 async function ingest() {
   const seconds = [];
+  let cpuMs = 0;
   for (let from = 1; from <= batches; from += WINDOW) {
     const window = Array.from({ length: Math.min(WINDOW, batches - from + 1) }, (_, i) => batch(from + i));
     const last = from + window.length - 1;
@@ -84,11 +144,15 @@ async function ingest() {
       });
     });
     const began = performance.now();
+    const cpu = process.cpuUsage();
     for (const data of window) store.add({ stream: 1, node: 'bench', epoch: 'boot.1', data });
     await done;
     seconds.push((performance.now() - began) / 1000);
+    const used = process.cpuUsage(cpu);
+    cpuMs += (used.user + used.system) / 1000;
+    mostBytes = Math.max(mostBytes, process.memoryUsage.rss());
   }
-  return seconds;
+  return { seconds, cpuMs };
 }
 
 async function median(ask) {
@@ -120,7 +184,8 @@ async function peers() {
 const rate = (seconds) => Math.round((seconds.length * WINDOW * ROWS) / seconds.reduce((sum, it) => sum + it, 0));
 
 try {
-  const seconds = await ingest();
+  const raw = process.argv[3] ? rawRates(process.argv[3]) : undefined;
+  const { seconds, cpuMs } = await ingest();
   const tenth = Math.max(1, Math.floor(seconds.length / 10));
   const { bytes, flows } = await store.reader.call('summary');
   console.log(
@@ -129,7 +194,14 @@ try {
       rowsPerSecond: rate(seconds),
       rowsPerSecondFirstTenth: rate(seconds.slice(0, tenth)),
       rowsPerSecondLastTenth: rate(seconds.slice(-tenth)),
+      rowsPerSecondOfCpu: Math.round(flows / (cpuMs / 1000)),
+      ...(raw && { rawRowsPerSecond: raw.rows, rawRowsPerSecondOfCpu: raw.rowsOfCpu }),
+      decodedPerSecond: decodeRate(),
       bytesPerFlow: Math.round(bytes / flows),
+      rollUpBytesPerFlow: bytesIn('edges'),
+      portBytesPerFlow: bytesIn('caller_ports'),
+      residentMiB: Math.round(mostBytes / 2 ** 20),
+      backupMiBPerSecond: await backupSpeed(),
       pageMs: await milliseconds({}),
       pageOfContainerMs: await milliseconds({ container: 'cgroup:1007' }),
       deniedPageMs: await milliseconds({ verdict: 'denied' }),

@@ -5,9 +5,11 @@ import { EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
 import { auditCommand } from './commands/audit.js';
+import { backupCommand } from './commands/backup.js';
 import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { explainCommand } from './commands/explain.js';
+import { exportCommand } from './commands/export.js';
 import { flowsCommand } from './commands/flows.js';
 import { listenersCommand } from './commands/listeners.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
@@ -18,6 +20,7 @@ import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
 import { policyCommand } from './commands/policy.js';
 import { proposalsCommand } from './commands/proposals.js';
+import { restoreCommand } from './commands/restore.js';
 import { serverCommand } from './commands/server.js';
 import { statusCommand } from './commands/status.js';
 import { tokenCommand } from './commands/token.js';
@@ -26,6 +29,7 @@ import { EXIT_CODES } from './shared.js';
 
 const COMMANDS = [
   flowsCommand,
+  exportCommand,
   whoCommand,
   mapCommand,
   lookupsCommand,
@@ -45,6 +49,8 @@ const COMMANDS = [
   auditCommand,
   statusCommand,
   serverCommand,
+  backupCommand,
+  restoreCommand,
   completionCommand,
 ];
 

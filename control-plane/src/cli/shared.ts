@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What commands have in common: connection, output, errors. The one place that reads the environment.
-import { type Command, Option } from 'commander';
-import { EXIT } from '../errors.js';
-import { Client, readInput } from './client.js';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { CellwallError, ERRORS, EXIT } from '../errors.js';
+import { Client, CommandError, readInput } from './client.js';
 import { credentialOf } from './credentials.js';
 import { type Cell, csvLine, table, useColor } from './format.js';
 
@@ -19,6 +19,20 @@ Exit codes:
   ${EXIT.notFound}  there is no such thing
   ${EXIT.refused}  the server refused the input: a policy, a filter
   ${EXIT.unavailable}  the server cannot do it now`;
+
+/** Reads an option. */
+export function count(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
+    throw new InvalidArgumentError('give a whole number from 1.');
+  return value;
+}
+
+/** For commands that do the server's work themselves. */
+export function asCommandError(error: unknown): never {
+  if (error instanceof CellwallError) throw new CommandError(error.message, ERRORS[error.code].exit, error.details);
+  throw error;
+}
 
 export function addConnection(command: Command): Command {
   return command

@@ -19,8 +19,12 @@ export const REQUIRED: Readonly<Record<string, Requirement>> = {
   'POST /v1/logout': 'view',
   'GET /v1/flows': 'view',
   'GET /v1/flows/stream': 'view',
+  'GET /v1/flows/export': 'view',
   'GET /v1/flows/:id': 'view',
   'GET /v1/who': 'view',
+  'GET /v1/backup': 'view',
+  // Writes on the server's machine.
+  'PUT /v1/backup': 'admin',
   'GET /v1/map': 'view',
   'GET /v1/listeners': 'view',
   'GET /v1/lookups': 'view',

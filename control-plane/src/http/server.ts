@@ -13,9 +13,11 @@ import type { Api, Context, Env } from './context.js';
 import { guard } from './guard.js';
 import { checkDeclared } from './required_roles.js';
 import { audit } from './routes/audit.js';
+import { backup } from './routes/backup.js';
 import { containers } from './routes/containers.js';
 import { explanations } from './routes/explain.js';
 import { flow } from './routes/flow.js';
+import { flowExport } from './routes/flow_export.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
 import { hints } from './routes/hints.js';
@@ -42,6 +44,7 @@ const MOST_CONNECTIONS = 512;
 const ROUTES = [
   flows,
   flowStream,
+  flowExport,
   flow,
   who,
   map,
@@ -58,6 +61,7 @@ const ROUTES = [
   tokens,
   audit,
   statusRoutes,
+  backup,
   metrics,
 ];
 

@@ -18,22 +18,30 @@ export const CALLER_PORT = `CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.sour
 /** Of an egress flow whose port was translated: the one that the container itself used; else NULL. */
 export const INNER_PORT = `CASE WHEN (f.kind >> 8) & 3 = 1 AND t.source_port <> f.local_port THEN f.local_port END`;
 
-/** Entries by group, of ports that are given by the place of their row. */
-export function packPorts(ports: Iterable<readonly [place: number, port: number]>): Map<number, Buffer> {
-  const groups = new Map<number, number[]>();
-  for (const [place, port] of ports) {
+/** Entries by group. `ports` and `inner` have a port for each place of a segment; of `inner`, 0 stands for none. */
+export function packPorts(ports: Uint16Array, inner: Uint16Array): Map<number, Buffer> {
+  const counts = new Uint32Array(1 << GROUP_BITS);
+  const count = (port: number) => {
+    counts[port >> GROUP_BITS] = (counts[port >> GROUP_BITS] ?? 0) + 1;
+  };
+  for (const port of ports) count(port);
+  for (const port of inner) if (port !== 0) count(port);
+  const groups = new Map<number, Buffer>();
+  counts.forEach((entries, group) => {
+    if (entries > 0) groups.set(group, Buffer.allocUnsafe(entries * ENTRY_BYTES));
+  });
+  const at = new Uint32Array(1 << GROUP_BITS);
+  const add = (port: number, place: number) => {
     const group = port >> GROUP_BITS;
-    const entries = groups.get(group);
-    if (entries) entries.push(((port & 0xff) << 16) | place);
-    else groups.set(group, [((port & 0xff) << 16) | place]);
+    const to = at[group] ?? 0;
+    groups.get(group)?.writeUIntBE(((port & 0xff) << 16) | place, to, ENTRY_BYTES);
+    at[group] = to + ENTRY_BYTES;
+  };
+  for (let place = 0; place < ports.length; place++) {
+    add(ports[place] ?? 0, place);
+    if (inner[place]) add(inner[place] ?? 0, place);
   }
-  return new Map(
-    [...groups].map(([group, entries]) => {
-      const bytes = Buffer.allocUnsafe(entries.length * ENTRY_BYTES);
-      entries.forEach((entry, index) => void bytes.writeUIntBE(entry, index * ENTRY_BYTES, ENTRY_BYTES));
-      return [group, bytes];
-    }),
-  );
+  return groups;
 }
 
 /** Places of a port in one group's entries. */

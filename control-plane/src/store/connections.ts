@@ -7,8 +7,9 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { type Budget, unlimited } from './budget.js';
 import { CallerPorts } from './caller_ports.js';
+import { dayPath, listDays } from './days.js';
 import { isCorrupt } from './open.js';
-import { dayPath, listDays } from './storage.js';
+import { rollUpPath } from './roll_ups.js';
 
 const MOST_OPEN_DAYS = 8;
 
@@ -87,6 +88,16 @@ export class Connections {
       if (!isCorrupt(error)) throw error;
       this.#damaged(day, inode);
       throw new CellwallError('store_unavailable', `the flows of ${day} are damaged: the file is set aside; ask again`);
+    }
+  }
+
+  /** Asks the roll-ups of a month, which are asked seldom. */
+  askMonth<T>(month: string, read: (database: Database) => T): T {
+    const database = new Sqlite(rollUpPath(this.folder, month), { readonly: true });
+    try {
+      return read(database);
+    } finally {
+      database.close();
     }
   }
 

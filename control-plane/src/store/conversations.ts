@@ -5,9 +5,9 @@ import { choosePartner, endsKey, endsOf, sameBytes } from '../flows/ends.js';
 import { grouped } from '../flows/group.js';
 import { displayName, flowId, isEgress, type Peer, type StoredFlow, unpackKind } from '../flows/record.js';
 import type { Connections } from './connections.js';
+import { dayOf } from './days.js';
 import type { Directory, LabelledPeer } from './directory.js';
 import { flowsById, type Reading } from './reading.js';
-import { dayOf } from './storage.js';
 
 /** Between the ends of both records: mostly little; but clocks differ, and one side can close long before the other. */
 const NEAR_US = 5e6;

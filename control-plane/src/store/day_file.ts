@@ -33,11 +33,12 @@ export interface NewLookup {
 }
 
 const COLUMNS = 22;
-/** One statement for many rows takes half the time of one for each. */
 const ROWS_PER_STATEMENT = 32;
 
+/** OR FAIL: else SQLite keeps a copy of every page that a statement touches, to undo that statement alone; that takes half of the
+ * time, and the whole transaction is undone anyway. */
 const insertSql = (rows: number) =>
-  `INSERT INTO flows (container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low, remote_port,
+  `INSERT OR FAIL INTO flows (container, end_us, duration, kind, local_high, local_low, local_port, remote_high, remote_low, remote_port,
     sent, received, sent_packets, received_packets, rtt, retransmits, rule, generation, process, process_name, name, server_name)
    VALUES ${Array(rows)
      .fill(`(${Array(COLUMNS).fill('?').join(',')})`)
@@ -45,7 +46,7 @@ const insertSql = (rows: number) =>
 
 const TRANSLATION_COLUMNS = 7;
 const translateSql = (rows: number) =>
-  `INSERT INTO translations (id, source_high, source_low, source_port, destination_high, destination_low, destination_port)
+  `INSERT OR FAIL INTO translations (id, source_high, source_low, source_port, destination_high, destination_low, destination_port)
    VALUES ${Array(rows).fill('(?,?,?,?,?,?,?)').join(',')}`;
 
 export class DayFile {
@@ -80,8 +81,8 @@ export class DayFile {
       `INSERT INTO lookups (container, window_us, name, type, result, count, addresses) VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET count = excluded.count, addresses = excluded.addresses`,
     );
-    this.#digest = new Digest(this.#database);
     this.#nextId = ((this.#database.prepare('SELECT max(id) FROM flows').pluck().get() as number | null) ?? 0) + 1;
+    this.#digest = new Digest(this.#database, this.#nextId);
     this.#loss = this.#database.prepare(
       'INSERT INTO losses (node, epoch, reason, first_event, last_event, noticed_us) VALUES (?, ?, ?, ?, ?, ?)',
     );
@@ -112,12 +113,14 @@ export class DayFile {
       })();
     } catch (error) {
       this.#nextId = before;
+      this.#digest.undo(before);
       throw error;
     }
   }
 
   #insert(batch: NewRows, flows: DecodedFlows): void {
     this.#insertTranslations(batch, flows);
+    this.#digest.note(this.#nextId, batch);
     let values: unknown[] = [];
     for (let i = batch.skip; i < flows.rows; i++) {
       pushRow(values, batch, flows, i);

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who called whom, summed up: whole hours from the roll-ups, the rest from the rows.
+// Who called whom, summed up: whole hours from the roll-ups, the rest from the rows; of days that are gone, whole hours alone.
 import type { Database } from 'better-sqlite3';
 import { type Translation, unpackKind } from '../flows/record.js';
 import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './digest.js';
+import { dayOf } from './days.js';
 import type { Directory, LabelledPeer } from './directory.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './edge_columns.js';
 import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
-import { dayOf } from './storage.js';
+import { listMonths } from './roll_ups.js';
 
 /** More rows than this are not summed up one by one: hours are taken whole then. */
 const MOST_ROWS = 500_000;
@@ -124,6 +125,18 @@ export class EdgeReading {
         for (const row of [...hours(database, plan), ...remainder(database, plan)]) addTo(sums, row);
       });
     }
+    for (const month of listMonths(this.#connections.folder)) {
+      const plan = wholeHours(times);
+      if (month < dayOf(times.sinceUs - DAY_US).slice(0, 7) || month > dayOf(times.untilUs + DAY_US).slice(0, 7))
+        continue;
+      const rows = this.#connections.askMonth(month, (database) => hours(database, plan));
+      if (rows.length > 0)
+        covered = {
+          sinceUs: Math.min(covered.sinceUs, plan.sinceUs),
+          untilUs: Math.max(covered.untilUs, plan.untilUs),
+        };
+      for (const row of rows) addTo(sums, row);
+    }
     return { edges: this.#named([...sums.values()], conditions), ...covered };
   }
 
@@ -183,11 +196,15 @@ function planFor(database: Database, { sinceUs, untilUs }: Times): Plan {
     .pluck()
     .get(hourOf(sinceUs), hourOf(untilUs), firstHour, lastHour) as number;
   if (rows <= MOST_ROWS) return { sinceUs, untilUs, firstHour, lastHour, digested };
-  const whole = { firstHour: hourOf(sinceUs), lastHour: hourOf(untilUs) };
-  return { sinceUs: whole.firstHour * HOUR_US, untilUs: (whole.lastHour + 1) * HOUR_US - 1, ...whole, digested };
+  return { ...wholeHours({ sinceUs, untilUs }), digested };
 }
 
-function hours(database: Database, { firstHour, lastHour }: Plan): EdgeRow[] {
+function wholeHours({ sinceUs, untilUs }: Times): Omit<Plan, 'digested'> {
+  const whole = { firstHour: hourOf(sinceUs), lastHour: hourOf(untilUs) };
+  return { sinceUs: whole.firstHour * HOUR_US, untilUs: (whole.lastHour + 1) * HOUR_US - 1, ...whole };
+}
+
+function hours(database: Database, { firstHour, lastHour }: Pick<Plan, 'firstHour' | 'lastHour'>): EdgeRow[] {
   return database
     .prepare(
       `SELECT ${KEYS}, sum(flows) AS flows, sum(sent) AS sent, sum(received) AS received, min(first_us) AS first_us, max(last_us) AS last_us

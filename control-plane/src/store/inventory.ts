@@ -5,8 +5,9 @@ import { readdirSync } from 'node:fs';
 import type { Filter } from '../flows/filter.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
+import { bytesOf, dayPath } from './days.js';
 import { compileFilter, type Names, where } from './flow_query.js';
-import { bytesOf, dayPath } from './storage.js';
+import type { Outage } from './outages.js';
 import { type ListenerRow, toListener } from './who.js';
 
 const WINDOW_US = 60e6;
@@ -190,6 +191,14 @@ export class Inventory {
       'SELECT node, reason, sum(last_event - first_event + 1) AS count FROM losses GROUP BY node, reason',
     );
     return [...inKernel, ...holes];
+  }
+
+  /** Newest first. */
+  outages(limit: number): Outage[] {
+    return this.#connections
+      .state()
+      .prepare('SELECT began_us AS beganUs, ended_us AS endedUs, cause FROM outages ORDER BY began_us DESC LIMIT ?')
+      .all(limit) as Outage[];
   }
 
   summary(): Summary {

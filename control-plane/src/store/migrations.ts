@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Append only: what is released here is never changed. `user_version` of a file is the number of steps it has seen.
+import { basename } from 'node:path';
 import type { Database } from 'better-sqlite3';
+import { CellwallError } from '../errors.js';
 
 /** Who may do what, what is proposed, and what was done. */
 const PEOPLE = `
@@ -77,6 +79,8 @@ export const STATE_MIGRATIONS: readonly string[] = [
   `,
   `ALTER TABLE containers ADD COLUMN ports TEXT NOT NULL DEFAULT '[]';`,
   PEOPLE,
+  // When flows could not be stored, and why. ended_us NULL: still, or the server ended meanwhile.
+  `CREATE TABLE outages (began_us INTEGER PRIMARY KEY, ended_us INTEGER, cause TEXT NOT NULL);`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [
@@ -125,13 +129,50 @@ export const DAY_MIGRATIONS: readonly string[] = [
     noticed_us INTEGER NOT NULL
   );
   `,
+  // With row ids: without them SQLite puts all but the smallest entries into pages of their own, which takes three times the room.
+  `
+  CREATE TABLE ports (port_group INTEGER NOT NULL, segment INTEGER NOT NULL, entries BLOB NOT NULL, PRIMARY KEY (port_group, segment));
+  INSERT INTO ports SELECT port_group, segment, entries FROM caller_ports ORDER BY segment, port_group;
+  DROP TABLE caller_ports;
+  ALTER TABLE ports RENAME TO caller_ports;
+  `,
 ];
+
+/** A month of roll-ups of days that are gone. */
+export const ROLL_UP_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE edges (
+    hour INTEGER NOT NULL, container INTEGER NOT NULL, kind INTEGER NOT NULL, peer_high INTEGER NOT NULL, peer_low INTEGER NOT NULL,
+    port INTEGER NOT NULL, backend_high INTEGER NOT NULL, backend_low INTEGER NOT NULL, backend_port INTEGER NOT NULL,
+    outside_high INTEGER NOT NULL, outside_low INTEGER NOT NULL, rule INTEGER NOT NULL, name INTEGER NOT NULL, flows INTEGER NOT NULL, sent INTEGER NOT NULL, received INTEGER NOT NULL,
+    first_us INTEGER NOT NULL, last_us INTEGER NOT NULL,
+    PRIMARY KEY (hour, container, kind, peer_high, peer_low, port, backend_high, backend_low, backend_port, outside_high, outside_low,
+      rule, name)
+  ) WITHOUT ROWID;
+  -- Days that are in it, by what their file held last: one that was begun anew is another.
+  CREATE TABLE days (
+    day TEXT NOT NULL, last_id INTEGER NOT NULL, last_us INTEGER NOT NULL, PRIMARY KEY (day, last_id, last_us)
+  ) WITHOUT ROWID;
+  `,
+];
+
+export function schemaOf(database: Database): number {
+  return database.pragma('user_version', { simple: true }) as number;
+}
+
+/** Throws on a file with steps that this program does not know: it must neither be changed nor be taken for damaged. */
+export function refuseNewer(schema: number, file: string, migrations: readonly string[]): void {
+  if (schema <= migrations.length) return;
+  throw new CellwallError(
+    'newer_data',
+    `${file} was written by a newer version of Cellwall: ${basename(file)} has schema ${schema}, this version knows ${migrations.length}; use the newer version, or another folder`,
+  );
+}
 
 /** Brings a file up to date; a second time does nothing. */
 export function migrate(database: Database, migrations: readonly string[]): void {
-  const done = database.pragma('user_version', { simple: true }) as number;
-  if (done > migrations.length)
-    throw new Error(`${database.name} was written by a newer version of Cellwall; use that version`);
+  const done = schemaOf(database);
+  refuseNewer(done, database.name, migrations);
   migrations.slice(done).forEach((sql, index) => {
     database.transaction(() => {
       database.exec(sql);

@@ -2,7 +2,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import Sqlite, { type Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
-import { migrate } from './migrations.js';
+import { migrate, refuseNewer, schemaOf } from './migrations.js';
 
 const BUSY_TIMEOUT_MS = 5000;
 const PAGE_CACHE_KIB = 16 * 1024;
@@ -26,6 +26,7 @@ export function isStoreError(error: unknown): boolean {
 export function openForWriting(file: string, migrations: readonly string[]): Database {
   const database = new Sqlite(file, { timeout: BUSY_TIMEOUT_MS });
   try {
+    refuseNewer(schemaOf(database), file, migrations);
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
     database.pragma(`cache_size = -${PAGE_CACHE_KIB}`);

@@ -71,4 +71,13 @@ export class Policies {
       .get(FIRST_RULE, policy, rule) as { id: number };
     return row.id;
   }
+
+  /** Numbers up to so many behind the last one are never given. */
+  skipRuleNumbers(count: number, why: string): void {
+    this.#database
+      .prepare(
+        'INSERT INTO rules (id, policy, rule) VALUES ((SELECT max(?, coalesce(max(id), 0)) + ? FROM rules), ?, ?)',
+      )
+      .run(FIRST_RULE, count, '(restored)', why);
+  }
 }

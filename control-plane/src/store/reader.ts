@@ -38,6 +38,7 @@ const ruleUses = new RuleUses(connections);
 const methods = {
   flows: reading.flows.bind(reading),
   openFlows: reading.openFlows.bind(reading),
+  oldestFirst: reading.oldestFirst.bind(reading),
   position: reading.position.bind(reading),
   after: reading.after.bind(reading),
   one: reading.one.bind(reading),
@@ -60,6 +61,7 @@ const methods = {
   auditAfter: audit.after.bind(audit),
   proposals: proposals.list.bind(proposals),
   proposal: proposals.one.bind(proposals),
+  outages: inventory.outages.bind(inventory),
   summary: inventory.summary.bind(inventory),
 };
 export type ReaderMethods = typeof methods;

@@ -100,6 +100,31 @@ export class Reading {
     return { flows: flows.slice(0, limit), next: flows.length > limit && last ? { day: last.day, id: last.id } : null };
   }
 
+  /** In the order of arrival. A page can be short of the limit and yet have a next one, as above. */
+  oldestFirst(filter: Filter, limit: number, cursor: Cursor | null): Page {
+    const { sql, values } = withContainers(compileFilter(filter, this.#names));
+    const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id LIMIT ?`;
+    const deadline = performance.now() + LONGEST_MS;
+    const flows: StoredFlow[] = [];
+    for (const day of this.#connections.days()) {
+      if (cursor && day < cursor.day) continue;
+      const reached = this.#connections.ask(day, (database) => {
+        const range = rangeOf(database, filter);
+        const from = Math.max(range?.first ?? 1, cursor?.day === day ? cursor.id + 1 : 1);
+        for (let first = from; range && first <= range.last; first += SLICE) {
+          const last = Math.min(range.last, first + SLICE - 1);
+          const rows = select(database, chosen, 'f.id', [first, last, ...values, limit - flows.length]);
+          flows.push(...rows.map((row) => toStored(day, row)));
+          if (flows.length >= limit) return Number(rows.at(-1)?.id ?? last);
+          if (performance.now() > deadline) return last;
+        }
+        return undefined;
+      });
+      if (reached !== undefined) return { flows, next: { day, id: reached } };
+    }
+    return { flows, next: null };
+  }
+
   /** Of the last reports; `end` is the time of the report. */
   openFlows(filter: Filter, limit: number): StoredFlow[] {
     const { sql, values } = withContainers(compileFilter(filter, this.#names));

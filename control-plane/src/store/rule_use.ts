@@ -5,8 +5,8 @@ import type { Database } from 'better-sqlite3';
 import { unpackKind } from '../flows/record.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
-import { HOUR_US } from './digest.js';
-import { dayOf } from './storage.js';
+import { dayOf } from './days.js';
+import { HOUR_US } from './edge_columns.js';
 
 export interface RuleUse {
   readonly rule: string;

@@ -8,6 +8,7 @@ import { AuditLog } from './audit_log.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 import { OpenConnections } from './open_connections.js';
+import { Outages } from './outages.js';
 import { Policies } from './policies.js';
 import { Proposals } from './proposals.js';
 import { Tokens } from './tokens.js';
@@ -60,6 +61,7 @@ export class State {
   readonly audit: AuditLog;
   readonly tokens: Tokens;
   readonly proposals: Proposals;
+  readonly outages: Outages;
   readonly #database: Database;
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
@@ -70,12 +72,14 @@ export class State {
     try {
       this.#database = openForWriting(file, STATE_MIGRATIONS);
     } catch (error) {
+      if (error instanceof CellwallError) throw error;
       const advice = isCorrupt(error)
-        ? '; it is damaged: put a copy of it back, or move it away to begin without policies'
+        ? '; it is damaged: restore a backup, or move it away to begin without policies'
         : '';
       throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
     }
     this.policies = new Policies(this.#database);
+    this.outages = new Outages(this.#database);
     this.open = new OpenConnections(this.#database, (text) => this.stringId(text));
     this.audit = new AuditLog(this.#database);
     this.tokens = new Tokens(this.#database);
@@ -85,6 +89,11 @@ export class State {
   #reload(): void {
     for (const cache of [this.#containers, this.#strings, this.#kernelLosses]) cache.clear();
     this.open.reload();
+  }
+
+  /** Empties the write-ahead log, so that it is used again from its beginning and does not grow. */
+  checkpoint(): void {
+    this.#database.pragma('wal_checkpoint(PASSIVE)');
   }
 
   transaction<T>(work: () => T): T {

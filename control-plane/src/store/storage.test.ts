@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readdirSync, writeFileSync } from 'node:fs';
+import Sqlite from 'better-sqlite3';
 import { describe, expect, it, vi } from 'vitest';
 import type { Filter } from '../flows/filter.js';
 import { parseFilter } from '../flows/filter.js';
 import { batchOf, columnsOf, plainFlows } from '../testing/batches.js';
 import { temporaryFolder } from '../testing/folder.js';
 import { Connections } from './connections.js';
+import { dayOf, dayPath } from './days.js';
 import { Directory } from './directory.js';
 import { Inventory } from './inventory.js';
 import { Reading } from './reading.js';
-import { dayOf, dayPath, Storage } from './storage.js';
+import { Storage } from './storage.js';
 
 const NOW = Date.parse('2026-03-02T12:00:00Z') * 1000;
 const DAY_US = 86_400e6;
@@ -17,7 +19,7 @@ const EVERYTHING: Filter = parseFilter({}, NOW);
 
 function open(folder: string, more: { retentionDays?: number; maxBytes?: number } = {}) {
   const warn = vi.fn();
-  const storage = new Storage({ folder, retentionDays: 30, maxBytes: 1e9, warn, ...more });
+  const storage = new Storage({ folder, retentionDays: 30, rollUpDays: 400, maxBytes: 1e9, warn, ...more });
   const commit = (...batches: Uint8Array[]) =>
     storage.commit(
       batches.map((data) => ({ stream: 1, node: 'n', epoch: 'boot.1', data })),
@@ -125,6 +127,60 @@ describe('commit', () => {
     commit(batchOf(1, 1, [{ cgroup: 7, endUs: 5 }]), batchOf(2, 2, [{ cgroup: 7, endUs: NOW + 9 * DAY_US }]));
     storage.close();
     expect(readdirSync(folder).filter((name) => name.startsWith('flows-'))).toEqual([`flows-${dayOf(NOW)}.db`]);
+  });
+});
+
+describe('the digest', () => {
+  it('is the same whether rows were noted as they came, or read back', () => {
+    const sample = (i: number, crowded: boolean) => ({
+      cgroup: 7,
+      endUs: NOW,
+      direction: 1 + (i % 2),
+      localPort: i % 2 === 0 ? 1000 + (i % 500) : 80,
+      remotePort: i % 2 === 0 ? 443 : 20_000 + (i % 3000),
+      remote: [10, 0, crowded ? i >> 8 : 1, crowded ? i & 255 : i % 23],
+      rule: i % 4,
+      sentBytes: (i % 9) - 1,
+      ...(i % 5 === 0 && { name: `n${i % 3}.example.com` }),
+      ...((i % 3 === 0 && {
+        source: [[10, 0, 0, 9], 30_000 + (i % 700)],
+        destination: [[10, 0, 0, 8], 80] as const,
+      }) as object),
+    });
+    const digested = (restartAt: number | undefined, crowded = false) => {
+      const folder = temporaryFolder();
+      let opened = open(folder);
+      for (let from = 0; from < 33_000; from += 1000) {
+        if (from === restartAt) {
+          opened.storage.close();
+          opened = open(folder);
+        }
+        opened.commit(
+          batchOf(
+            1,
+            from + 1,
+            Array.from({ length: 1000 }, (_, i) => sample(from + i, crowded)),
+          ),
+        );
+      }
+      while (opened.storage.digest());
+      opened.storage.close();
+      const day = new Sqlite(dayPath(folder, dayOf(NOW)));
+      const found = {
+        ports: day.prepare('SELECT port_group, segment, hex(entries) FROM caller_ports ORDER BY 1, 2').raw().all(),
+        edges: day.prepare('SELECT * FROM edges').raw().all(),
+      };
+      day.close();
+      return found;
+    };
+    const noted = digested(undefined);
+    expect(noted.ports.length).toBeGreaterThan(10);
+    expect(noted.edges.length).toBeGreaterThan(100);
+    expect(digested(20_000)).toEqual(noted);
+    // More edges than are merged in memory.
+    const crowded = digested(undefined, true);
+    expect(crowded.edges.length).toBeGreaterThan(8192);
+    expect(digested(32_000, true)).toEqual(crowded);
   });
 });
 

@@ -2,14 +2,15 @@
 //
 // All writing, on one thread. A commit writes names first, then day files, then copies: a crash between them leaves rows out
 // that were not acknowledged, and never rows without names.
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { statSync } from 'node:fs';
 import { CellwallError } from '../errors.js';
 import { type DecodedBatch, decodeBatch } from '../ingest/decode.js';
 import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
-import { isCorrupt, setAside } from './open.js';
+import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';
+import { isCorrupt, isOutOfSpace, isStoreError, setAside } from './open.js';
+import { daysKeptTwice, keepRollUp, listMonths, retireRollUps, rollUpPath } from './roll_ups.js';
 import { State } from './state.js';
 
 export interface RawBatch {
@@ -36,37 +37,9 @@ export interface StorageOptions {
   readonly folder: string;
   readonly retentionDays: number;
   readonly maxBytes: number;
+  /** Of sums by hour, which stay when the rows of their day go. */
+  readonly rollUpDays: number;
   readonly warn: (message: string) => void;
-}
-
-const DAY_FILE = /^flows-(\d{4}-\d{2}-\d{2})\.db$/;
-const DAY_US = 86_400e6;
-/** Wrong clocks do not make files: what is older, or from the future, goes into the file of today. */
-const OLDEST_DAYS = 7;
-
-export function dayOf(us: number): string {
-  return new Date(us / 1000).toISOString().slice(0, 10);
-}
-
-function dayFor(us: number, nowUs: number): string {
-  return dayOf(us > nowUs || us < nowUs - OLDEST_DAYS * DAY_US ? nowUs : us);
-}
-
-export function dayPath(folder: string, day: string): string {
-  return join(folder, `flows-${day}.db`);
-}
-
-export function listDays(folder: string): string[] {
-  return readdirSync(folder)
-    .flatMap((name) => DAY_FILE.exec(name)?.[1] ?? [])
-    .sort();
-}
-
-export function bytesOf(file: string): number {
-  return ['', '-wal', '-shm'].reduce(
-    (sum, suffix) => sum + (statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0),
-    0,
-  );
 }
 
 interface Prepared extends NewRows {
@@ -98,11 +71,25 @@ export class Storage {
   constructor(options: StorageOptions) {
     this.#options = options;
     this.state = new State(options.folder);
+    this.#endRetiring();
     for (const { node, epoch, event } of this.state.committed()) this.#advance(node, epoch, event);
     for (const day of listDays(options.folder)) {
       for (const { node, epoch, event } of this.#day(day, Date.now() * 1000).progress())
         this.#advance(node, epoch, event);
     }
+  }
+
+  /** Of days whose sums were kept, and whose file outlived a crash. */
+  #endRetiring(): void {
+    const { folder } = this.#options;
+    for (const month of listMonths(folder))
+      try {
+        for (const day of daysKeptTwice(folder, month, listDays(folder))) removeDay(folder, day);
+      } catch (error) {
+        if (!isCorrupt(error)) throw error;
+        const aside = setAside(rollUpPath(folder, month), Date.now() * 1000);
+        this.#options.warn(`the sums of ${month} are damaged: set aside as ${aside}`);
+      }
   }
 
   committed(node: string, epoch: string): number {
@@ -283,23 +270,53 @@ export class Storage {
   retire(nowUs: number): string[] {
     const { folder, retentionDays, maxBytes } = this.#options;
     const oldest = dayOf(nowUs - retentionDays * DAY_US);
-    const days = listDays(folder).filter((day) => day !== dayOf(nowUs));
-    let bytes = listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
+    const today = dayOf(nowUs);
+    let bytes = this.bytes();
     const gone: string[] = [];
-    for (const day of days) {
-      if (day >= oldest && bytes <= maxBytes) break;
+    for (const day of listDays(folder)) {
+      if (day === today || (day >= oldest && bytes <= maxBytes)) break;
       bytes -= bytesOf(dayPath(folder, day));
-      this.#days.get(day)?.close();
-      this.#days.delete(day);
-      for (const suffix of ['', '-wal', '-shm']) {
-        const file = dayPath(folder, day) + suffix;
-        if (existsSync(file)) rmSync(file);
-      }
+      this.#retireDay(day);
       gone.push(day);
     }
-    // After it: on a full disk this needs the room that was made.
-    if (gone.length > 0) this.#saveProgress();
+    retireRollUps(folder, this.#options.rollUpDays, nowUs);
     return gone;
+  }
+
+  /** Of all days. */
+  bytes(): number {
+    const { folder } = this.#options;
+    return listDays(folder).reduce((sum, day) => sum + bytesOf(dayPath(folder, day)), 0);
+  }
+
+  /** How far nodes have come has to be known elsewhere before a day goes; only on a full disk that takes the room of the day. */
+  #retireDay(day: string): void {
+    const saved = this.#trySave();
+    this.#days.get(day)?.close();
+    this.#days.delete(day);
+    this.#keepRollUp(day);
+    removeDay(this.#options.folder, day);
+    if (!saved) this.#saveProgress();
+  }
+
+  /** A disk that is full, or a day that is damaged, is no reason to keep the day. */
+  #keepRollUp(day: string): void {
+    try {
+      keepRollUp(this.#options.folder, day);
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+      this.#options.warn(`the sums of ${day} could not be kept: ${(error as Error).message}`);
+    }
+  }
+
+  #trySave(): boolean {
+    try {
+      this.#saveProgress();
+      return true;
+    } catch (error) {
+      if (!isOutOfSpace(error)) throw error;
+      return false;
+    }
   }
 
   /** For tests of a full disk. */
@@ -308,7 +325,8 @@ export class Storage {
   }
 
   close(): void {
-    this.#saveProgress();
+    // The days know it too.
+    this.#trySave();
     for (const day of this.#days.values()) day.close();
     this.state.close();
   }

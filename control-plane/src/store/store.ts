@@ -9,6 +9,7 @@ import { FairReader } from './fair_reader.js';
 import { FolderLock } from './lock.js';
 import type { FromWorker, WorkerOptions } from './protocol.js';
 import type { Acknowledged, RawBatch } from './storage.js';
+import { Upkeep } from './upkeep.js';
 import { WorkerClient } from './worker_client.js';
 import type { WriterMethods } from './writer_calls.js';
 
@@ -22,9 +23,12 @@ interface StoreEvents {
 export class Store extends EventEmitter<StoreEvents> {
   readonly writer: WorkerClient<WriterMethods>;
   readonly reader: FairReader;
+  readonly upkeep: Upkeep;
+  readonly #options: WorkerOptions;
   readonly #lock: FolderLock;
   readonly #log: Logger;
   #trouble: string | null = null;
+  #exporter: FairReader | undefined;
 
   /** Errors: the folder cannot be made, or is in use by another server. */
   constructor(options: WorkerOptions, log: Logger) {
@@ -38,9 +42,27 @@ export class Store extends EventEmitter<StoreEvents> {
       throw new CellwallError('invalid_option', `--data ${options.folder}: ${(error as Error).message}`);
     }
     this.#lock = new FolderLock(options.folder);
+    this.#options = options;
     const fail = (error: Error) => this.emit('failed', error);
     this.writer = new WorkerClient('./writer.js', options, (message) => this.#receive(message), fail);
-    this.reader = new FairReader(new WorkerClient('./reader.js', options, (message) => this.#receive(message), fail));
+    this.reader = this.#newReader();
+    this.upkeep = new Upkeep(this.writer, options, log, (message) => this.#receive(message));
+  }
+
+  #newReader(): FairReader {
+    const receive = (message: FromWorker) => this.#receive(message);
+    const fail = (error: Error) => this.emit('failed', error);
+    return new FairReader(new WorkerClient('./reader.js', this.#options, receive, fail));
+  }
+
+  /** A reader for questions without an end, which must not hold up the others. */
+  get exporter(): FairReader {
+    this.#exporter ??= this.#newReader();
+    return this.#exporter;
+  }
+
+  get maxBytes(): number {
+    return this.#options.maxBytes;
   }
 
   /** Why flows cannot be stored now; null: they can. */
@@ -61,6 +83,10 @@ export class Store extends EventEmitter<StoreEvents> {
       if (message.message !== null && this.#trouble === null) this.#log.error(message.message);
       if (message.message === null) this.#log.info('flows are stored again');
       this.#trouble = message.message;
+    } else if (message.type === 'started') {
+      this.upkeep.started(message.start);
+    } else if (message.type === 'retired') {
+      for (const day of message.days) this.#log.warn(`the flows of ${day} are past their retention and were removed`);
     } else if (message.type === 'warning') {
       this.#log.warn(message.message);
     } else if (message.type === 'damaged') {
@@ -71,8 +97,10 @@ export class Store extends EventEmitter<StoreEvents> {
   }
 
   async close(): Promise<void> {
+    await this.#exporter?.close();
     await this.reader.close();
     await this.writer.close();
+    await this.upkeep.close();
     this.#lock[Symbol.dispose]();
   }
 }

@@ -8,9 +8,9 @@ import { addressText } from '../policy/index.js';
 import { toBits, toHalves } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
-import { HOUR_US } from './digest.js';
+import { dayOf } from './days.js';
+import { HOUR_US } from './edge_columns.js';
 import { flowsById, type Reading, rangeOf } from './reading.js';
-import { dayOf } from './storage.js';
 
 const MOST = 100;
 /** Rows behind the time that are looked through for a service: those of flows that lasted longer are not found. */

@@ -5,6 +5,7 @@
 import { toPlain } from '../errors.js';
 import { isOutOfSpace, isStoreError } from './open.js';
 import type { FromWorker } from './protocol.js';
+import type { Reserve } from './reserve.js';
 import type { CommitResult, RawBatch, Storage } from './storage.js';
 
 /** Streams have a window of batches each, so what waits is bounded by windows, not by this. */
@@ -17,14 +18,17 @@ const RETRY_MS = 1000;
 
 export class WriteQueue {
   readonly #storage: Storage;
+  readonly #reserve: Reserve;
   readonly #say: (message: FromWorker) => void;
   #batches: RawBatch[] = [];
   readonly #notes: (() => void)[] = [];
   #scheduled = false;
   #trouble = false;
+  #outOfSpace = false;
 
-  constructor(storage: Storage, say: (message: FromWorker) => void) {
+  constructor(storage: Storage, reserve: Reserve, say: (message: FromWorker) => void) {
     this.#storage = storage;
+    this.#reserve = reserve;
     this.#say = say;
   }
 
@@ -49,6 +53,22 @@ export class WriteQueue {
     this.#schedule();
   }
 
+  /** For what has to be written on a full disk too: takes the reserve. Flows wait until there is room for both. */
+  urgent<T>(write: () => T): T {
+    try {
+      const written = write();
+      // What is left of the reserve has to do until there is room.
+      if (this.#outOfSpace) this.#note(() => this.#storage.state.checkpoint());
+      return written;
+    } catch (error) {
+      if (!isOutOfSpace(error)) throw error;
+      this.#troubled(error);
+      this.#schedule();
+      if (!this.#reserve.release()) throw error;
+      return write();
+    }
+  }
+
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -59,17 +79,20 @@ export class WriteQueue {
   #run(): void {
     this.#scheduled = false;
     try {
+      if (this.#outOfSpace && !this.#makeRoom()) {
+        this.#schedule();
+        return;
+      }
       this.#writeNotes();
       const batches = this.#batches.slice(0, MOST_BATCHES_PER_COMMIT);
       const { acknowledged, refused } = this.#commit(batches);
       this.#batches = this.#batches.slice(batches.length);
-      if (this.#trouble) this.#say({ type: 'trouble', message: null });
-      this.#trouble = false;
+      if (this.#trouble) this.#recovered();
       this.#say({ type: 'committed', acknowledged, refused });
     } catch (error) {
       this.#troubled(error);
     }
-    if (this.#digest() || this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
+    if (this.#digest() || this.#trouble || this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
   }
 
   /** After the commit was told. True: there is more to do. */
@@ -118,10 +141,35 @@ export class WriteQueue {
   }
 
   #troubled(error: unknown): void {
-    const hint = isOutOfSpace(error)
+    this.#outOfSpace = isOutOfSpace(error);
+    const hint = this.#outOfSpace
       ? ': the disk of the data folder is full or failing; make room, or lower --max-bytes'
       : '';
+    const message = `flows cannot be stored (${toPlain(error).message})${hint}`;
+    if (!this.#trouble) this.#note(() => this.#storage.state.outages.begin(Date.now() * 1000, message));
     this.#trouble = true;
-    this.#say({ type: 'trouble', message: `flows cannot be stored (${toPlain(error).message})${hint}` });
+    this.#say({ type: 'trouble', message });
+  }
+
+  #recovered(): void {
+    this.#note(() => this.#storage.state.outages.end(Date.now() * 1000));
+    this.#trouble = false;
+    this.#outOfSpace = false;
+    this.#say({ type: 'trouble', message: null });
+  }
+
+  /** When and how long: what cannot be written now is remembered there. */
+  #note(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      if (!isStoreError(error)) throw error;
+    }
+  }
+
+  /** Sheds what the limits say, and holds the reserve again. True: flows may be tried. */
+  #makeRoom(): boolean {
+    this.#say({ type: 'retired', days: this.#storage.retire(Date.now() * 1000) });
+    return this.#reserve.hold();
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Details, Head, NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
+import { type Gate, holdAt } from './backup/gate.js';
 import { isOutOfSpace } from './open.js';
 import type { StoredPolicy } from './policies.js';
 import type { Decision, NewProposal, StoredProposal } from './proposals.js';
@@ -24,8 +25,10 @@ export interface WriterMethods {
   ): void;
   containers(node: string, epoch: string): ContainerFacts[];
   inventory(): ClusterFacts;
+  /** Writes nothing until the snapshot of a backup is taken. */
+  hold(gate: Gate): void;
   /** For a damage that a reader has met. */
-  quarantine(day: string, inode: number): void;
+  quarantine(day: string, inode?: number): void;
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. decision: of the proposal that this is. */
   changePolicies(
@@ -77,7 +80,7 @@ export class WriterCalls {
     const transact = () => this.#storage.state.transaction(() => run(...args));
     if (NOTES.has(method)) return this.#queue.note(transact);
     try {
-      return transact();
+      return this.#queue.urgent(transact);
     } catch (error) {
       if (!isOutOfSpace(error)) throw error;
       throw new CellwallError(
@@ -98,6 +101,7 @@ export class WriterCalls {
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
       containers: (node, epoch) => state.containers(node, epoch),
       inventory: () => state.inventory(),
+      hold: holdAt,
       quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
       policies: () => ({ generation: state.policies.generation(), policies: state.policies.all() }),
       changePolicies: (put, remove, audit, decision) => {

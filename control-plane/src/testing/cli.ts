@@ -15,7 +15,7 @@ export interface Ran {
 
 export function run(file: string, args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
   return new Promise((done) => {
-    execFile(file, args, { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+    execFile(file, args, { env: { ...process.env, ...env }, maxBuffer: 64 << 20 }, (error, stdout, stderr) =>
       done({ code: error ? Number(error.code ?? 255) : 0, stdout, stderr }),
     );
   });

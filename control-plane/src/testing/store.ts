@@ -30,7 +30,7 @@ export class TestStore {
   constructor(nowUs: number) {
     const folder = temporaryFolder();
     this.#nowUs = nowUs;
-    this.storage = new Storage({ folder, retentionDays: 3000, maxBytes: 1e12, warn: () => {} });
+    this.storage = new Storage({ folder, retentionDays: 3000, rollUpDays: 400, maxBytes: 1e12, warn: () => {} });
     this.connections = new Connections(folder, () => {});
     this.directory = new Directory(() => this.connections.state());
     this.reading = new Reading(this.connections, this.directory);
@@ -81,4 +81,14 @@ export class TestStore {
     this.connections.close();
     this.storage.close();
   }
+}
+
+/** A storage without questions; commits are of node `n`, one batch after the other. */
+export function plainStorage(nowUs: number, folder = temporaryFolder()) {
+  const storage = new Storage({ folder, retentionDays: 3000, rollUpDays: 400, maxBytes: 1e12, warn: () => {} });
+  const commit = (flows: readonly SampleFlow[]) => {
+    const data = batchOf(1, storage.committed('n', 'boot.1') + 1, flows);
+    return storage.commit([{ stream: 1, node: 'n', epoch: 'boot.1', data }], nowUs);
+  };
+  return { folder, storage, commit };
 }

@@ -1,16 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { KUBERNETES } from '../../config.js';
-import { CellwallError, ERRORS } from '../../errors.js';
-import { CommandError } from '../client.js';
-import { DEFAULT_SERVER, print } from '../shared.js';
-
-function count(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1)
-    throw new InvalidArgumentError('give a whole number from 1.');
-  return value;
-}
+import { asCommandError, count, DEFAULT_SERVER, print } from '../shared.js';
 
 interface Options {
   readonly data: string;
@@ -29,6 +20,7 @@ interface Options {
   readonly queryRows: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   readonly retentionDays: number;
+  readonly rollupDays: number;
   readonly maxBytes: number;
   readonly clusterNetworks?: string;
   readonly apiServer?: string;
@@ -62,8 +54,7 @@ async function run(options: Options): Promise<void> {
     await Promise.race([asked, server.failed]);
     await server.close();
   } catch (error) {
-    if (error instanceof CellwallError) throw new CommandError(error.message, ERRORS[error.code].exit, error.details);
-    throw error;
+    asCommandError(error);
   }
 }
 
@@ -85,6 +76,7 @@ export function serverCommand(): Command {
     .option('--query-seconds <seconds>', 'a question that takes longer is stopped', count, 10)
     .option('--query-rows <rows>', 'a question that reads more is stopped', count, 20_000_000)
     .option('--retention-days <days>', 'older days of flows are removed', count, 30)
+    .option('--rollup-days <days>', 'of older days, the sums by hour are kept so long', count, 400)
     .option('--max-bytes <bytes>', 'the oldest days of flows are removed above this, never today', count, 100e9)
     .option(
       '--cluster-networks <networks>',

@@ -14,6 +14,12 @@ interface Status {
     oldestDay: string | null;
     writable: boolean;
     error: string | null;
+    setAside: string[];
+    maxBytes: number;
+    lastStop: 'none' | 'clean' | 'crash';
+    integrity: { waiting: number; checked: { file: string; result: 'ok' | 'newest' | 'damaged' }[] };
+    outages: { from: string; to: string | null; cause: string }[];
+    backup: { running: boolean; startedAt: string; result: { folder: string } | null; error: string | null } | null;
   };
   nodes: { connected: number; known: number };
   flows: { stored: number };
@@ -55,6 +61,29 @@ function accessText({ access }: Status): string {
   return [`${streams} stream${streams === 1 ? '' : 's'} open`, ...said].join(', ');
 }
 
+function integrityText({ lastStop, integrity }: Status['store']): string {
+  if (lastStop !== 'crash') return 'stopped in order before';
+  const damaged = integrity.checked.filter((it) => it.result === 'damaged').map((it) => it.file);
+  const found = damaged.length > 0 ? `DAMAGED: ${damaged.join(', ')}` : 'all whole';
+  const left = integrity.waiting > 0 ? `, ${integrity.waiting} large files are still being read` : '';
+  return `was not stopped in order before; ${integrity.checked.length} files checked, ${found}${left}`;
+}
+
+function backupText(backup: NonNullable<Status['store']['backup']>): string {
+  if (backup.running) return `under way since ${backup.startedAt}`;
+  return backup.result ? `${backup.startedAt} to ${backup.result.folder}` : `FAILED: ${backup.error}`;
+}
+
+function storeLines(store: Status['store']): [string, string][] {
+  const lines: [string, string][] = [['', integrityText(store)]];
+  if (store.bytes > store.maxBytes) lines.push(['', `over --max-bytes ${bytes(store.maxBytes)}: today alone is kept`]);
+  for (const name of store.setAside) lines.push(['', `set aside, damaged: ${name}`]);
+  const last = store.outages[0];
+  if (last?.to) lines.push(['', `flows could not be stored from ${last.from} to ${last.to}`]);
+  if (store.backup) lines.push(['backup', backupText(store.backup)]);
+  return lines;
+}
+
 async function run(options: ConnectionOptions & { output: Output }): Promise<void> {
   const status = await connect(options).json<Status>('GET', '/v1/status');
   if (options.output === 'json') return print(`${JSON.stringify(status, null, 2)}\n`);
@@ -70,6 +99,7 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
     ],
     ['audit', `${status.audit.count}:${status.audit.hash}`],
     ['access', accessText(status)],
+    ...storeLines(store),
     ...(store.error ? [['TROUBLE', store.error] as [string, string]] : []),
   ];
   print(lines.map(([name, text]) => `${name.padEnd(8)} ${text}\n`).join(''));

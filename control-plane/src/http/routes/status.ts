@@ -5,6 +5,9 @@ import { VERSION } from '../../version.js';
 import type { Api, Context } from '../context.js';
 import { sumLosses } from '../losses.js';
 import { failures, json, lostSchema } from '../schemas.js';
+import { backupSchema, shownBackup } from './backup.js';
+
+const MOST_OUTAGES_SHOWN = 10;
 
 const status = createRoute({
   method: 'get',
@@ -24,6 +27,23 @@ const status = createRoute({
           writable: z.boolean(),
           error: z.string().nullable(),
           setAside: z.array(z.string()),
+          maxBytes: z.number(),
+          lastStop: z.enum(['none', 'clean', 'crash']).openapi({ description: 'how the server before this one ended' }),
+          integrity: z.object({
+            waiting: z.number().openapi({ description: 'files that are still to be read' }),
+            checked: z.array(
+              z.object({
+                file: z.string(),
+                result: z.enum(['ok', 'newest', 'damaged']),
+                problem: z.string(),
+                ms: z.number(),
+              }),
+            ),
+          }),
+          outages: z
+            .array(z.object({ from: z.string(), to: z.string().nullable(), cause: z.string() }))
+            .openapi({ description: 'when flows could not be stored; newest first' }),
+          backup: backupSchema.nullable(),
         }),
         nodes: z.object({ connected: z.number(), known: z.number() }),
         flows: z.object({ stored: z.number() }),
@@ -48,12 +68,15 @@ const status = createRoute({
 
 export async function readStatus(context: Context) {
   const { store, rollout, agents, access, counts, dataFolder, startedUs } = context;
-  const [summary, losses, nodes, audit] = await Promise.all([
+  const [summary, losses, nodes, audit, outages] = await Promise.all([
     store.reader.call('summary'),
     store.reader.call('losses'),
     store.reader.call('nodes'),
     store.reader.call('auditHead'),
+    store.reader.call('outages', MOST_OUTAGES_SHOWN),
   ]);
+  const { lastStop, waiting, checked } = store.upkeep.integrity;
+  const { backup } = store.upkeep;
   return {
     version: VERSION,
     startedAt: timeText(startedUs),
@@ -66,6 +89,15 @@ export async function readStatus(context: Context) {
       writable: store.trouble === null,
       error: store.trouble,
       setAside: [...summary.setAside],
+      maxBytes: store.maxBytes,
+      lastStop,
+      integrity: { waiting, checked: [...checked] },
+      outages: outages.map((it) => ({
+        from: timeText(it.beganUs),
+        to: it.endedUs === null ? null : timeText(it.endedUs),
+        cause: it.cause,
+      })),
+      backup: backup && shownBackup(backup),
     },
     nodes: { connected: agents.connected, known: nodes.length },
     flows: { stored: summary.flows },

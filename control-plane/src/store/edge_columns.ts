@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an edge is: what flows have in common that are summed up together.
+export const HOUR_US = 3600e6;
+
+/** Parts of `kind` that edges keep apart: all but flags, how it ended, and why it failed. */
+export const EDGE_KIND = 0x3f800fff;
+
+/** Columns of edges that name one, of a flow `f` with its translation `t`: the port is the server's, as it was asked for. */
+export const EDGE_KEYS = `f.end_us / ${HOUR_US} AS hour, f.container, f.kind & ${EDGE_KIND} AS kind, f.remote_high AS peer_high, f.remote_low AS peer_low,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN f.remote_port ELSE f.local_port END AS port,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_high, 0) ELSE 0 END AS backend_high,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_low, 0) ELSE 0 END AS backend_low,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_port, 0) ELSE 0 END AS backend_port,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.source_high, 0) ELSE 0 END AS outside_high,
+  CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.source_low, 0) ELSE 0 END AS outside_low, f.rule, f.name`;
+export const EDGE_GROUP = 'GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13';
+/** `sent` and `received` of rows are plus one, 0 for unknown. */
+export const EDGE_SUMS = `count(*) AS flows, sum(max(f.sent - 1, 0)) AS sent, sum(max(f.received - 1, 0)) AS received,
+  min(f.end_us) AS first_us, max(f.end_us) AS last_us`;
+/** Behind an INSERT INTO edges. */
+export const MERGE_EDGES = `ON CONFLICT DO UPDATE SET flows = flows + excluded.flows, sent = sent + excluded.sent,
+  received = received + excluded.received, first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)`;
