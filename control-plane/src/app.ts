@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The composition root of the server.
+import { randomUUID } from 'node:crypto';
 import { readConfig, type ServerOptions } from './config.js';
 import { Agents } from './grpc/agents.js';
 import { startGrpc } from './grpc/server.js';
 import { startHttp } from './http/server.js';
+import { auditToLog } from './identity/record.js';
+import { startIdentity } from './identity/start.js';
 import { createLogger } from './logger.js';
 import { Rollout } from './rollout/rollout.js';
 import { Store } from './store/store.js';
@@ -38,12 +41,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   try {
     const rollout = new Rollout(store, config.policy);
     await Promise.race([rollout.load(), failed]);
-    const agents = new Agents(store, rollout, log);
+    const { trust, access, shown, forAgents } = await startIdentity(
+      config.tls,
+      config.dataFolder,
+      store,
+      auditToLog(log),
+      log,
+    );
+    closing.push(async () => trust?.close());
+    const storeId = await store.writer.call('storeId', randomUUID());
+    const agents = new Agents(store, rollout, access, storeId, log);
     const context = { store, rollout, agents, log, dataFolder: config.dataFolder, startedUs: Date.now() * 1000 };
-    const http = await startHttp(config.http, config.tls, config.httpToken, context);
+    const http = await startHttp(config.http, shown(), config.httpToken, context);
     closing.push(() => http.close());
-    const grpc = await startGrpc(config.grpc, config.tls, agents);
+    const grpc = await startGrpc(config.grpc, forAgents, agents, log);
     closing.push(() => grpc.close());
+    trust?.on('changed', () => {
+      grpc.changed();
+      http.show(trust.server);
+    });
     log.info(
       { grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation },
       'listening',

@@ -3,7 +3,7 @@
 // Every error that a user can see has a code here. gRPC, HTTP and the CLI map it at their edges.
 
 export interface ErrorShape {
-  readonly http: 400 | 401 | 404 | 413 | 422 | 500 | 503;
+  readonly http: 400 | 401 | 403 | 404 | 409 | 413 | 422 | 500 | 503;
   /** Of @grpc/grpc-js's status. */
   readonly grpc: number;
   readonly exit: number;
@@ -20,6 +20,9 @@ export const ERRORS = {
   invalid_option: { http: 400, grpc: 3, exit: EXIT.usage },
   too_large: { http: 413, grpc: 8, exit: EXIT.refused },
   unauthorized: { http: 401, grpc: 16, exit: EXIT.refused },
+  forbidden: { http: 403, grpc: 7, exit: EXIT.refused },
+  conflict: { http: 409, grpc: 9, exit: EXIT.refused },
+  invalid_certificate_request: { http: 400, grpc: 3, exit: EXIT.refused },
   not_found: { http: 404, grpc: 5, exit: EXIT.notFound },
   folder_in_use: { http: 503, grpc: 14, exit: EXIT.failure },
   cannot_listen: { http: 503, grpc: 14, exit: EXIT.failure },

@@ -7,20 +7,24 @@ import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type Address, isLoopback, type Tls } from '../config.js';
+import { type Address, isLoopback } from '../config.js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import type { ServerIdentity } from '../identity/trust.js';
 import { VERSION } from '../version.js';
 import type { Context } from './context.js';
+import { authority } from './routes/authority.js';
 import { containers } from './routes/containers.js';
 import { explanations } from './routes/explain.js';
 import { flow } from './routes/flow.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
 import { hints } from './routes/hints.js';
+import { joinTokens } from './routes/join_tokens.js';
 import { listeners } from './routes/listeners.js';
 import { lookups } from './routes/lookups.js';
 import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
+import { nodeAccess } from './routes/node_access.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
@@ -42,6 +46,9 @@ const ROUTES = [
   lookups,
   containers,
   nodes,
+  nodeAccess,
+  joinTokens,
+  authority,
   policies,
   policyDescription,
   explanations,
@@ -128,12 +135,14 @@ export function createApi(context: Context, token: string | undefined): OpenAPIH
 
 export interface HttpServer {
   readonly address: string;
+  /** Another certificate, for connections from here on. */
+  show(identity: ServerIdentity): void;
   close(): Promise<void>;
 }
 
 export async function startHttp(
   listen: Address,
-  tls: Tls | undefined,
+  tls: ServerIdentity | undefined,
   token: string | undefined,
   context: Context,
 ): Promise<HttpServer> {
@@ -155,6 +164,9 @@ export async function startHttp(
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return {
     address: `${tls ? 'https' : 'http'}://${host}:${port}`,
+    show: ({ cert, key }) => {
+      if ('setSecureContext' in server) server.setSecureContext({ cert, key });
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
+import { Identities } from './identities.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 import { OpenConnections } from './open_connections.js';
@@ -54,6 +55,7 @@ function bootOf(epoch: string): string {
 export class State {
   readonly policies: Policies;
   readonly open: OpenConnections;
+  readonly identities: Identities;
   readonly #database: Database;
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
@@ -70,6 +72,7 @@ export class State {
       throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
     }
     this.policies = new Policies(this.#database);
+    this.identities = new Identities(this.#database);
     this.open = new OpenConnections(this.#database, (text) => this.stringId(text));
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { CellwallError } from '../errors.js';
+import type { IssuedCertificate, JoinTokenRow, NewJoinToken, NodeIdentity, TokenUse } from './identities.js';
 import { isOutOfSpace } from './open.js';
 import type { StoredPolicy } from './policies.js';
 import type { ClusterFacts, ContainerFacts } from './state.js';
@@ -30,10 +31,26 @@ export interface WriterMethods {
     remove: readonly string[],
   ): number;
   ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
+  storeId(fresh: string): string;
+  addJoinToken(token: NewJoinToken): void;
+  joinTokens(): JoinTokenRow[];
+  revokeJoinToken(id: string): boolean;
+  useJoinToken(use: TokenUse): void;
+  certificateIssued(certificate: IssuedCertificate): void;
+  certificateReported(node: string, error: string): void;
+  revokeNode(node: string): void;
+  allowNode(node: string, acceptedFromUs: number): boolean;
+  identities(): NodeIdentity[];
 }
 
 /** What agents tell of themselves: a full disk must not keep them from their policies. */
-const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>(['hello', 'applied', 'statistics', 'updateContainers']);
+const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>([
+  'hello',
+  'applied',
+  'statistics',
+  'updateContainers',
+  'certificateReported',
+]);
 
 export class WriterCalls {
   readonly #storage: Storage;
@@ -63,6 +80,7 @@ export class WriterCalls {
 
   #methods(nowUs: number): WriterMethods {
     const { state } = this.#storage;
+    const { identities } = state;
     return {
       committed: (node, epoch) => this.#storage.committed(node, epoch),
       hello: (node, epoch, hello) => state.hello(node, epoch, hello, nowUs),
@@ -82,6 +100,16 @@ export class WriterCalls {
         return generation;
       },
       ruleNumbers: (rules) => rules.map(([policy, rule]) => state.policies.ruleNumber(policy, rule)),
+      storeId: (fresh) => identities.storeId(fresh),
+      addJoinToken: (token) => identities.addJoinToken(token, nowUs),
+      joinTokens: () => identities.joinTokens(),
+      revokeJoinToken: (id) => identities.revokeJoinToken(id, nowUs),
+      useJoinToken: (use) => identities.useJoinToken(use, nowUs),
+      certificateIssued: (certificate) => identities.issued(certificate, nowUs),
+      certificateReported: (node, error) => identities.reported(node, error),
+      revokeNode: (node) => identities.revoke(node, nowUs),
+      allowNode: (node, acceptedFromUs) => identities.allow(node, acceptedFromUs),
+      identities: () => identities.all(),
     };
   }
 }
