@@ -39,6 +39,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     for (const step of closing.splice(0).reverse()) await step();
   };
   try {
+    if (options.generationFrom !== undefined) await store.writer.call('raiseGeneration', options.generationFrom);
     const rollout = new Rollout(store, config.policy);
     await Promise.race([rollout.load(), failed]);
     const { trust, access, shown, forAgents } = await startIdentity(

@@ -27,6 +27,8 @@ export interface ServerOptions {
   /** any: their certificates need not name the node. */
   readonly tlsClientNames?: 'node' | 'any' | undefined;
   readonly httpTokenFile?: string | undefined;
+  /** The generation is set to this when it is smaller. */
+  readonly generationFrom?: number | undefined;
   readonly logLevel: Level;
   readonly retentionDays: number;
   readonly maxBytes: number;

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { EXIT } from '../errors.js';
 import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
+import { caCommand } from './commands/ca.js';
 import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { explainCommand } from './commands/explain.js';
@@ -11,6 +12,7 @@ import { flowsCommand } from './commands/flows.js';
 import { listenersCommand } from './commands/listeners.js';
 import { lookupsCommand } from './commands/lookups.js';
 import { mapCommand } from './commands/map.js';
+import { nodeCommand } from './commands/node.js';
 import { nodesCommand } from './commands/nodes.js';
 import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
@@ -28,6 +30,8 @@ const COMMANDS = [
   listenersCommand,
   containersCommand,
   nodesCommand,
+  nodeCommand,
+  caCommand,
   denyCommand,
   allowCommand,
   observeCommand,

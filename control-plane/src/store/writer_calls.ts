@@ -31,6 +31,8 @@ export interface WriterMethods {
     remove: readonly string[],
   ): number;
   ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
+  /** To this, when it is smaller. */
+  raiseGeneration(generation: number): void;
   storeId(fresh: string): string;
   addJoinToken(token: NewJoinToken): void;
   joinTokens(): JoinTokenRow[];
@@ -100,6 +102,7 @@ export class WriterCalls {
         return generation;
       },
       ruleNumbers: (rules) => rules.map(([policy, rule]) => state.policies.ruleNumber(policy, rule)),
+      raiseGeneration: (generation) => state.policies.setGeneration(Math.max(generation, state.policies.generation())),
       storeId: (fresh) => identities.storeId(fresh),
       addJoinToken: (token) => identities.addJoinToken(token, nowUs),
       joinTokens: () => identities.joinTokens(),

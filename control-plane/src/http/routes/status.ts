@@ -17,6 +17,7 @@ const status = createRoute({
         startedAt: z.string(),
         generation: z.number(),
         store: z.object({
+          id: z.string().openapi({ description: 'agents keep to the store that their policy is from' }),
           folder: z.string(),
           days: z.number(),
           bytes: z.number(),
@@ -46,6 +47,7 @@ export async function readStatus({ store, rollout, agents, dataFolder, startedUs
     startedAt: timeText(startedUs),
     generation: rollout.generation,
     store: {
+      id: agents.storeId,
       folder: dataFolder,
       days: summary.days,
       bytes: summary.bytes,
