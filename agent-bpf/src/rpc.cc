@@ -123,7 +123,11 @@ class GrpcStream : public ServerStream {
     if (!stream->Write(first)) broken();
     std::thread reader([&] { read_all(*stream); });
     write_all(*stream);
-    context.TryCancel();
+    {
+      // Where the server has ended it, its reason is on the way.
+      Lock lock(mutex_);
+      if (stopping_ || silent_ || reconnects_) context.TryCancel();
+    }
     reader.join();
     const grpc::Status status = stream->Finish();
     Lock lock(mutex_);

@@ -10,7 +10,7 @@ import { CgroupTree } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { type Background, run, tryRun, until } from '../harness/run.js';
 
-const LIFE_S = 30;
+const LIFE_S = 60;
 
 const cleanup = new Cleanup();
 let folder: string;
@@ -45,12 +45,13 @@ function begin(name: string, node: string, extra: string[], state = 'state'): Ba
   });
 }
 
-const says = (name: string, text: string | RegExp, timeoutMs = 20_000) =>
-  until(
-    `${name} says ${text}`,
-    () => (typeof text === 'string' ? logOf(name).includes(text) : text.test(logOf(name))),
-    timeoutMs,
-  );
+async function says(name: string, text: string | RegExp, timeoutMs = 20_000): Promise<void> {
+  try {
+    await until('it says so', () => new RegExp(text).test(logOf(name)), timeoutMs);
+  } catch {
+    throw new Error(`${name} does not say ${text}, but: ${logOf(name).split('\n').slice(-6).join('\n')}`);
+  }
+}
 
 const times = (text: string, what: RegExp) => (text.match(what) ?? []).length;
 
@@ -66,6 +67,7 @@ const nodeNow = () =>
 
 async function startServer(): Promise<void> {
   server = await ServerProcess.start(file('data'), file('server.log'), {
+    ...(server && { grpc: server.grpc }),
     extra: ['--tls', 'own', '--tls-names', 'cellwall.test', '--agent-certificate-life', `${LIFE_S}s`],
   });
 }
@@ -158,12 +160,6 @@ test('a rotation of the authority goes by without an outage', async () => {
   const { authorities } = JSON.parse(shown) as { authorities: { certificate: string }[] };
   expect(authorities).toHaveLength(1);
   writeFileSync(file('ca.pem'), authorities[0]?.certificate ?? '');
-  const renewals = times(logOf('agent'), /"msg":"certificate renewed"/g);
-  await until(
-    'it renews once more',
-    () => times(logOf('agent'), /"msg":"certificate renewed"/g) > renewals,
-    LIFE_S * 1000,
-  );
   await until('connected', () => nodeNow()?.connected);
   expect(times(logOf('agent'), /"level":"error"/g)).toBe(0);
 });
