@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
+import type { KubernetesOptions } from './kubernetes/api.js';
 import type { Level } from './logger.js';
 import { type Network, type PolicyOptions, parseNetwork } from './policy/index.js';
 
@@ -26,6 +27,10 @@ export interface ServerOptions {
   readonly tlsClientCa?: string | undefined;
   /** any: their certificates need not name the node. */
   readonly tlsClientNames?: 'node' | 'any' | undefined;
+  /** NAMESPACE/NAME: agents in pods enrol with tokens of this service account. */
+  readonly kubernetesAgents?: string | undefined;
+  readonly kubernetesApi?: string | undefined;
+  readonly kubernetesAccount?: string | undefined;
   readonly httpTokenFile?: string | undefined;
   /** The generation is set to this when it is smaller. */
   readonly generationFrom?: number | undefined;
@@ -57,6 +62,7 @@ export interface GivenTls {
 /** Certificates of our own authority. */
 export interface OwnTls {
   readonly kind: 'own';
+  readonly agentPods: (KubernetesOptions & { readonly account: string }) | undefined;
   readonly names: readonly string[];
   readonly agentLifeMs: number;
 }
@@ -106,6 +112,22 @@ const SHORTEST_LIFE_S = 30;
 const LONGEST_LIFE_S = 90 * 86_400;
 const DEFAULT_LIFE_S = 86_400;
 
+/** As each pod of Kubernetes finds them. */
+export const KUBERNETES: KubernetesOptions = {
+  api: 'https://kubernetes.default.svc',
+  folder: '/var/run/secrets/kubernetes.io/serviceaccount',
+};
+
+function readAgentPods(options: ServerOptions): OwnTls['agentPods'] {
+  const { kubernetesAgents: account } = options;
+  if (account === undefined) return undefined;
+  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(account))
+    refuse(`--kubernetes-agents ${account}: give NAMESPACE/NAME of the agents' service account`);
+  const { kubernetesApi: api = KUBERNETES.api, kubernetesAccount: folder = KUBERNETES.folder } = options;
+  if (!/^https:\/\/[^/]+\/?$/.test(api)) refuse(`--kubernetes-api ${api}: give it as https://HOST:PORT`);
+  return { api, folder, account };
+}
+
 function readOwnTls(options: ServerOptions, hosts: readonly string[]): OwnTls {
   const given = (options.tlsNames ?? '').split(',').map((name) => name.trim());
   const names = given.filter((name) => name !== '');
@@ -118,6 +140,7 @@ function readOwnTls(options: ServerOptions, hosts: readonly string[]): OwnTls {
     refuse(`--agent-certificate-life: give ${SHORTEST_LIFE_S}s to ${LONGEST_LIFE_S / 86_400}d`);
   return {
     kind: 'own',
+    agentPods: readAgentPods(options),
     names: [...new Set([...names, ...own, 'localhost', '127.0.0.1', '::1'])],
     agentLifeMs: life * 1000,
   };

@@ -100,7 +100,7 @@ export class Enrolment {
     if (!this.#reviewer)
       throw new CellwallError(
         'unauthorized',
-        'tokens of ServiceAccounts are not taken: the server runs in no cluster (--kubernetes-api)',
+        'tokens of ServiceAccounts are not taken: the server runs in no cluster (--kubernetes-agents)',
       );
     if (credential.serviceAccountToken.length > LONGEST_TOKEN)
       throw new CellwallError('unauthorized', 'the token of the ServiceAccount is too long');

@@ -23,6 +23,9 @@ interface Options {
   readonly httpListen: string;
   readonly tls: 'auto' | 'own' | 'off';
   readonly tlsNames?: string;
+  readonly kubernetesAgents?: string;
+  readonly kubernetesApi: string;
+  readonly kubernetesAccount: string;
   readonly agentCertificateLife: number;
   readonly generationFrom?: number;
   readonly tlsClientNames: 'node' | 'any';
@@ -72,6 +75,16 @@ export function serverCommand(): Command {
     )
     .option('--tls-names <names>', 'names and addresses of this server for its own certificate, with commas between')
     .option('--agent-certificate-life <duration>', 'of certificates that it signs for agents', seconds, 86_400)
+    .option(
+      '--kubernetes-agents <account>',
+      'NAMESPACE/NAME of the service account of agents that are pods: they get certificates with its tokens',
+    )
+    .option('--kubernetes-api <url>', 'of the API server', 'https://kubernetes.default.svc')
+    .option(
+      '--kubernetes-account <folder>',
+      "with ca.crt and token of this server's own service account",
+      '/var/run/secrets/kubernetes.io/serviceaccount',
+    )
     .option('--tls-cert <file>', 'certificate from elsewhere')
     .option('--tls-key <file>', 'its key')
     .option('--tls-client-ca <file>', 'with --tls-cert: agents must show a certificate of this authority')
