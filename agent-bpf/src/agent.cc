@@ -84,8 +84,9 @@ Result<void> Agent::open_all() {
       [this](std::span<const cw_event* const> events) { return describer_->describe(events); },
       config_.delivery);
 
+  if (auto ok = open_identity(); !ok) return ok;
   auto stream = ServerStream::start(
-      config_,
+      config_, *credentials_,
       [hello = hello(), where = config_.network_namespace]() mutable {
         set_addresses(&hello, where);
         return hello;
@@ -200,6 +201,7 @@ void Agent::each_tick(Time now) {
     next_sweep_ = now + kSweepInterval;
   }
   enforcement_->tick(now);
+  renew_certificate();
   if (now >= next_scan_) {
     rescan(now);
     ask_runtimes(now);  // names, labels and addresses can change

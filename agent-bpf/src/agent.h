@@ -22,6 +22,7 @@
 #include "rpc.h"
 #include "runtimes.h"
 #include "state_file.h"
+#include "store_binding.h"
 #include "wall_keeper.h"
 
 namespace cellwall {
@@ -50,7 +51,13 @@ class Agent {
   void handle(const v1::RuleSetUpdate& update);
   void handle(const v1::RuleSetAmendment& amendment);
   void handle(const v1::Question& question);
+  void handle(const v1::IssuedCertificate& issued);
+  void handle(const v1::Authorities& authorities);
   void handle(const Disconnected& disconnected);
+  Result<void> check_store(const v1::Welcome& welcome);
+  Result<void> open_identity();
+  void renew_certificate();
+  Result<void> take(const v1::RuleSetUpdate& update);
   void send_ready();
   void stop();
 
@@ -91,6 +98,9 @@ class Agent {
   std::optional<Captured> captured_;
   std::optional<Describer> describer_;
   std::optional<Delivery> delivery_;
+  std::unique_ptr<Credentials> credentials_;
+  std::optional<StoreBinding> binding_;
+  std::string store_error_;  // why no rule sets are taken from this server
   std::unique_ptr<ServerStream> stream_;
   bool connected_ = false;
   std::string last_reason_;

@@ -37,6 +37,7 @@ void Agent::report_statistics() {
   auto& values = *statistics->mutable_counters();
   for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
   count(&values);
+  statistics->set_certificate_error(credentials_->error());
   values["devices_with_second_wall"] = wall_->devices();
   values["containers_without_second_wall"] = wall_->without();
   stream_->send(std::move(request));
@@ -66,6 +67,7 @@ void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) {
   values["payloads"] = captured_->payloads().size();
   values["payloads_dropped"] = captured_->payloads().dropped();
   enforcement_->count(counters);
+  credentials_->count(counters);
 }
 
 // Look-ups ride on each status until one of them was acknowledged.

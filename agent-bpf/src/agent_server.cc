@@ -25,6 +25,8 @@ void Agent::handle(const v1::Welcome& welcome) {
       {{"server", config_.server},
        {"version", welcome.server_version()},
        {"committed", welcome.committed_event_index()}});
+  const auto store = check_store(welcome);
+  if (!store) log(LogLevel::kError, store.error().message);
   auto request = std::make_shared<v1::StreamRequest>();
   *request->mutable_containers() = containers_.complete();
   containers_.reset_changes();
@@ -39,12 +41,12 @@ void Agent::handle(const v1::Acknowledge& acknowledge) {
 }
 
 void Agent::handle(const v1::RuleSetUpdate& update) {
-  answer(enforcement_->take(update), update.generation());
+  answer(take(update), update.generation());
   wall_->changed();
 }
 
 void Agent::handle(const v1::RuleSetAmendment& amendment) {
-  answer(enforcement_->take(amendment), amendment.generation());
+  answer(store_error_.empty() ? enforcement_->take(amendment) : fail(store_error_), amendment.generation());
   wall_->changed();
 }
 

@@ -116,10 +116,24 @@ void add_server_options(CLI::App& app, Config& config) {
   app.add_option("--tls-key", config.tls.key, "key of this agent")->type_name("FILE");
   app.add_option("--tls-server-name", config.tls.server_name,
                  "name that the server's certificate has to have");
+  app.add_option("--join-token-file", config.join_token_file,
+                 "file with a token of 'cellwall node join-token create', to get the first certificate with")
+      ->type_name("FILE");
+  app.add_option("--service-account-token-file", config.service_account_token_file,
+                 "in Kubernetes: projected token of the audience cellwall-agent, to get certificates with")
+      ->type_name("FILE");
+  app.add_option("--accept-store", config.accept_store,
+                 "take rule sets of the server's store with this id, though those in force are of another")
+      ->type_name("ID");
   app.add_option("--queue-bytes", config.delivery.queue_bytes,
                  "flows kept in memory while the server is away; full: the oldest are dropped and counted")
       ->check(CLI::Range(size_t{64} << 10, size_t{4} << 30))
       ->capture_default_str();
+}
+
+bool speaks_tls(const Config& config) {
+  return !config.tls.authority.empty() || !config.join_token_file.empty() ||
+         access((config.state_directory + kIdentityFile).c_str(), F_OK) == 0;
 }
 
 std::string what_is_wrong(const Config& config) {
@@ -133,8 +147,13 @@ std::string what_is_wrong(const Config& config) {
   const bool unix_socket = config.server.starts_with("unix:");
   if (!unix_socket && (colon == std::string::npos || colon + 1 == config.server.size()))
     return "--server " + config.server + ": give HOST:PORT, such as cellwall.example:7480";
-  if (config.tls.authority.empty() && !is_local_address(config.server))
-    return "--server " + config.server + " is not on this machine: plain text is refused; give --tls-ca";
+  if (!speaks_tls(config) && !is_local_address(config.server))
+    return "--server " + config.server +
+           " is not on this machine: plain text is refused; give --join-token-file or --tls-ca";
+  if (!config.tls.certificate.empty() &&
+      (!config.join_token_file.empty() || !config.service_account_token_file.empty()))
+    return "--tls-cert is a certificate already: leave --join-token-file and --service-account-token-file "
+           "out";
   if (config.tls.certificate.empty() != config.tls.key.empty())
     return "--tls-cert and --tls-key go together: one is missing";
   for (const std::string& file : {config.tls.authority, config.tls.certificate, config.tls.key}) {

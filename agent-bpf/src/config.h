@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "credentials.h"
 #include "delivery.h"
 #include "kernel.h"
 #include "log.h"
@@ -15,13 +16,6 @@ namespace cellwall {
 
 enum class Command { kRun, kCheck, kUninstall, kVersion };
 
-struct TlsFiles {
-  std::string authority;
-  std::string certificate;
-  std::string key;
-  std::string server_name;  // when the certificate names the server otherwise than --server does
-};
-
 struct Config {
   Command command = Command::kRun;
   KernelOptions kernel;
@@ -29,6 +23,9 @@ struct Config {
   std::string node;
   std::string server = "127.0.0.1:7480";
   TlsFiles tls;
+  std::string join_token_file;
+  std::string service_account_token_file;
+  std::string accept_store;
   RuntimeSockets runtimes{kAutoSocket, kAutoSocket, kAutoSocket};
   std::string state_directory = "/var/lib/cellwall";
   Startup startup = Startup::kAllow;

@@ -75,9 +75,13 @@ Result<void> Enforcement::take(const v1::RuleSetUpdate& update) {
 Result<void> Enforcement::apply(const std::string& payload) {
   auto parsed = Policy::parse(payload, options_.node);
   if (!parsed) return std::unexpected(parsed.error());
-  if (policy_ && parsed->generation() < policy_->generation())
-    return fail("generation " + std::to_string(parsed->generation()) + " is older than " +
-                std::to_string(policy_->generation()) + ", which is in force");
+  // The kernel's outlives this agent, and its file.
+  const uint64_t in_force = std::max(policy_ ? policy_->generation() : 0, kernel_.generation());
+  if (parsed->generation() < in_force && !other_store_)
+    return fail(
+        "generation " + std::to_string(parsed->generation()) + " is older than " + std::to_string(in_force) +
+        ", which is in force: it is refused. A server that was set back to an older copy of its data goes on "
+        "after that with --generation-from");
   KernelPolicy wanted = parsed->kernel_policy();
   std::unordered_map<uint64_t, Decision> decisions;
   for (const auto& [id, container] : containers_.all()) {
@@ -87,7 +91,7 @@ Result<void> Enforcement::apply(const std::string& payload) {
   if (auto ok = kernel_.apply(wanted); !ok) return ok;
   policy_ = std::move(*parsed);
   digest_ = digest_of(payload);
-  amended_ = false;
+  amended_ = other_store_ = false;
   decisions_ = std::move(decisions);
   failed_.clear();
   cut_wanted_ = true;

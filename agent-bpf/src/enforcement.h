@@ -41,6 +41,8 @@ class Enforcement {
   // Puts in force what the last run had in force, as a whole: nothing that is enforced is lifted for a
   // moment.
   void restore();
+  // The next rule sets are of another store: their generation has nothing to do with that in force.
+  void expect_other_store() { other_store_ = true; }
   Result<void> take(const v1::RuleSetUpdate& update);
   // An error leaves the revision before in force; if the kernel was full, with some of the amendment.
   Result<void> take(const v1::RuleSetAmendment& amendment);
@@ -96,6 +98,7 @@ class Enforcement {
   std::optional<Policy> policy_;
   std::string digest_;    // of the rule sets that came as a whole
   bool amended_ = false;  // since then
+  bool other_store_ = false;
   // One entry for each living container at most.
   std::unordered_map<uint64_t, Decision> decisions_;
   std::unordered_map<uint64_t, uint64_t> born_ns_;  // no final decision yet

@@ -6,16 +6,14 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
-#include <fstream>
 #include <mutex>
 #include <random>
-#include <sstream>
 #include <thread>
 
 #include "cellwall/v1/agent.grpc.pb.h"
 #include "container_ports.h"
 #include "cri/runtime/v1/api.grpc.pb.h"
-#include "log.h"
+#include "rpc_channel.h"
 
 namespace cellwall {
 namespace {
@@ -32,43 +30,13 @@ constexpr milliseconds kDefaultHeartbeat{5000};
 // The rule sets of a node: 100,000 networks are some 3 MB.
 constexpr int kMaxMessageBytes = 64 << 20;
 
-Result<std::string> read_file(const std::string& path) {
-  if (path.empty()) return "";
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail_errno("read " + path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-Result<std::shared_ptr<grpc::ChannelCredentials>> make_credentials(const TlsFiles& files) {
-  if (files.authority.empty()) return grpc::InsecureChannelCredentials();
-  auto authority = read_file(files.authority), certificate = read_file(files.certificate),
-       key = read_file(files.key);
-  for (const auto* file : {&authority, &certificate, &key}) {
-    if (!*file) return std::unexpected(file->error());
-  }
-  if (authority->find("BEGIN CERTIFICATE") == std::string::npos)
-    return fail(files.authority + " holds no certificate in PEM form (--tls-ca)");
-  grpc::SslCredentialsOptions options;
-  options.pem_root_certs = *authority;
-  options.pem_cert_chain = *certificate;
-  options.pem_private_key = *key;
-  return grpc::SslCredentials(options);
-}
-
 class GrpcStream : public ServerStream {
  public:
-  GrpcStream(const Config& config, std::shared_ptr<grpc::ChannelCredentials> credentials, MakeHello hello,
-             Notify notify)
-      : server_(config.server), hello_(std::move(hello)), notify_(std::move(notify)) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-    // Our own backoff, with jitter; gRPC's goes up to two minutes.
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestBackoff.count());
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    if (!config.tls.server_name.empty()) arguments.SetSslTargetNameOverride(config.tls.server_name);
-    channel_ = grpc::CreateCustomChannel(config.server, credentials, arguments);
+  GrpcStream(const Config& config, Credentials& credentials, MakeHello hello, Notify notify)
+      : server_{.address = config.server, .tls_name = config.tls.server_name},
+        credentials_(credentials),
+        hello_(std::move(hello)),
+        notify_(std::move(notify)) {
     writer_ = std::thread([this] { run(); });
   }
 
@@ -96,6 +64,15 @@ class GrpcStream : public ServerStream {
     return std::exchange(incoming_, {});
   }
 
+  void reconnect() override {
+    {
+      Lock lock(mutex_);
+      reconnects_ = true;
+      broken_ = true;
+    }
+    changed_.notify_all();
+  }
+
   bool drained() const override {
     Lock lock(mutex_);
     return outgoing_.empty() && !writing_;
@@ -119,23 +96,38 @@ class GrpcStream : public ServerStream {
 
   // True: the server welcomed us.
   bool one_stream() {
+    const auto material = credentials_.prepare(
+        server_,
+        [this](const auto& server, const std::string& authorities, const v1::EnrolRequest& request) {
+          return call_enrol(server, authorities, request, [this](grpc::ClientContext* call) { begun(call); });
+        },
+        std::chrono::system_clock::now());
+    if (!material) {
+      Lock lock(mutex_);
+      if (!stopping_) tell(lock, Disconnected{material.error().message});
+      return false;
+    }
     grpc::ClientContext context;
     {
       Lock lock(mutex_);
       context_ = &context;
-      broken_ = false;
+      broken_ = reconnects_ = false;
       welcomed_ = false;
       heartbeat_ = kDefaultHeartbeat;
       heard_ = steady_clock::now();
     }
-    auto stub = v1::AgentService::NewStub(channel_);
+    auto stub = v1::AgentService::NewStub(channel_to(server_, *material));
     std::shared_ptr<Stream> stream = stub->Stream(&context);
     v1::StreamRequest first;
     *first.mutable_hello() = hello_();
     if (!stream->Write(first)) broken();
     std::thread reader([&] { read_all(*stream); });
     write_all(*stream);
-    context.TryCancel();
+    {
+      // Where the server has ended it, its reason is on the way.
+      Lock lock(mutex_);
+      if (stopping_ || silent_ || reconnects_) context.TryCancel();
+    }
     reader.join();
     const grpc::Status status = stream->Finish();
     Lock lock(mutex_);
@@ -147,11 +139,18 @@ class GrpcStream : public ServerStream {
     return welcomed;
   }
 
+  void begun(grpc::ClientContext* call) {
+    Lock lock(mutex_);
+    context_ = call;
+    if (call && stopping_) call->TryCancel();
+  }
+
   std::string reason(const grpc::Status& status) const {
+    if (reconnects_) return "server " + server_.address + ": connecting anew with another certificate";
     if (silent_)
-      return "the server " + server_ + " has not answered for " + std::to_string(kSilentHeartbeats) +
+      return "the server " + server_.address + " has not answered for " + std::to_string(kSilentHeartbeats) +
              " heartbeats";
-    std::string text = "server " + server_ + ": " + status.error_message();
+    std::string text = "server " + server_.address + ": " + status.error_message();
     if (status.error_message().find("handshake") != std::string::npos ||
         status.error_message().find("Ssl") != std::string::npos ||
         status.error_message().find("SSL") != std::string::npos)
@@ -175,6 +174,10 @@ class GrpcStream : public ServerStream {
         tell(lock, std::move(*message.mutable_rule_sets()));
       } else if (message.has_amendment()) {
         tell(lock, std::move(*message.mutable_amendment()));
+      } else if (message.has_certificate()) {
+        tell(lock, std::move(*message.mutable_certificate()));
+      } else if (message.has_authorities()) {
+        tell(lock, std::move(*message.mutable_authorities()));
       } else if (message.has_question()) {
         tell(lock, std::move(*message.mutable_question()));
       }
@@ -228,15 +231,16 @@ class GrpcStream : public ServerStream {
     return stopping_;
   }
 
-  const std::string server_;
+  const Credentials::Server server_;
+  Credentials& credentials_;
   const MakeHello hello_;
   const Notify notify_;
-  std::shared_ptr<grpc::Channel> channel_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   grpc::ClientContext* context_ = nullptr;
   bool stopping_ = false;
   bool broken_ = false;
+  bool reconnects_ = false;  // that is why it is broken
   bool welcomed_ = false;
   bool writing_ = false;
   bool silent_ = false;
@@ -362,11 +366,9 @@ class CriRuntime : public Runtime {
 
 }  // namespace
 
-Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, MakeHello hello,
-                                                          Notify notify) {
-  auto credentials = make_credentials(config.tls);
-  if (!credentials) return std::unexpected(credentials.error());
-  return std::make_unique<GrpcStream>(config, *credentials, std::move(hello), std::move(notify));
+Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, Credentials& credentials,
+                                                          MakeHello hello, Notify notify) {
+  return std::make_unique<GrpcStream>(config, credentials, std::move(hello), std::move(notify));
 }
 
 std::unique_ptr<Runtime> open_cri(const std::string& socket) {

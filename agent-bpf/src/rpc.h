@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stream to the server, and the CRI (open_cri). rpc.cc is the one file that knows gRPC.
+// The stream to the server, and the CRI (open_cri). rpc.cc and rpc_channel.cc are the files that know gRPC.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ struct Disconnected {
 
 // What the stream tells the main loop, in order.
 using FromServer = std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, v1::RuleSetAmendment,
-                                v1::Question, Disconnected>;
+                                v1::Question, v1::IssuedCertificate, v1::Authorities, Disconnected>;
 
 class ServerStream {
  public:
@@ -31,12 +31,15 @@ class ServerStream {
   // The first message of each stream; called from the stream's thread.
   using MakeHello = std::function<v1::Hello()>;
 
-  static Result<std::unique_ptr<ServerStream>> start(const Config& config, MakeHello hello, Notify notify);
+  // credentials: outlives the stream.
+  static Result<std::unique_ptr<ServerStream>> start(const Config& config, Credentials& credentials,
+                                                     MakeHello hello, Notify notify);
   virtual ~ServerStream() = default;  // ends the stream
 
   // Waits until it can be written; forgotten when the stream breaks, as Disconnected tells.
   virtual void send(std::shared_ptr<const v1::StreamRequest> message) = 0;
   virtual std::vector<FromServer> take() = 0;
+  virtual void reconnect() = 0;      // with what the credentials say by now
   virtual bool drained() const = 0;  // all that was given to send() was written
 };
 

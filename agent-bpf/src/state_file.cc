@@ -37,4 +37,9 @@ Result<void> StateFile::save(const std::string& content) const {
   return {};
 }
 
+Result<void> StateFile::remove() const {
+  if (unlink(path_.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + path_);
+  return {};
+}
+
 }  // namespace cellwall

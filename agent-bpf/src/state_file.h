@@ -14,6 +14,7 @@ class StateFile {
   explicit StateFile(std::string path) : path_(std::move(path)) {}
   Result<std::string> load() const;                     // empty: there is none
   Result<void> save(const std::string& content) const;  // on disk when it returns
+  Result<void> remove() const;                          // also when there is none
 
  private:
   std::string path_;

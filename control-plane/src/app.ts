@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The composition root of the server.
+import { randomUUID } from 'node:crypto';
 import { Access } from './access/access.js';
-import { apiOf, KubernetesIdentity } from './access/kubernetes.js';
+import { KubernetesIdentity } from './access/kubernetes.js';
 import { headText } from './audit/chain.js';
 import { readConfig, type ServerOptions } from './config.js';
 import { Agents } from './grpc/agents.js';
 import { startGrpc } from './grpc/server.js';
 import { startHttp } from './http/server.js';
+import { auditTo } from './identity/record.js';
+import { startIdentity } from './identity/start.js';
+import { KubernetesApi } from './kubernetes/api.js';
 import { LIMITS, newCounts } from './limits.js';
 import { createLogger } from './logger.js';
 import { Rollout } from './rollout/rollout.js';
@@ -51,14 +55,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     for (const step of closing.splice(0).reverse()) await step();
   };
   try {
+    if (options.generationFrom !== undefined) await store.writer.call('raiseGeneration', options.generationFrom);
     const rollout = new Rollout(store, config.policy);
     await Promise.race([rollout.load(), failed]);
-    const agents = new Agents(store, rollout, log);
-    const kubernetes = config.kubernetes && new KubernetesIdentity(apiOf(config.kubernetes));
+    const kubernetes = config.kubernetes && new KubernetesIdentity(new KubernetesApi(config.kubernetes));
     const access = new Access(store, { fileToken: config.httpToken, kubernetes }, log);
     const startedUs = Date.now() * 1000;
     const once = await access.load(startedUs);
-    const http = await startHttp(config.http, config.tls, {
+    const identity = await startIdentity(
+      config.tls,
+      config.dataFolder,
+      store,
+      auditTo(store, access.denials, log),
+      log,
+    );
+    const { trust } = identity;
+    closing.push(async () => trust?.close());
+    const storeId = await store.writer.call('storeId', randomUUID());
+    const agents = new Agents(store, rollout, identity.access, storeId, log);
+    const http = await startHttp(config.http, identity.shown(), {
       store,
       rollout,
       agents,
@@ -72,12 +87,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     });
     closing.push(async () => access.close());
     closing.push(() => http.close());
-    const grpc = await startGrpc(config.grpc, config.tls, agents);
+    const grpc = await startGrpc(config.grpc, identity.forAgents, agents, log);
     closing.push(() => grpc.close());
     const tellHead = async () => log.info({ audit: headText(await store.writer.call('auditHead')) }, 'audit log');
     await tellHead();
     const telling = setInterval(() => tellHead().catch(() => {}), AUDIT_HEAD_MS).unref();
     closing.push(async () => clearInterval(telling));
+    trust?.on('changed', () => {
+      grpc.changed();
+      http.show(trust.server);
+    });
     log.info(
       { grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation },
       'listening',

@@ -25,8 +25,8 @@ describe('readConfig', () => {
   });
 
   it('refuses plain text on addresses that can be reached from outside', () => {
-    expect(() => readConfig({ ...options, grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls-client-ca/);
-    expect(() => readConfig({ ...options, httpListen: '10.0.0.1:7481' })).toThrowError(/--tls-cert/);
+    expect(() => readConfig({ ...options, tls: 'off', grpcListen: '0.0.0.0:7480' })).toThrowError(/--tls own/);
+    expect(() => readConfig({ ...options, tls: 'off', httpListen: '10.0.0.1:7481' })).toThrowError(/TLS/);
   });
 
   it('refuses TLS without certificates of agents on such addresses; people need a token anyway', () => {
@@ -39,7 +39,23 @@ describe('readConfig', () => {
     expect(config.httpToken).toBe(TOKEN);
   });
 
+  it('makes certificates of its own where none are given and the server can be reached from outside', () => {
+    const { tls } = readConfig({ ...options, grpcListen: '192.0.2.7:7480', tlsNames: 'cellwall.example, 10.1.2.3' });
+    expect(tls).toMatchObject({ kind: 'own', agentLifeMs: 86_400_000 });
+    expect(tls?.kind === 'own' && tls.names).toEqual(
+      expect.arrayContaining(['cellwall.example', '10.1.2.3', '192.0.2.7', 'localhost', '127.0.0.1']),
+    );
+    expect(readConfig({ ...options, tls: 'own' }).tls?.kind).toBe('own');
+  });
+
   it.each([
+    ['a name that is none', { tls: 'own' as const, tlsNames: 'a b' }, /--tls-names: "a b"/],
+    ['certificates that end at once', { tls: 'own' as const, agentCertificateLife: 5 }, /--agent-certificate-life/],
+    [
+      'a service account without a namespace',
+      { tls: 'own' as const, kubernetesAgents: 'agent' },
+      /--kubernetes-agents agent/,
+    ],
     ['a port that is too large', { httpListen: '127.0.0.1:70000' }, /HOST:PORT/],
     ['an address without a port', { grpcListen: '127.0.0.1' }, /HOST:PORT/],
     ['a certificate without its key', { tlsCert: '/nowhere' }, /go together/],

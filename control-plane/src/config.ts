@@ -2,9 +2,11 @@
 //
 // The options of the server, checked. The only place that reads the environment is cli/shared.ts.
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { hostname } from 'node:os';
 import { createSecureContext } from 'node:tls';
-import type { KubernetesOptions } from './access/kubernetes.js';
 import { CellwallError } from './errors.js';
+import type { KubernetesOptions } from './kubernetes/api.js';
 import type { Limits } from './limits.js';
 import type { Level } from './logger.js';
 import { type Network, type PolicyOptions, parseNetwork } from './policy/index.js';
@@ -14,21 +16,33 @@ export interface ServerOptions {
   /** HOST:PORT; port 0: any free one. */
   readonly grpcListen: string;
   readonly httpListen: string;
+  /** auto: given certificates, if some are given; own ones, if the server can be reached from outside; else none. */
+  readonly tls?: TlsMode | undefined;
+  /** Of the server, separated by commas, for a certificate of its own; the host's name and loopback are added. */
+  readonly tlsNames?: string | undefined;
+  /** Seconds that certificates of agents last. */
+  readonly agentCertificateLife?: number | undefined;
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
   /** Agents have to show a certificate of this authority. */
   readonly tlsClientCa?: string | undefined;
+  /** any: their certificates need not name the node. */
+  readonly tlsClientNames?: 'node' | 'any' | undefined;
+  /** NAMESPACE/NAME: agents in pods enrol with tokens of this service account. */
+  readonly kubernetesAgents?: string | undefined;
+  readonly kubernetesApi?: string | undefined;
+  readonly kubernetesAccount?: string | undefined;
   readonly httpTokenFile?: string | undefined;
   /** Tokens that are not ours are shown to the API server. */
   readonly kubernetesAuth?: boolean | undefined;
-  readonly kubernetesApi?: string | undefined;
-  readonly kubernetesAccount?: string | undefined;
   readonly selfApproval?: boolean | undefined;
   readonly httpRate?: number | undefined;
   /** In place of those of limits.ts. */
   readonly limits?: Partial<Limits> | undefined;
   readonly querySeconds?: number | undefined;
   readonly queryRows?: number | undefined;
+  /** The generation is set to this when it is smaller. */
+  readonly generationFrom?: number | undefined;
   readonly logLevel: Level;
   readonly retentionDays: number;
   readonly rollupDays?: number | undefined;
@@ -44,11 +58,26 @@ export interface Address {
   readonly port: number;
 }
 
-export interface Tls {
+export const TLS_MODES = ['auto', 'own', 'off'] as const;
+export type TlsMode = (typeof TLS_MODES)[number];
+
+export interface GivenTls {
+  readonly kind: 'given';
   readonly cert: Buffer;
   readonly key: Buffer;
   readonly clientCa: Buffer | undefined;
+  readonly anyName: boolean;
 }
+
+/** Certificates of our own authority. */
+export interface OwnTls {
+  readonly kind: 'own';
+  readonly agentPods: (KubernetesOptions & { readonly account: string }) | undefined;
+  readonly names: readonly string[];
+  readonly agentLifeMs: number;
+}
+
+export type Tls = GivenTls | OwnTls;
 
 export interface ServerConfig {
   readonly dataFolder: string;
@@ -101,7 +130,55 @@ function read(file: string, option: string): Buffer {
   }
 }
 
-function readTls(options: ServerOptions): Tls | undefined {
+const NAME =
+  /^(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+const SHORTEST_LIFE_S = 30;
+const LONGEST_LIFE_S = 90 * 86_400;
+const DEFAULT_LIFE_S = 86_400;
+
+function readApiServer(options: ServerOptions): KubernetesOptions {
+  const { kubernetesApi: api = KUBERNETES.api, kubernetesAccount: folder = KUBERNETES.folder } = options;
+  if (!/^https:\/\/[^/]+\/?$/.test(api)) refuse(`--kubernetes-api ${api}: give it as https://HOST:PORT`);
+  return { api, folder };
+}
+
+function readAgentPods(options: ServerOptions): OwnTls['agentPods'] {
+  const { kubernetesAgents: account } = options;
+  if (account === undefined) return undefined;
+  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(account))
+    refuse(`--kubernetes-agents ${account}: give NAMESPACE/NAME of the agents' service account`);
+  return { ...readApiServer(options), account };
+}
+
+function readOwnTls(options: ServerOptions, hosts: readonly string[]): OwnTls {
+  const given = (options.tlsNames ?? '').split(',').map((name) => name.trim());
+  const names = given.filter((name) => name !== '');
+  for (const name of names)
+    if (!NAME.test(name) && isIP(name) === 0) refuse(`--tls-names: "${name}" is neither a host name nor an address`);
+  const found = [...hosts.filter((host) => host !== '0.0.0.0' && host !== '::'), hostname()];
+  const own = found.filter((name) => NAME.test(name) || isIP(name) !== 0);
+  const life = options.agentCertificateLife ?? DEFAULT_LIFE_S;
+  if (life < SHORTEST_LIFE_S || life > LONGEST_LIFE_S)
+    refuse(`--agent-certificate-life: give ${SHORTEST_LIFE_S}s to ${LONGEST_LIFE_S / 86_400}d`);
+  return {
+    kind: 'own',
+    agentPods: readAgentPods(options),
+    names: [...new Set([...names, ...own, 'localhost', '127.0.0.1', '::1'])],
+    agentLifeMs: life * 1000,
+  };
+}
+
+function chooseTls(options: ServerOptions, grpc: Address, http: Address): Tls | undefined {
+  const mode = options.tls ?? 'auto';
+  const given = readGivenTls(options);
+  if (given && mode !== 'auto') refuse(`--tls ${mode} and --tls-cert exclude each other`);
+  if (given) return given;
+  const isOutside = !isLoopback(grpc.host) || !isLoopback(http.host);
+  if (mode === 'own' || (mode === 'auto' && isOutside)) return readOwnTls(options, [grpc.host, http.host]);
+  return undefined;
+}
+
+function readGivenTls(options: ServerOptions): GivenTls | undefined {
   const { tlsCert, tlsKey, tlsClientCa } = options;
   if (!tlsCert && !tlsKey && !tlsClientCa) return undefined;
   if (!tlsCert || !tlsKey) return refuse('--tls-cert and --tls-key go together: one is missing');
@@ -115,7 +192,7 @@ function readTls(options: ServerOptions): Tls | undefined {
   } catch (error) {
     refuse(`--tls-cert ${tlsCert} and --tls-key ${tlsKey} cannot be used: ${(error as Error).message}`);
   }
-  return { cert, key, clientCa };
+  return { kind: 'given', cert, key, clientCa, anyName: options.tlsClientNames === 'any' };
 }
 
 function readToken(file: string | undefined): string | undefined {
@@ -129,13 +206,6 @@ function readToken(file: string | undefined): string | undefined {
 function positive(value: number, option: string): number {
   if (!Number.isSafeInteger(value) || value < 1) refuse(`${option} ${value}: give a whole number from 1`);
   return value;
-}
-
-function readKubernetes(options: ServerOptions): KubernetesOptions | undefined {
-  if (!options.kubernetesAuth) return undefined;
-  const { kubernetesApi: api = KUBERNETES.api, kubernetesAccount: folder = KUBERNETES.folder } = options;
-  if (!/^https:\/\/[^/]+\/?$/.test(api)) refuse(`--kubernetes-api ${api}: give it as https://HOST:PORT`);
-  return { api, folder };
 }
 
 function readNetworks(text: string | undefined, option: string): Network[] {
@@ -152,15 +222,15 @@ function readNetworks(text: string | undefined, option: string): Network[] {
 export function readConfig(options: ServerOptions): ServerConfig {
   const grpc = parseAddress(options.grpcListen, '--grpc-listen');
   const http = parseAddress(options.httpListen, '--http-listen');
-  const tls = readTls(options);
+  const tls = chooseTls(options, grpc, http);
   const httpToken = readToken(options.httpTokenFile);
-  if (!isLoopback(grpc.host) && !tls?.clientCa)
+  if (!isLoopback(grpc.host) && (!tls || (tls.kind === 'given' && !tls.clientCa)))
     refuse(
-      `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-cert, --tls-key and --tls-client-ca, or listen on 127.0.0.1`,
+      `--grpc-listen ${options.grpcListen} can be reached from outside: give --tls-client-ca with --tls-cert and --tls-key, or none of them (--tls own), or listen on 127.0.0.1`,
     );
   if (!isLoopback(http.host) && !tls)
     refuse(
-      `--http-listen ${options.httpListen} can be reached from outside: give --tls-cert and --tls-key, or listen on 127.0.0.1`,
+      `--http-listen ${options.httpListen} can be reached from outside: do not switch TLS off, or listen on 127.0.0.1`,
     );
   return {
     dataFolder: options.dataFolder,
@@ -168,7 +238,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
     http,
     tls,
     httpToken,
-    kubernetes: readKubernetes(options),
+    kubernetes: options.kubernetesAuth ? readApiServer(options) : undefined,
     selfApproval: options.selfApproval ?? false,
     limits: {
       ...(options.httpRate !== undefined && { requestsPerSecond: positive(options.httpRate, '--http-rate') }),

@@ -24,6 +24,7 @@ export const ERRORS = {
   conflict: { http: 409, grpc: 9, exit: EXIT.refused },
   too_many_requests: { http: 429, grpc: 8, exit: EXIT.unavailable },
   too_expensive: { http: 422, grpc: 8, exit: EXIT.refused },
+  invalid_certificate_request: { http: 400, grpc: 3, exit: EXIT.refused },
   not_found: { http: 404, grpc: 5, exit: EXIT.notFound },
   folder_in_use: { http: 503, grpc: 14, exit: EXIT.failure },
   cannot_listen: { http: 503, grpc: 14, exit: EXIT.failure },

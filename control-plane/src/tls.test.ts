@@ -23,10 +23,13 @@ describe('with TLS', () => {
       server.grpcAddress,
       ChannelCredentials.createSsl(authority, readFileSync(path('agent.key')), readFileSync(path('agent.pem'))),
     );
-    expect(await known.hello('n')).toMatchObject({ window: 32 });
+    expect(await known.hello('agent')).toMatchObject({ window: 32 });
     const unknown = new TestAgent(server.grpcAddress, ChannelCredentials.createSsl(authority));
     const plain = new TestAgent(server.grpcAddress);
-    expect(await unknown.ended).toMatchObject({ code: status.UNAVAILABLE });
+    expect(await unknown.ended).toMatchObject({
+      code: status.UNAUTHENTICATED,
+      details: expect.stringContaining('it shows no certificate'),
+    });
     expect(await plain.ended).toMatchObject({ code: status.UNAVAILABLE });
     for (const agent of [known, unknown, plain]) agent.close();
 
@@ -40,6 +43,29 @@ describe('with TLS', () => {
       asked.end();
     });
     expect(answer).toBe(200);
+  });
+
+  it('lets a given certificate be the node that it names, or any if told so', async () => {
+    const path = certificates();
+    const tls = { tlsCert: path('server.pem'), tlsKey: path('server.key'), tlsClientCa: path('ca.pem') };
+    const connect = (address: string) =>
+      new TestAgent(
+        address,
+        ChannelCredentials.createSsl(
+          readFileSync(path('ca.pem')),
+          readFileSync(path('agent.key')),
+          readFileSync(path('agent.pem')),
+        ),
+      );
+    const strict = connect((await testServer(undefined, tls)).grpcAddress);
+    strict.send({ hello: { node: 'n1', epoch: 'boot.1' } });
+    expect(await strict.ended).toMatchObject({
+      code: status.PERMISSION_DENIED,
+      details: expect.stringContaining('shows a certificate of node agent'),
+    });
+    const loose = connect((await testServer(undefined, { ...tls, tlsClientNames: 'any' })).grpcAddress);
+    expect(await loose.hello('n1')).toMatchObject({ window: 32 });
+    for (const agent of [strict, loose]) agent.close();
   });
 
   it.each([

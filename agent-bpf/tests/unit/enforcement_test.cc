@@ -55,6 +55,30 @@ TEST_F(EnforcementOf, addresses_that_a_runtime_tells_later_are_put_in_force) {
   EXPECT_EQ(kernel_.subjects.at(kWeb).addresses, std::vector<Address>{*parse_address("10.7.0.1")});
 }
 
+TEST_F(EnforcementOf, older_rule_sets_are_refused_by_what_the_kernel_has_when_the_file_is_lost) {
+  start();
+  take(rule_sets());
+  std::filesystem::remove(directory_ + "/rule-sets");
+  kernel_.first_generation = 3;
+  start();
+  v1::RuleSets older = rule_sets();
+  older.set_generation(2);
+  const auto refused = enforcement_->take(update(older));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_TRUE(refused.error().message.contains("generation 2 is older than 3")) << refused.error().message;
+  EXPECT_EQ(enforcement_->applied().generation(), 3U);
+}
+
+TEST_F(EnforcementOf, older_rule_sets_are_taken_once_from_another_store) {
+  start();
+  take(rule_sets());
+  v1::RuleSets older = rule_sets();
+  older.set_generation(1);
+  enforcement_->expect_other_store();
+  take(older);
+  EXPECT_EQ(kernel_.applied.back().generation, 1U);
+}
+
 TEST_F(EnforcementOf, a_damaged_or_older_policy_leaves_the_one_in_force) {
   start();
   take(rule_sets());

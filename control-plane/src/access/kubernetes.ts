@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who somebody is, and what he may do, by the API server of Kubernetes. Two POSTs with the service account of the pod: a client
-// library would bring a hundred packages for them.
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+// Who somebody is, and what he may do, by the API server of Kubernetes.
 import { CellwallError } from '../errors.js';
-import { httpRequest } from '../http_request.js';
+import type { KubernetesApi } from '../kubernetes/api.js';
 import type { Refused } from './access.js';
 import type { Caller } from './caller.js';
 import { ROLES, type Role } from './roles.js';
@@ -24,36 +21,6 @@ export const NEEDED: Readonly<Record<Role, { readonly verb: string; readonly res
 const CACHE_MS = 60_000;
 /** The oldest go first. */
 const MOST_CACHED = 1000;
-/** Questions to the API server under way; more are refused. */
-const MOST_ASKED = 20;
-const PATIENCE_MS = 5000;
-
-export interface KubernetesApi {
-  readonly url: string;
-  readonly ca: string;
-  /** Read anew for each question: the kubelet replaces it. */
-  readonly token: () => string;
-}
-
-export interface KubernetesOptions {
-  readonly api: string;
-  /** Of the pod's service account. */
-  readonly folder: string;
-}
-
-/** Throws invalid_option where there is no service account. */
-export function apiOf({ api, folder }: KubernetesOptions): KubernetesApi {
-  const read = (name: string) => readFileSync(join(folder, name), 'utf8').trim();
-  try {
-    read('token');
-    return { url: api, ca: read('ca.crt'), token: () => read('token') };
-  } catch (error) {
-    throw new CellwallError(
-      'invalid_option',
-      `--kubernetes-auth: this pod has no service account (${(error as Error).message})`,
-    );
-  }
-}
 
 interface UserInfo {
   readonly username?: string;
@@ -75,7 +42,6 @@ const UNKNOWN: Refused = { reason: 'unknown token', actor: 'nobody' };
 export class KubernetesIdentity {
   readonly #api: KubernetesApi;
   readonly #cache = new Map<string, { readonly answer: Promise<Known>; readonly untilMs: number }>();
-  #asked = 0;
 
   constructor(api: KubernetesApi) {
     this.#api = api;
@@ -106,25 +72,18 @@ export class KubernetesIdentity {
   }
 
   async #ask(token: string): Promise<Known> {
-    if (this.#asked >= MOST_ASKED)
-      throw new CellwallError('store_unavailable', 'too many tokens wait for the API server of Kubernetes; try again');
-    this.#asked++;
-    try {
-      const review = await this.#post<TokenReviewStatus>('authentication.k8s.io/v1/tokenreviews', {
-        kind: 'TokenReview',
-        apiVersion: 'authentication.k8s.io/v1',
-        spec: { token, audiences: [AUDIENCE] },
-      });
-      const { authenticated, user, audiences = [] } = review;
-      // An API server that knows no audiences answers without them, for a token that can be anybody's.
-      if (!authenticated || !user?.username || !audiences.includes(AUDIENCE)) return UNKNOWN;
-      const allowed = await Promise.all(ROLES.map((role) => this.#may(user, NEEDED[role])));
-      const role = ROLES.filter((_, index) => allowed[index]).at(-1);
-      if (!role) return { reason: 'no role in Kubernetes', actor: `kubernetes:${user.username}` };
-      return { name: user.username, role };
-    } finally {
-      this.#asked--;
-    }
+    const review = await this.#post<TokenReviewStatus>('authentication.k8s.io/v1/tokenreviews', {
+      kind: 'TokenReview',
+      apiVersion: 'authentication.k8s.io/v1',
+      spec: { token, audiences: [AUDIENCE] },
+    });
+    const { authenticated, user, audiences = [] } = review;
+    // An API server that knows no audiences answers without them, for a token that can be anybody's.
+    if (!authenticated || !user?.username || !audiences.includes(AUDIENCE)) return UNKNOWN;
+    const allowed = await Promise.all(ROLES.map((role) => this.#may(user, NEEDED[role])));
+    const role = ROLES.filter((_, index) => allowed[index]).at(-1);
+    if (!role) return { reason: 'no role in Kubernetes', actor: `kubernetes:${user.username}` };
+    return { name: user.username, role };
   }
 
   async #may({ username, uid, groups, extra }: UserInfo, { verb, resource }: { verb: string; resource: string }) {
@@ -137,22 +96,12 @@ export class KubernetesIdentity {
   }
 
   async #post<T>(path: string, body: object): Promise<T> {
-    const { url, ca, token } = this.#api;
     try {
-      const answer = await httpRequest(new URL(`/apis/${path}`, url), {
-        method: 'POST',
-        headers: { authorization: `Bearer ${token()}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        ca,
-        timeoutMs: PATIENCE_MS,
-      });
-      const text = await answer.text();
-      if (answer.status !== 200 && answer.status !== 201) throw new Error(`it answered ${answer.status}`);
-      return (JSON.parse(text) as { status?: T }).status ?? ({} as T);
+      return (await this.#api.ask<{ status?: T }>('POST', `/apis/${path}`, body)).status ?? ({} as T);
     } catch (error) {
       throw new CellwallError(
         'store_unavailable',
-        `the API server of Kubernetes cannot say who this is (${(error as Error).message}): refused; tokens of Cellwall itself go on working`,
+        `nobody can say who this is (${(error as Error).message}): refused; tokens of Cellwall itself go on working`,
       );
     }
   }

@@ -6,6 +6,7 @@ import { VERSION } from '../version.js';
 import { CommandError } from './client.js';
 import { auditCommand } from './commands/audit.js';
 import { backupCommand } from './commands/backup.js';
+import { caCommand } from './commands/ca.js';
 import { completeCommand, completionCommand } from './commands/completion.js';
 import { containersCommand } from './commands/containers.js';
 import { explainCommand } from './commands/explain.js';
@@ -15,6 +16,7 @@ import { listenersCommand } from './commands/listeners.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { lookupsCommand } from './commands/lookups.js';
 import { mapCommand } from './commands/map.js';
+import { nodeCommand } from './commands/node.js';
 import { nodesCommand } from './commands/nodes.js';
 import { observeCommand } from './commands/observe.js';
 import { allowCommand, denyCommand } from './commands/one_line.js';
@@ -36,6 +38,8 @@ const COMMANDS = [
   listenersCommand,
   containersCommand,
   nodesCommand,
+  nodeCommand,
+  caCommand,
   denyCommand,
   allowCommand,
   observeCommand,

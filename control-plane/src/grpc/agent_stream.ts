@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import { status } from '@grpc/grpc-js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import type { AgentCertificate } from '../identity/agent_certificate.js';
 import { safe } from '../ingest/decode.js';
 import type { types } from '../ingest/wire.js';
 import { Feed } from '../policy/index.js';
 import type { ContainerFacts } from '../store/state.js';
 import { VERSION } from '../version.js';
 import type { AgentCall, Agents } from './agents.js';
+import { authoritiesOf } from './enrolment_service.js';
 import type { Frame } from './frames.js';
+import { Peer } from './peer.js';
 import { type Answer, type Question, Questions } from './questions.js';
 
 /** Batches that an agent may have under way. */
@@ -51,6 +54,7 @@ export class AgentStream {
   readonly #call: AgentCall;
   readonly #watchdog: NodeJS.Timeout;
   readonly #questions = new Questions();
+  #peer: Peer | undefined;
   #node: string | undefined;
   #epoch = '';
   #welcomed = false;
@@ -85,10 +89,10 @@ export class AgentStream {
     if (message.flows) throw new CellwallError('invalid_stream', 'a message holds flows and something else');
     if (message.hello) return this.#hello(message.hello);
     if (!this.#node) throw new CellwallError('invalid_stream', 'the first message of a stream is hello');
-    const { writer } = this.#agents.store;
     if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
     else if (message.containers) await this.#takeContainers(message.containers);
-    else if (message.statistics) await writer.call('statistics', this.#node, countersOf(message.statistics));
+    else if (message.statistics) await this.#takeStatistics(this.#node, message.statistics);
+    else if (message.certificateRequest) await this.#renew(this.#node, message.certificateRequest);
     else if (message.answer) this.#questions.answered(message.answer);
     else if (message.applied) await this.#takeApplied(this.#node, message.applied);
   }
@@ -102,6 +106,7 @@ export class AgentStream {
         'invalid_stream',
         'hello needs a node (at most 253 characters) and an epoch (at most 100)',
       );
+    this.#peer = this.#identify(node);
     this.#node = node;
     this.#epoch = epoch;
     this.#agents.joined(node, this);
@@ -121,13 +126,72 @@ export class AgentStream {
         window: WINDOW,
         heartbeatMilliseconds: HEARTBEAT_MS,
         serverVersion: VERSION,
+        store: this.#agents.storeId,
       },
     });
     this.#agents.log.info(
-      { node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed },
+      { node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed, ...this.#certificateFacts() },
       'agent connected',
     );
+    this.#sendAuthorities();
     this.#sendRuleSets();
+  }
+
+  #identify(node: string): Peer {
+    const { access } = this.#agents;
+    try {
+      const peer = new Peer(this.#call, access);
+      peer.check(node);
+      return peer;
+    } catch (error) {
+      access.audit(this.#call.getPeer(), 'agent.refused', node, { reason: toPlain(error).message });
+      throw error;
+    }
+  }
+
+  #certificateFacts(): object {
+    const certificate = this.#peer?.certificate;
+    return certificate ? { certificate: certificate.serial, until: new Date(certificate.endsUs / 1000) } : {};
+  }
+
+  #sendAuthorities(): void {
+    const { enrolment } = this.#agents.access;
+    if (enrolment) this.#call.write({ authorities: authoritiesOf(enrolment) });
+  }
+
+  async #takeStatistics(node: string, statistics: types.cellwall.v1.Statistics.$Properties): Promise<void> {
+    await this.#agents.store.writer.call('statistics', node, countersOf(statistics));
+    await this.#agents.access.nodes.reported(node, (statistics.certificateError ?? '').slice(0, 500));
+  }
+
+  async #renew(node: string, request: types.cellwall.v1.CertificateRequest.$Properties): Promise<void> {
+    const { enrolment } = this.#agents.access;
+    if (!enrolment) throw new CellwallError('invalid_stream', 'this server signs no certificates');
+    try {
+      const { chain } = await enrolment.renew(node, (request.pkcs10 ?? new Uint8Array()) as Uint8Array);
+      if (!this.#ended) this.#call.write({ certificate: { chain, authorities: authoritiesOf(enrolment) } });
+    } catch (error) {
+      if (!this.#ended) this.#call.write({ certificate: { error: toPlain(error).message } });
+    }
+  }
+
+  /** Ends the stream when its agent may not speak for the node any more. */
+  recheck(): void {
+    if (this.#ended || this.#node === undefined) return;
+    try {
+      this.#peer?.check(this.#node);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  authoritiesChanged(): void {
+    this.recheck();
+    if (!this.#ended && this.#welcomed) this.#sendAuthorities();
+  }
+
+  get certificate(): AgentCertificate | undefined {
+    return this.#peer?.certificate;
   }
 
   #takeFlows(data: Uint8Array): void {
@@ -192,13 +256,14 @@ export class AgentStream {
   }
 
   #watch(): void {
+    this.recheck();
     if (Date.now() - this.#heard > HEARTBEAT_MS * SILENT_HEARTBEATS)
       this.#end(status.DEADLINE_EXCEEDED, `nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
   }
 
   #fail(error: unknown): void {
     const { code, message } = toPlain(error);
-    this.#agents.log.error({ node: this.#node, code }, message);
+    this.#agents.log.error({ node: this.#node, peer: this.#call.getPeer(), code }, message);
     this.#end(ERRORS[code].grpc, message);
   }
 

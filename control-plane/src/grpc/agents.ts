@@ -2,6 +2,10 @@
 //
 // The streams that are connected, one for each node.
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { AgentCertificate, Proof } from '../identity/agent_certificate.js';
+import type { Enrolment } from '../identity/enrolment.js';
+import type { NodeIdentities } from '../identity/nodes.js';
+import type { Audit } from '../identity/record.js';
 import type { types } from '../ingest/wire.js';
 import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
@@ -12,10 +16,23 @@ import type { Answer, Question } from './questions.js';
 
 export type AgentCall = ServerDuplexStream<Frame, types.cellwall.v1.StreamResponse.$Properties>;
 
+/** Who agents are, and how they prove it. */
+export interface AgentAccess {
+  /** Undefined: in plain text, on loopback, they prove nothing. */
+  readonly proof: Proof | undefined;
+  readonly nodes: NodeIdentities;
+  /** Undefined: the authority of agents is not ours. */
+  readonly enrolment: Enrolment | undefined;
+  readonly audit: Audit;
+}
+
 export class Agents {
   readonly store: Store;
   readonly rollout: Rollout;
   readonly log: Logger;
+  readonly access: AgentAccess;
+  /** Of the data folder. */
+  readonly storeId: string;
   readonly #streams = new Map<number, AgentStream>();
   readonly #byNode = new Map<string, AgentStream>();
   /** May lack something of the newest rule sets. */
@@ -24,15 +41,21 @@ export class Agents {
   refusedBatches = 0;
   #next = 1;
 
-  constructor(store: Store, rollout: Rollout, log: Logger) {
+  constructor(store: Store, rollout: Rollout, access: AgentAccess, storeId: string, log: Logger) {
     this.store = store;
     this.rollout = rollout;
+    this.access = access;
+    this.storeId = storeId;
     this.log = log;
     store.on('acknowledged', ({ stream, sequence, committed }) =>
       this.#streams.get(stream)?.acknowledge(sequence, committed),
     );
     store.on('refused', ({ stream, message }) => this.#streams.get(stream)?.refuse(message));
     rollout.on('changed', () => this.#catchUp());
+    access.nodes.on('revoked', (node) => this.#byNode.get(node)?.recheck());
+    access.enrolment?.trust.on('changed', () => {
+      for (const stream of this.#streams.values()) stream.authoritiesChanged();
+    });
   }
 
   /** One node after the other: between two, the server sees to everything else. */
@@ -73,6 +96,16 @@ export class Agents {
 
   isConnected(node: string): boolean {
     return this.#byNode.has(node);
+  }
+
+  /** Undefined: away, or in plain text. */
+  certificateOf(node: string): AgentCertificate | undefined {
+    return this.#byNode.get(node)?.certificate;
+  }
+
+  /** Those that are connected. */
+  nodes(): string[] {
+    return [...this.#byNode.keys()];
   }
 
   get connected(): number {

@@ -152,6 +152,17 @@ export const nodeSchema = z
     containers: z.number(),
     flows: z.object({ stored: z.number(), openNow: z.number() }),
     lost: lostSchema,
+    identity: z.object({
+      proof: z.enum(['own', 'given', 'none']).openapi({
+        description: 'how agents prove their node: by certificates of our authority, of another one, not at all',
+      }),
+      ends: z.string().nullable().openapi({ description: 'of its certificate; null: none is known' }),
+      authority: z.string().nullable().openapi({ description: 'SHA-256 of ours, or the name of the other' }),
+      serial: z.string().nullable(),
+      method: z.string().nullable().openapi({ description: 'what it got the certificate by' }),
+      revoked: z.string().nullable().openapi({ description: 'since when it is not let in' }),
+      error: z.string().nullable().openapi({ description: 'why it cannot renew its certificate' }),
+    }),
     counters: z.record(z.string(), z.number()),
   })
   .openapi('Node');

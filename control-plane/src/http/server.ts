@@ -6,13 +6,15 @@ import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { Address, Tls } from '../config.js';
+import type { Address } from '../config.js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import type { ServerIdentity } from '../identity/trust.js';
 import { VERSION } from '../version.js';
 import type { Api, Context, Env } from './context.js';
 import { guard } from './guard.js';
 import { checkDeclared } from './required_roles.js';
 import { audit } from './routes/audit.js';
+import { authority } from './routes/authority.js';
 import { backup } from './routes/backup.js';
 import { containers } from './routes/containers.js';
 import { explanations } from './routes/explain.js';
@@ -21,11 +23,13 @@ import { flowExport } from './routes/flow_export.js';
 import { flowStream } from './routes/flow_stream.js';
 import { flows } from './routes/flows.js';
 import { hints } from './routes/hints.js';
+import { joinTokens } from './routes/join_tokens.js';
 import { listeners } from './routes/listeners.js';
 import { login } from './routes/login.js';
 import { lookups } from './routes/lookups.js';
 import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
+import { nodeAccess } from './routes/node_access.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
@@ -52,6 +56,9 @@ const ROUTES = [
   lookups,
   containers,
   nodes,
+  nodeAccess,
+  joinTokens,
+  authority,
   policies,
   policyDescription,
   explanations,
@@ -122,10 +129,16 @@ export function createApi(context: Context): Api {
 
 export interface HttpServer {
   readonly address: string;
+  /** Another certificate, for connections from here on. */
+  show(identity: ServerIdentity): void;
   close(): Promise<void>;
 }
 
-export async function startHttp(listen: Address, tls: Tls | undefined, context: Context): Promise<HttpServer> {
+export async function startHttp(
+  listen: Address,
+  tls: ServerIdentity | undefined,
+  context: Context,
+): Promise<HttpServer> {
   const api = createApi(context);
   const options = { fetch: api.fetch, hostname: listen.host, port: listen.port };
   const server = await new Promise<ServerType>((resolve, reject) => {
@@ -146,6 +159,9 @@ export async function startHttp(listen: Address, tls: Tls | undefined, context: 
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return {
     address: `${tls ? 'https' : 'http'}://${host}:${port}`,
+    show: ({ cert, key }) => {
+      if ('setSecureContext' in server) server.setSecureContext({ cert, key });
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

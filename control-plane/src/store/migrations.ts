@@ -81,6 +81,17 @@ export const STATE_MIGRATIONS: readonly string[] = [
   PEOPLE,
   // When flows could not be stored, and why. ended_us NULL: still, or the server ended meanwhile.
   `CREATE TABLE outages (began_us INTEGER PRIMARY KEY, ended_us INTEGER, cause TEXT NOT NULL);`,
+  // Who agents are: see identities.ts.
+  `
+  CREATE TABLE join_tokens (
+    id TEXT PRIMARY KEY, secret_hash TEXT NOT NULL, node TEXT, created_us INTEGER NOT NULL, expires_us INTEGER NOT NULL,
+    used_us INTEGER, used_by TEXT, used_key TEXT, revoked_us INTEGER
+  ) WITHOUT ROWID;
+  CREATE TABLE identities (
+    node TEXT PRIMARY KEY, serial TEXT, issued_us INTEGER, ends_us INTEGER, authority TEXT, method TEXT, revoked_us INTEGER,
+    accepted_from_us INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT ''
+  ) WITHOUT ROWID;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { AuditLog } from './audit_log.js';
+import { Identities } from './identities.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
 import { OpenConnections } from './open_connections.js';
@@ -62,6 +63,7 @@ export class State {
   readonly tokens: Tokens;
   readonly proposals: Proposals;
   readonly outages: Outages;
+  readonly identities: Identities;
   readonly #database: Database;
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
@@ -80,6 +82,7 @@ export class State {
     }
     this.policies = new Policies(this.#database);
     this.outages = new Outages(this.#database);
+    this.identities = new Identities(this.#database);
     this.open = new OpenConnections(this.#database, (text) => this.stringId(text));
     this.audit = new AuditLog(this.#database);
     this.tokens = new Tokens(this.#database);

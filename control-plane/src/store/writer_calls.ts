@@ -2,6 +2,7 @@
 import type { Details, Head, NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
 import { type Gate, holdAt } from './backup/gate.js';
+import type { IssuedCertificate, JoinTokenRow, NewJoinToken, NodeIdentity, TokenUse } from './identities.js';
 import { isOutOfSpace } from './open.js';
 import type { StoredPolicy } from './policies.js';
 import type { Decision, NewProposal, StoredProposal } from './proposals.js';
@@ -50,6 +51,18 @@ export interface WriterMethods {
   /** false: it is not open any more. */
   decideProposal(decision: Decision, audit: NewAuditEntry): boolean;
   proposal(id: number): StoredProposal | undefined;
+  /** To this, when it is smaller. */
+  raiseGeneration(generation: number): void;
+  storeId(fresh: string): string;
+  addJoinToken(token: NewJoinToken): void;
+  joinTokens(): JoinTokenRow[];
+  revokeJoinToken(id: string): boolean;
+  useJoinToken(use: TokenUse): void;
+  certificateIssued(certificate: IssuedCertificate): void;
+  certificateReported(node: string, error: string): void;
+  revokeNode(node: string): void;
+  allowNode(node: string, acceptedFromUs: number): boolean;
+  identities(): NodeIdentity[];
 }
 
 /** Tokens that are good for nothing are listed for so long. */
@@ -62,6 +75,7 @@ const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>([
   'statistics',
   'updateContainers',
   'tokenUsed',
+  'certificateReported',
 ]);
 
 export class WriterCalls {
@@ -92,6 +106,7 @@ export class WriterCalls {
 
   #methods(nowUs: number): WriterMethods {
     const { state } = this.#storage;
+    const { identities } = state;
     return {
       committed: (node, epoch) => this.#storage.committed(node, epoch),
       hello: (node, epoch, hello) => state.hello(node, epoch, hello, nowUs),
@@ -141,6 +156,17 @@ export class WriterCalls {
         return done;
       },
       proposal: (id) => state.proposals.one(id),
+      raiseGeneration: (generation) => state.policies.setGeneration(Math.max(generation, state.policies.generation())),
+      storeId: (fresh) => identities.storeId(fresh),
+      addJoinToken: (token) => identities.addJoinToken(token, nowUs),
+      joinTokens: () => identities.joinTokens(),
+      revokeJoinToken: (id) => identities.revokeJoinToken(id, nowUs),
+      useJoinToken: (use) => identities.useJoinToken(use, nowUs),
+      certificateIssued: (certificate) => identities.issued(certificate, nowUs),
+      certificateReported: (node, error) => identities.reported(node, error),
+      revokeNode: (node) => identities.revoke(node, nowUs),
+      allowNode: (node, acceptedFromUs) => identities.allow(node, acceptedFromUs),
+      identities: () => identities.all(),
     };
   }
 }

@@ -1,19 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { KUBERNETES } from '../../config.js';
+import { parseDuration } from '../../duration.js';
 import { asCommandError, count, DEFAULT_SERVER, print } from '../shared.js';
+
+function seconds(text: string): number {
+  const value = parseDuration(text);
+  if (value === undefined) throw new InvalidArgumentError('give it as 15m, 2h or 1d.');
+  return value;
+}
 
 interface Options {
   readonly data: string;
   readonly grpcListen: string;
   readonly httpListen: string;
+  readonly tls: 'auto' | 'own' | 'off';
+  readonly tlsNames?: string;
+  readonly kubernetesAgents?: string;
+  readonly kubernetesApi: string;
+  readonly kubernetesAccount: string;
+  readonly agentCertificateLife: number;
+  readonly generationFrom?: number;
+  readonly tlsClientNames: 'node' | 'any';
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsClientCa?: string;
   readonly httpTokenFile?: string;
   readonly kubernetesAuth?: boolean;
-  readonly kubernetesApi: string;
-  readonly kubernetesAccount: string;
   readonly selfApproval?: boolean;
   readonly httpRate: number;
   readonly querySeconds: number;
@@ -64,13 +77,36 @@ export function serverCommand(): Command {
     .option('--data <folder>', 'where flows and policies are kept', './cellwall-data')
     .option('--grpc-listen <address>', 'for agents', '127.0.0.1:7480')
     .option('--http-listen <address>', 'for the CLI and the API', '127.0.0.1:7481')
-    .option('--tls-cert <file>', 'certificate; needed on addresses that can be reached from outside')
+    .addOption(
+      new Option(
+        '--tls <how>',
+        'own: with an authority of its own, made at the first start; auto: that, when it can be reached from outside and --tls-cert is not given',
+      )
+        .choices(['auto', 'own', 'off'])
+        .default('auto'),
+    )
+    .option('--tls-names <names>', 'names and addresses of this server for its own certificate, with commas between')
+    .option('--agent-certificate-life <duration>', 'of certificates that it signs for agents', seconds, 86_400)
+    .option(
+      '--kubernetes-agents <account>',
+      'NAMESPACE/NAME of the service account of agents that are pods: they get certificates with its tokens',
+    )
+    .option('--kubernetes-api <url>', 'of the API server', KUBERNETES.api)
+    .option(
+      '--kubernetes-account <folder>',
+      "with ca.crt and token of this server's own service account",
+      KUBERNETES.folder,
+    )
+    .option('--tls-cert <file>', 'certificate from elsewhere')
     .option('--tls-key <file>', 'its key')
-    .option('--tls-client-ca <file>', 'agents must show a certificate of this authority; needed as well')
+    .option('--tls-client-ca <file>', 'with --tls-cert: agents must show a certificate of this authority')
+    .addOption(
+      new Option('--tls-client-names <which>', 'node: such a certificate has to name the node; any: it need not')
+        .choices(['node', 'any'])
+        .default('node'),
+    )
     .option('--http-token-file <file>', 'a token of the role admin, for machines')
     .option('--kubernetes-auth', 'take tokens of Kubernetes: TokenReview says who, RBAC what they may')
-    .option('--kubernetes-api <url>', 'address of its API server', KUBERNETES.api)
-    .option('--kubernetes-account <folder>', "of this pod's service account", KUBERNETES.folder)
     .option('--self-approval', 'admins may approve what they have proposed themselves')
     .option('--http-rate <requests>', 'each second, of one caller of the API', count, 100)
     .option('--query-seconds <seconds>', 'a question that takes longer is stopped', count, 10)
@@ -84,6 +120,11 @@ export function serverCommand(): Command {
     )
     .option('--api-server <networks>', 'addresses of the API server: isolated containers reach them all the same')
     .option('--dns-servers <networks>', 'addresses of resolvers: isolated containers reach their port 53 all the same')
+    .option(
+      '--generation-from <number>',
+      'generations of policies go on from here: for agents that have seen newer ones than an older copy of the data has',
+      count,
+    )
     .addOption(
       new Option('--log-level <level>', 'on stderr').choices(['debug', 'info', 'warn', 'error']).default('info'),
     )

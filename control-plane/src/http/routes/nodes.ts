@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRoute, z } from '@hono/zod-openapi';
 import { timeText } from '../../flows/record.js';
+import type { Agents } from '../../grpc/agents.js';
 import type { Api, Context } from '../context.js';
 import { sumLosses } from '../losses.js';
 import { failures, json, nodeSchema } from '../schemas.js';
@@ -18,6 +19,22 @@ interface Hello {
   architecture?: string;
   attachPoint?: string;
   abilities?: { name?: string; present?: boolean; consequence?: string }[];
+}
+
+function identityOf(agents: Agents, node: string) {
+  const { nodes, proof } = agents.access;
+  const known = nodes.get(node);
+  const shown = agents.certificateOf(node);
+  const endsUs = shown?.endsUs ?? known.endsUs;
+  return {
+    proof: proof?.kind ?? ('none' as const),
+    ends: endsUs === null ? null : timeText(endsUs),
+    authority: shown?.authority ?? known.authority,
+    serial: shown?.serial ?? known.serial,
+    method: known.method,
+    revoked: known.revokedUs === null ? null : timeText(known.revokedUs),
+    error: known.error === '' ? null : known.error,
+  };
 }
 
 export function nodes(api: Api, { store, rollout, agents }: Context): void {
@@ -47,6 +64,7 @@ export function nodes(api: Api, { store, rollout, agents }: Context): void {
         containers: row.containers,
         flows: { stored: kept, openNow: row.openFlows },
         lost,
+        identity: identityOf(agents, row.name),
         counters: JSON.parse(row.counters) as Record<string, number>,
       };
     });

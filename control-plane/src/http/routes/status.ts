@@ -20,6 +20,7 @@ const status = createRoute({
         startedAt: z.string(),
         generation: z.number(),
         store: z.object({
+          id: z.string().openapi({ description: 'agents keep to the store that their policy is from' }),
           folder: z.string(),
           days: z.number(),
           bytes: z.number(),
@@ -82,6 +83,7 @@ export async function readStatus(context: Context) {
     startedAt: timeText(startedUs),
     generation: rollout.generation,
     store: {
+      id: agents.storeId,
       folder: dataFolder,
       days: summary.days,
       bytes: summary.bytes,
