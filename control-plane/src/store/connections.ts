@@ -93,8 +93,10 @@ export class Connections {
 
   /** Asks the roll-ups of a month, which are asked seldom. */
   askMonth<T>(month: string, read: (database: Database) => T): T {
+    this.#budget.check();
     const database = new Sqlite(rollUpPath(this.folder, month), { readonly: true });
     try {
+      this.#budget.install(database);
       return read(database);
     } finally {
       database.close();

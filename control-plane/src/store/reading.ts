@@ -103,7 +103,7 @@ export class Reading {
   /** In the order of arrival. A page can be short of the limit and yet have a next one, as above. */
   oldestFirst(filter: Filter, limit: number, cursor: Cursor | null): Page {
     const { sql, values } = withContainers(compileFilter(filter, this.#names));
-    const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', ...sql])} ORDER BY f.id LIMIT ?`;
+    const chosen = `SELECT id FROM flows f ${where(['f.id BETWEEN ? AND ?', costs('f.id'), ...sql])} ORDER BY f.id LIMIT ?`;
     const deadline = performance.now() + LONGEST_MS;
     const flows: StoredFlow[] = [];
     for (const day of this.#connections.days()) {
