@@ -189,29 +189,47 @@ test('many open connections are cut together', async () => {
   expect(cut).toBe(count);
 });
 
-test('a container that looks a name up may go there with its first connect, and nowhere else', async () => {
-  await lab.applyPolicy(
-    document(
-      'web-names',
-      `  subject: {pods: {matchLabels: {app: web}}, containers: [nginx]}
+const byName = (container: string, domain: string) =>
+  document(
+    `${container}-names`,
+    `  subject: {pods: {matchLabels: {app: web}}, containers: [${container}]}
   egress:
   - {name: dns, action: Accept, to: [{networks: ["${names.v4}"]}], protocols: [{udp: {destinationPort: {number: 53}}}]}
   - name: by-name
     action: Accept
-    to: [{domainNames: ["db.shop.test"]}]
+    to: [{domainNames: ["${domain}"]}]
     protocols: [{tcp: {destinationPort: {number: ${PORT}}}}]
 `,
+  );
+
+const ask = async (container: string, name: string, times: number) => {
+  const { stdout, stderr } = await web.exec(container, [`${TOOLS}/ask`, names.v4, name, String(PORT), String(times)]);
+  if (stderr) throw new Error(stderr);
+  return JSON.parse(stdout) as Record<string, number>;
+};
+
+test('a container that looks a name up may go there with its first connect, and nowhere else', async () => {
+  await lab.applyPolicy(byName('nginx', 'db.shop.test'));
+  expect(await tcp('nginx', db, 1)).toMatchObject({ denied: 1 });
+  const times = LONG ? 20_000 : 500;
+  expect(await ask('nginx', 'db.shop.test', times)).toEqual({ connected: times, denied: 0, failed: 0, unanswered: 0 });
+  expect(await ask('nginx', 'far.shop.test', 5)).toEqual({ connected: 0, denied: 5, failed: 0, unanswered: 0 });
+});
+
+test('a name that an observed container looked up before a policy had it counts at once', async () => {
+  await lab.applyPolicy(
+    document(
+      'web-lookups',
+      '  subject: {pods: {matchLabels: {app: web}}, containers: [malware]}\n  names: true\n',
+      'ContainerObservation',
     ),
   );
-  expect(await tcp('nginx', db, 1)).toMatchObject({ denied: 1 });
-  const ask = async (name: string, times: number) => {
-    const { stdout, stderr } = await web.exec('nginx', [`${TOOLS}/ask`, names.v4, name, String(PORT), String(times)]);
-    if (stderr) throw new Error(stderr);
-    return JSON.parse(stdout) as Record<string, number>;
-  };
-  const times = LONG ? 20_000 : 500;
-  expect(await ask('db.shop.test', times)).toEqual({ connected: times, denied: 0, failed: 0, unanswered: 0 });
-  expect(await ask('far.shop.test', 5)).toEqual({ connected: 0, denied: 5, failed: 0, unanswered: 0 });
+  expect(await ask('malware', 'far.shop.test', 1)).toMatchObject({ connected: 1 });
+  // The agent reads what was captured ten times a second.
+  await sleep(1000);
+  await lab.applyPolicy(byName('malware', 'far.shop.test'));
+  expect(await tcp('malware', far, 1)).toMatchObject({ done: 1, denied: 0 });
+  expect(await tcp('malware', db, 1)).toMatchObject({ done: 0, denied: 1 });
 });
 
 test('a container whose first instruction is a forbidden connect gets nowhere', async () => {

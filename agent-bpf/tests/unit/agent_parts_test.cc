@@ -32,11 +32,12 @@ TEST(FlowEncoder, writes_columns_with_dictionaries_and_deltas) {
   const Clock clock;
   v1::FlowColumns columns;
   FlowEncoder encoder(&columns, clock);
-  cw_event second = event();
+  const cw_event first = event();
+  cw_event second = first;
   second.end_ns += 3000;
   second.start_ns = 0;
   second.cookie = 7;
-  encoder.add(event(), {.container = 33, .nat = {}});
+  encoder.add(first, {.container = 33, .nat = {}});
   encoder.add(second, {.container = 0, .nat = {}});
   EXPECT_EQ(columns.rows(), 2U);
   EXPECT_EQ(columns.addresses_size(), 2);
