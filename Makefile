@@ -159,6 +159,8 @@ fuzz: build-agent ## as test-fuzz, but for longer (SECONDS_EACH=60)
 .PHONY: bench
 bench: build ## measure, and write docs/BENCHMARKS.md
 	@ninja -C build/agent -j $(JOBS) --quiet benches
+	@mkdir -p build/bench
+	@$(CC) -O2 -Wall -Wextra -Werror test/bench/raw_sqlite.c -o build/bench/raw_sqlite -lsqlite3
 	@$(SUDO) $(TSX) test/bench/bench.ts
 
 .PHONY: clean

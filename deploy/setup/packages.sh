@@ -8,8 +8,8 @@ packages=(
   clang llvm libbpf-dev libelf-dev libmnl-dev zlib1g-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libgtest-dev libcli11-dev libcpp-httplib-dev nlohmann-json3-dev libssl-dev cmake ninja-build pkg-config g++ make clang-format
   libclang-rt-dev
-  # better-sqlite3 compiles
-  python3
+  # better-sqlite3 compiles; the bench compares it with plain C
+  python3 libsqlite3-dev
   # real containers, a real web server, a real database
   containerd runc containernetworking-plugins iproute2 nftables conntrack tcpdump dnsmasq-base busybox-static nginx-light postgresql
   curl openssl util-linux procps

@@ -203,12 +203,25 @@ function translations(): void {
 
 function store(): void {
   say('store, 10 million flows …');
-  const out = JSON.parse(run('node', ['test/bench/ingest.js', '10'])) as Record<string, number>;
+  const out = JSON.parse(run('node', ['test/bench/ingest.js', '10', 'build/bench/raw_sqlite'])) as Record<
+    string,
+    number
+  >;
   const count = (name: string) => (out[name] ?? 0).toLocaleString('en');
   const rate = out.rowsPerSecond ?? 0;
   line('durable rows into the store', `${count('rowsPerSecond')} rows/s`, '≥ 200,000 rows/s', rate >= 200_000);
   const last = (out.rowsPerSecondLastTenth ?? 0) / (out.rowsPerSecondFirstTenth ?? 1);
   line('the last tenth of 10 million, beside the first', `${last.toFixed(2)} ×`, '≥ 0.8 ×', last >= 0.8);
+  const beside = rate / (out.rawRowsPerSecond ?? Number.NaN);
+  line('the same rows inserted by C alone, into the same table', `${count('rawRowsPerSecond')} rows/s`);
+  line('durable rows into the store, beside that', `${beside.toFixed(2)} ×`, '≥ 0.55 ×', beside >= 0.55);
+  const decoded = out.decodedPerSecond ?? 0;
+  line('decoding alone', `${count('decodedPerSecond')} flows/s of a core`, '≥ 1,500,000', decoded >= 1_500_000);
+  const resident = out.residentMiB ?? Number.NaN;
+  line('memory of store and senders in one process, at full load', `${resident} MiB`, '≤ 512 MiB', resident <= 512);
+  line('backup', `${count('backupMiBPerSecond')} MiB/s`);
+  const rollUp = out.rollUpBytesPerFlow ?? Number.NaN;
+  line('disk for a flow in sums by hour', `${rollUp} bytes`, '≤ 6 bytes', rollUp <= 6);
   line('disk for a flow', `${count('bytesPerFlow')} bytes`, '≤ 100 bytes', (out.bytesPerFlow ?? 0) <= 100);
   line('newest 100 flows', `${out.pageMs} ms`);
   line('newest 100 flows of one container', `${out.pageOfContainerMs} ms`, '≤ 2 ms', (out.pageOfContainerMs ?? 0) <= 2);

@@ -8,9 +8,13 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { AGENT, CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
 import { CgroupTree } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
-import { type Background, run, tryRun, until } from '../harness/run.js';
+import { ROOT } from '../harness/root.js';
+import { Background, run, tryRun, until } from '../harness/run.js';
 
 const LIFE_S = 60;
+const CONNECTOR = join(ROOT, 'build/workloads/connector');
+/** Connections at once. */
+const ROUND = 200;
 
 const cleanup = new Cleanup();
 let folder: string;
@@ -148,8 +152,29 @@ test('a certificate is renewed before it ends, and the stream begins anew with i
   expect(times(logOf('agent'), /"level":"error"/g)).toBe(0);
 });
 
-test('a rotation of the authority goes by without an outage', async () => {
+/** Connects from a container until it is told to stop; returns how often. */
+function keepConnecting(): () => Promise<number> {
+  const cgroup = tree.make(`docker-${'c'.repeat(64)}.scope`);
+  const [rounds, stop] = [file('rounds'), file('stop')];
+  const loop = `while [ ! -e ${stop} ]; do ${CONNECTOR} tcp 127.0.0.1 1 ${ROUND} && echo round >> ${rounds}; done`;
+  const connecting = new Background('sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs; ${loop}`], file('connector.log'));
+  return async () => {
+    writeFileSync(stop, '');
+    if ((await connecting.exited) !== 0) throw new Error(logOf('connector'));
+    return times(readFileSync(rounds, 'utf8'), /round/g) * ROUND;
+  };
+}
+
+interface Stored {
+  flows: { stored: number };
+  lost: Record<string, number>;
+}
+
+const status = () => JSON.parse(ask('status', '-o', 'json')) as Stored;
+
+test('a rotation of the authority goes by without an outage, and without a lost flow', async () => {
   const before = nodeNow()?.identity.authority;
+  const stop = keepConnecting();
   ask('ca', 'rotate');
   await until('a certificate of the new authority', () => {
     const now = nodeNow();
@@ -161,6 +186,11 @@ test('a rotation of the authority goes by without an outage', async () => {
   expect(authorities).toHaveLength(1);
   writeFileSync(file('ca.pem'), authorities[0]?.certificate ?? '');
   await until('connected', () => nodeNow()?.connected);
+  const made = await stop();
+  await until(`${made} flows are stored`, () => status().flows.stored >= made);
+  expect(status()).toMatchObject({ flows: { stored: made } });
+  expect(Object.values(status().lost).every((count) => count === 0)).toBe(true);
+  expect(made).toBeGreaterThan(10 * ROUND);
   expect(times(logOf('agent'), /"level":"error"/g)).toBe(0);
 });
 

@@ -6,9 +6,9 @@ import Sqlite, { type Database } from 'better-sqlite3';
 import { isCorrupt } from './open.js';
 
 /** Files up to this size are checked whole before the server starts; larger ones then at their newest end, and whole behind it. */
-export const MOST_BYTES_AT_START = 256 << 20;
+export const MOST_BYTES_AT_START = 64 << 20;
 /** Of all files together that are checked before the server starts. */
-export const MOST_BYTES_TOGETHER = 512 << 20;
+export const MOST_BYTES_TOGETHER = 128 << 20;
 const NEWEST_ROWS = 100_000;
 
 export interface Checked {
