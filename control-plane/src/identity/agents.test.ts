@@ -8,6 +8,7 @@ import { ChannelCredentials, status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { TestAgent } from '../testing/agent.js';
 import { batchOf, plainFlows } from '../testing/batches.js';
+import { TOKEN } from '../testing/certificates.js';
 import { enrol, enrolled, enrolNode, makeKeys, makeRequest } from '../testing/enrolled.js';
 import { temporaryFolder } from '../testing/folder.js';
 import { type TestServer, testServer } from '../testing/server.js';
@@ -29,13 +30,18 @@ async function ownServer(more: object = {}, folder = temporaryFolder()): Promise
   const kept = await new AuthorityFolder(folder).load();
   const api = <T>(method: string, path: string) =>
     new Promise<{ status: number; body: T }>((resolve, reject) => {
-      const asked = httpsRequest(`${server.httpAddress}${path}`, { method, rejectUnauthorized: false }, (response) => {
-        let text = '';
-        response.on('data', (part: Buffer) => {
-          text += part.toString();
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as T }));
-      });
+      const headers = { authorization: `Bearer ${TOKEN}` };
+      const asked = httpsRequest(
+        `${server.httpAddress}${path}`,
+        { method, headers, rejectUnauthorized: false },
+        (response) => {
+          let text = '';
+          response.on('data', (part: Buffer) => {
+            text += part.toString();
+          });
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: JSON.parse(text) as T }));
+        },
+      );
       asked.on('error', reject);
       asked.end();
     });
