@@ -13,8 +13,8 @@ export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
 const KEPT = 'cellwall/credentials.json';
 
 /** As a person does: the one-time token is exchanged at the first start, and what came of it is used after that. */
-function logIn(server: string, config: string, once: string | undefined): string {
-  const env = { ...process.env, XDG_CONFIG_HOME: config, CELLWALL_TOKEN: '' };
+function logIn(server: string, config: string, ca: string, once: string | undefined): string {
+  const env = { ...process.env, XDG_CONFIG_HOME: config, CELLWALL_TOKEN: '', CELLWALL_CA: ca };
   if (once) run('node', [CLI, 'login', '--server', server, '--token-stdin'], { input: once, env });
   const file = join(config, KEPT);
   if (!existsSync(file)) return '';
@@ -28,12 +28,15 @@ export class ServerProcess {
   readonly http: string;
   /** Of the admin that has logged in; empty where the server has a token file. */
   readonly token: string;
+  /** Its own authority, if it has one: a file; empty otherwise. */
+  readonly ca: string;
 
-  private constructor(process: Background, grpc: string, http: string, token: string) {
+  private constructor(process: Background, grpc: string, http: string, token: string, ca: string) {
     this.process = process;
     this.grpc = grpc;
     this.http = http;
     this.token = token;
+    this.ca = ca;
   }
 
   static async start(
@@ -57,13 +60,20 @@ export class ServerProcess {
     const config = `${data}.config`;
     const once = () => /cellwall_once_\w+/.exec(readFileSync(log, 'utf8').slice(before))?.[0];
     const isFirst = !existsSync(join(config, KEPT)) && !extra.includes('--http-token-file');
-    const token = logIn(said.http, config, isFirst ? await until('the one-time token is printed', once) : undefined);
-    return new ServerProcess(process, said.grpc, said.http, token);
+    const own = join(data, 'ca/authority.pem');
+    const ca = said.http.startsWith('https:') && existsSync(own) ? own : '';
+    const token = logIn(
+      said.http,
+      config,
+      ca,
+      isFirst ? await until('the one-time token is printed', once) : undefined,
+    );
+    return new ServerProcess(process, said.grpc, said.http, token, ca);
   }
 
   /** Runs the command line against this server. */
   cli(...args: string[]): { code: number; stdout: string; stderr: string } {
-    return tryRun('node', [CLI, ...args, '--server', this.http], { CELLWALL_TOKEN: this.token });
+    return tryRun('node', [CLI, ...args, '--server', this.http], { CELLWALL_TOKEN: this.token, CELLWALL_CA: this.ca });
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {

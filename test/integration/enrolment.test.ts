@@ -27,7 +27,8 @@ const file = (name: string) => join(folder, name);
 const logOf = (name: string) => readFileSync(file(`${name}.log`), 'utf8');
 
 function cli(...args: string[]) {
-  return tryRun('env', [`NODE_EXTRA_CA_CERTS=${file('ca.pem')}`, 'node', CLI, ...args]);
+  const env = [`NODE_EXTRA_CA_CERTS=${file('ca.pem')}`, `CELLWALL_TOKEN=${server?.token ?? ''}`];
+  return tryRun('env', [...env, 'node', CLI, ...args]);
 }
 
 function ask(...args: string[]): string {
