@@ -12,12 +12,11 @@ export type Audit = (actor: string, action: string, subject: string, details: De
 /** Refusals go the way of all denials, which can be many; the server's log has each with its reason. */
 export function auditTo(store: Store, denials: Denials, log: Logger): Audit {
   return (actor, action, subject, details) => {
+    log.info({ audit: action, actor, subject, ...details }, 'audit');
     if (action.endsWith('refused')) {
-      log.warn({ actor, subject, ...details }, action);
       denials.add({ actor: 'agent', address: actor.replace(/:\d+$/, ''), reason: action, subject });
       return;
     }
-    log.info({ actor, subject, ...details }, action);
     store.writer.call('audit', actor, action, subject, details).catch((error: Error) => log.error(error.message));
   };
 }
