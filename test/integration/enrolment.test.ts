@@ -121,20 +121,9 @@ test('a token that was used, one of another server, and a server that is not the
   await says('second', /"reason":"enrol with server .*is for node node-1, and not for node-2/);
   await second.stop();
   const other = await ServerProcess.start(file('data-other'), file('other.log'), { extra: ['--tls', 'own'] });
-  const foreign = JSON.parse(
-    run('env', [
-      'NODE_TLS_REJECT_UNAUTHORIZED=0',
-      'node',
-      CLI,
-      'node',
-      'join-token',
-      'create',
-      '-o',
-      'json',
-      '--server',
-      other.http,
-    ]),
-  ) as { token: string };
+  const made = other.cli('node', 'join-token', 'create', '-o', 'json');
+  expect(made.stderr).toBe('');
+  const foreign = JSON.parse(made.stdout) as { token: string };
   await other.process.stop();
   writeFileSync(file('foreign'), foreign.token);
   const third = begin('third', 'node-3', ['--join-token-file', file('foreign')], 'state-3');
