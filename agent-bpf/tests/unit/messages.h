@@ -3,6 +3,7 @@
 // Messages of DNS and of the protocols that are told apart, for the unit tests and as seeds for fuzzing.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -99,8 +100,10 @@ inline Message dns_failure(std::string_view name, uint16_t code) {
 
 // Behind its length, as over TCP.
 inline Message framed(const Message& message) {
-  Message bytes = {static_cast<uint8_t>(message.size() >> 8), static_cast<uint8_t>(message.size())};
-  bytes.insert(bytes.end(), message.begin(), message.end());
+  Message bytes(sizeof(uint16_t) + message.size());
+  bytes[0] = static_cast<uint8_t>(message.size() >> 8);
+  bytes[1] = static_cast<uint8_t>(message.size());
+  std::ranges::copy(message, bytes.begin() + sizeof(uint16_t));
   return bytes;
 }
 
