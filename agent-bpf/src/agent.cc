@@ -71,6 +71,7 @@ Result<void> Agent::open_all() {
   rescan(now);
   recall_containers();
   for (const Ability& naming : naming_abilities(ask_and_wait(now))) abilities_.push_back(naming);
+  auto spool = open_spool();
   say_what_is_missing();
   captured_.emplace(clock_, [this](uint64_t cgroup) { return tree_->container_of(cgroup); });
   if (auto ok = start_enforcing(); !ok) return ok;
@@ -82,7 +83,7 @@ Result<void> Agent::open_all() {
   delivery_.emplace(
       kernel_->ring(), clock_,
       [this](std::span<const cw_event* const> events) { return describer_->describe(events); },
-      config_.delivery);
+      config_.delivery, std::move(spool));
 
   if (auto ok = open_identity(); !ok) return ok;
   auto stream = ServerStream::start(
@@ -105,8 +106,10 @@ Result<void> Agent::start_enforcing() {
     allowed = startup_name_servers();
     allowed.insert(allowed.end(), config_.startup_allow.begin(), config_.startup_allow.end());
     // The agent can be a container itself. A server that is given by its name is found by --startup-allow.
-    if (const auto server = parse_startup_allow({config_.server}); server)
-      allowed.insert(allowed.end(), server->begin(), server->end());
+    for (const auto& [address, name] : config_.servers) {
+      if (const auto server = parse_startup_allow({address}); server)
+        allowed.insert(allowed.end(), server->begin(), server->end());
+    }
   }
   if (auto ok = kernel_->allow_at_startup(allowed); !ok) return ok;
   enforcement_.emplace(
@@ -139,12 +142,16 @@ Result<void> Agent::make_waiter() {
   return {};
 }
 
+std::string Agent::epoch() const {
+  return boot_id() + "." + std::to_string(kernel_->ring_id());
+}
+
 v1::Hello Agent::hello() const {
   utsname system = {};
   uname(&system);
   v1::Hello hello;
   hello.set_node(config_.node);
-  hello.set_epoch(boot_id() + "." + std::to_string(kernel_->ring_id()));
+  hello.set_epoch(epoch());
   hello.set_agent_version(kVersion);
   hello.set_kernel_release(system.release);
   hello.set_architecture(system.machine);
@@ -217,6 +224,9 @@ void Agent::each_tick(Time now) {
     report_statistics();
     next_statistics_ = now + config_.statistics_interval;
   }
+  if (containers_.changed() && delivery_->wants_containers())
+    delivery_->spool_containers(containers_.take_changes());
+  tell_spool_trouble();
   if (connected_ && containers_.changed()) {
     auto request = std::make_shared<v1::StreamRequest>();
     *request->mutable_containers() = containers_.take_changes();
@@ -271,18 +281,20 @@ void Agent::stop() {
   enforcement_->stop();
   const Time until = steady_clock::now() + kStopFlush;
   if (names_to_save_) remember_containers();
-  delivery_->step(steady_clock::now());
-  delivery_->flush();
   if (connected_) {
     auto last = std::make_unique<v1::StreamRequest>();
     add_losses(last.get());
     offer_status(std::move(last));
   }
-  while (connected_ && steady_clock::now() < until && !delivery_->idle()) {
+  do {
+    delivery_->step(steady_clock::now());
+    delivery_->flush();
     send_ready();
+    if (!connected_ || delivery_->idle()) break;
     wait();
     handle_server();
-  }
+  } while (steady_clock::now() < until);
+  delivery_->finish(steady_clock::now());
   log(LogLevel::kInfo, "stopped; what is enforced stays in force", {{"generation", kernel_->generation()}});
 }
 

@@ -39,6 +39,9 @@ class Agent {
   explicit Agent(const Config& config);
   Result<void> open_all();
   Result<void> make_waiter();
+  std::string epoch() const;
+  std::unique_ptr<BatchSpool> open_spool();
+  void tell_spool_trouble();
   v1::Hello hello() const;
   void say_what_is_missing() const;
 
@@ -80,7 +83,9 @@ class Agent {
   void report_open_flows();
   void report_statistics();
   void count(google::protobuf::Map<std::string, uint64_t>* counters);
+  void count_spool(google::protobuf::Map<std::string, uint64_t>* counters);
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
+  void add_kernel_losses(v1::FlowBatch* batch);
   void offer_status(std::unique_ptr<v1::StreamRequest> request);
 
   const Config config_;
@@ -104,6 +109,7 @@ class Agent {
   std::unique_ptr<ServerStream> stream_;
   bool connected_ = false;
   std::string last_reason_;
+  std::string spool_trouble_;
   uint64_t lifecycle_lost_ = 0;
 
   Fd epoll_;

@@ -55,6 +55,7 @@ void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) {
   values["kernel_events"] = kernel_->ring().newest_index();
   values["queue_bytes"] = delivery_->queue_bytes();
   values["queue_dropped_events"] = delivery_->dropped_events();
+  count_spool(counters);
   values["ring_used_bytes"] = kernel_->ring().used_bytes();
   values["resident_bytes"] = resident_bytes();
   values["containers"] = containers_.count();
@@ -77,15 +78,19 @@ void Agent::offer_status(std::unique_ptr<v1::StreamRequest> request) {
 }
 
 v1::FlowBatch* Agent::add_losses(v1::StreamRequest* request) {
-  const KernelCounters counters = kernel_->counters();
   auto* batch = request->mutable_flows();
+  add_kernel_losses(batch);
+  return batch;
+}
+
+void Agent::add_kernel_losses(v1::FlowBatch* batch) {
+  const KernelCounters counters = kernel_->counters();
   auto* ring = batch->add_kernel_losses();
   ring->set_reason(v1::LOSS_REASON_RING_FULL);
   ring->set_total(counters[CW_COUNT_RING_FULL]);
   auto* peers = batch->add_kernel_losses();
   peers->set_reason(v1::LOSS_REASON_STATE_FULL);
   peers->set_total(counters[CW_COUNT_PEERS_FULL]);
-  return batch;
 }
 
 void Agent::report_open_flows() {

@@ -22,7 +22,7 @@ void Agent::handle(const v1::Welcome& welcome) {
   last_reason_.clear();
   delivery_->connected(welcome.committed_event_index(), welcome.window());
   log(LogLevel::kInfo, "connected",
-      {{"server", config_.server},
+      {{"server", stream_->server()},
        {"version", welcome.server_version()},
        {"committed", welcome.committed_event_index()}});
   const auto store = check_store(welcome);

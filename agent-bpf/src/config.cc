@@ -73,6 +73,9 @@ void add_kernel_options(CLI::App& app, KernelOptions& kernel, uint64_t* udp_idle
   app.add_flag("--force-fallback", kernel.force_fallback, "read sockets as kernels before 6.2 have to");
 }
 
+// Enough segments for the oldest to go without much of the rest.
+constexpr size_t kSmallestSpool = 1 << 20;
+
 const std::map<std::string, Startup> kStartups = {{"allow", Startup::kAllow}, {"deny", Startup::kDeny}};
 
 void add_startup_options(CLI::App& app, Config& config, std::vector<std::string>* allow) {
@@ -104,8 +107,16 @@ void add_runtime_options(CLI::App& app, RuntimeSockets& sockets) {
       ->capture_default_str();
 }
 
-void add_server_options(CLI::App& app, Config& config) {
-  app.add_option("--server", config.server, "address of the server")
+struct ServerOptions {
+  std::string servers = "127.0.0.1:7480";
+  std::string tls_names;
+};
+
+void add_server_options(CLI::App& app, Config& config, ServerOptions* server) {
+  app.add_option(
+         "--server", server->servers,
+         "address of the server; several, with commas between them, share one store: the next is tried "
+         "when one does not answer")
       ->type_name("HOST:PORT")
       ->capture_default_str();
   app.add_option(
@@ -114,8 +125,10 @@ void add_server_options(CLI::App& app, Config& config) {
       ->type_name("FILE");
   app.add_option("--tls-cert", config.tls.certificate, "certificate of this agent")->type_name("FILE");
   app.add_option("--tls-key", config.tls.key, "key of this agent")->type_name("FILE");
-  app.add_option("--tls-server-name", config.tls.server_name,
-                 "name that the server's certificate has to have");
+  app.add_option("--tls-server-name", server->tls_names,
+                 "name that the server's certificate has to have; one for all servers, or one for each, with "
+                 "commas between them")
+      ->type_name("NAME");
   app.add_option("--join-token-file", config.join_token_file,
                  "file with a token of 'cellwall node join-token create', to get the first certificate with")
       ->type_name("FILE");
@@ -125,8 +138,15 @@ void add_server_options(CLI::App& app, Config& config) {
   app.add_option("--accept-store", config.accept_store,
                  "take rule sets of the server's store with this id, though those in force are of another")
       ->type_name("ID");
+  app.add_option(
+         "--spool-bytes", config.spool_bytes,
+         "flows kept in the state directory while the server is away or slower than they come; full: "
+         "alike ones are merged, then the oldest are dropped and counted, refusals and new peers last; "
+         "0: none are kept there")
+      ->check(CLI::Range(size_t{0}, size_t{1} << 40))
+      ->capture_default_str();
   app.add_option("--queue-bytes", config.delivery.queue_bytes,
-                 "flows kept in memory while the server is away; full: the oldest are dropped and counted")
+                 "the same in memory, for when there is no spool or it cannot be written")
       ->check(CLI::Range(size_t{64} << 10, size_t{4} << 30))
       ->capture_default_str();
 }
@@ -143,13 +163,14 @@ std::string what_is_wrong(const Config& config) {
            "/sys/fs/cgroup/kubepods.slice";
   if (config.command == Command::kCheck) return "";
   if (config.node.empty()) return "--node is missing, and this machine has no host name";
-  const size_t colon = config.server.rfind(':');
-  const bool unix_socket = config.server.starts_with("unix:");
-  if (!unix_socket && (colon == std::string::npos || colon + 1 == config.server.size()))
-    return "--server " + config.server + ": give HOST:PORT, such as cellwall.example:7480";
-  if (!speaks_tls(config) && !is_local_address(config.server))
-    return "--server " + config.server +
-           " is not on this machine: plain text is refused; give --join-token-file or --tls-ca";
+  for (const auto& [server, name] : config.servers) {
+    if (!speaks_tls(config) && !is_local_address(server))
+      return "--server " + server +
+             " is not on this machine: plain text is refused; give --join-token-file or --tls-ca";
+  }
+  if (config.spool_bytes > 0 && config.spool_bytes < kSmallestSpool)
+    return "--spool-bytes " + std::to_string(config.spool_bytes) + ": give 0, or at least " +
+           std::to_string(kSmallestSpool);
   if (!config.tls.certificate.empty() &&
       (!config.join_token_file.empty() || !config.service_account_token_file.empty()))
     return "--tls-cert is a certificate already: leave --join-token-file and --service-account-token-file "
@@ -183,11 +204,13 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
                  "file with the same options, one a line: cgroup = \"/sys/fs/cgroup/kubepods.slice\"");
   app.allow_config_extras(CLI::config_extras_mode::error);
   add_kernel_options(app, config->kernel, &udp_idle);
-  add_server_options(app, *config);
+  ServerOptions server;
+  add_server_options(app, *config, &server);
   app.add_option("--node", config->node, "name of this node")->capture_default_str();
   add_runtime_options(app, config->runtimes);
   add_startup_options(app, *config, &startup_allow);
-  app.add_option("--state-directory", config->state_directory, "keeps the last policy for the next start")
+  app.add_option("--state-directory", config->state_directory,
+                 "keeps the last policy for the next start, and the spool")
       ->type_name("DIRECTORY")
       ->capture_default_str();
   app.add_option("--network-namespace", config->network_namespace,
@@ -229,7 +252,12 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   config->statistics_interval = std::chrono::seconds(statistics_interval);
   const auto allowed = parse_startup_allow(startup_allow);
   if (allowed) config->startup_allow = *allowed;
-  if (const std::string wrong = allowed ? what_is_wrong(*config) : allowed.error().message; !wrong.empty()) {
+  const auto servers = parse_servers(server.servers, server.tls_names);
+  if (servers) config->servers = *servers;
+  if (const std::string wrong = !allowed   ? allowed.error().message
+                                : !servers ? servers.error().message
+                                           : what_is_wrong(*config);
+      !wrong.empty()) {
     std::fprintf(stderr, "cellwall-agent: %s\n", wrong.c_str());
     return kExitUsage;
   }

@@ -10,6 +10,7 @@
 #include "kernel.h"
 #include "log.h"
 #include "runtimes.h"
+#include "server_list.h"
 #include "startup.h"
 
 namespace cellwall {
@@ -20,8 +21,9 @@ struct Config {
   Command command = Command::kRun;
   KernelOptions kernel;
   DeliveryLimits delivery;
+  size_t spool_bytes = size_t{512} << 20;  // in the state directory; 0: none
   std::string node;
-  std::string server = "127.0.0.1:7480";
+  std::vector<ServerAddress> servers;
   TlsFiles tls;
   std::string join_token_file;
   std::string service_account_token_file;

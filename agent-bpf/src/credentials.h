@@ -17,6 +17,7 @@
 #include "identity_file.h"
 #include "join_token.h"
 #include "result.h"
+#include "server_list.h"
 
 namespace cellwall {
 
@@ -24,7 +25,6 @@ struct TlsFiles {
   std::string authority;
   std::string certificate;
   std::string key;
-  std::string server_name;  // when the certificate names the server otherwise than --server does
 };
 
 // PEM. No authorities: plain text.
@@ -45,10 +45,7 @@ inline constexpr char kIdentityFile[] = "/identity.pem";
 
 class Credentials {
  public:
-  struct Server {
-    std::string address;   // HOST:PORT
-    std::string tls_name;  // empty: the host
-  };
+  using Server = ServerAddress;
   // Sends the request to a server whose authorities are known.
   using Enrol = std::function<Result<v1::EnrolResponse>(const Server& server, const std::string& authorities,
                                                         const v1::EnrolRequest& request)>;

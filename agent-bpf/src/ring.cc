@@ -74,6 +74,15 @@ size_t RingReader::read(size_t limit, const std::function<void(const cw_event&, 
   return count;
 }
 
+const cw_event* RingReader::peek() const {
+  if (position_ >= load(producer_pages_)) return nullptr;
+  const char* record =
+      static_cast<const char*>(producer_pages_) + sysconf(_SC_PAGESIZE) + (position_ & (ring_bytes_ - 1));
+  const uint32_t header = std::atomic_ref(*reinterpret_cast<uint32_t*>(const_cast<char*>(record)))
+                              .load(std::memory_order_acquire);
+  return header & kBusy ? nullptr : reinterpret_cast<const cw_event*>(record + kHeader);
+}
+
 uint64_t RingReader::next_index() const {
   return position_ / kRecord + 1;
 }

@@ -26,6 +26,7 @@ class RingReader {
   // Calls each(event, index) for events that were not read yet, at most limit; returns how many.
   // The event's memory is valid until release() passes its index.
   size_t read(size_t limit, const std::function<void(const cw_event&, uint64_t index)>& each);
+  const cw_event* peek() const;     // what read() would give next; null: nothing
   uint64_t next_index() const;      // of the event which read() gives next; the first event ever has index 1
   uint64_t released_index() const;  // last event whose space was given back, 0: none
   uint64_t newest_index() const;    // the last event that the kernel made room for, 0: none

@@ -3,37 +3,28 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
-#include <random>
 #include <thread>
 
 #include "cellwall/v1/agent.grpc.pb.h"
-#include "container_ports.h"
-#include "cri/runtime/v1/api.grpc.pb.h"
 #include "rpc_channel.h"
+#include "server_list.h"
 
 namespace cellwall {
 namespace {
 
-namespace cri = ::runtime::v1;
 using Lock = std::unique_lock<std::mutex>;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr milliseconds kFirstBackoff{200};
-constexpr milliseconds kLongestBackoff{5000};
 constexpr int kSilentHeartbeats = 3;
 constexpr milliseconds kDefaultHeartbeat{5000};
-// The rule sets of a node: 100,000 networks are some 3 MB.
-constexpr int kMaxMessageBytes = 64 << 20;
-
 class GrpcStream : public ServerStream {
  public:
   GrpcStream(const Config& config, Credentials& credentials, MakeHello hello, Notify notify)
-      : server_{.address = config.server, .tls_name = config.tls.server_name},
+      : servers_(config.servers),
         credentials_(credentials),
         hello_(std::move(hello)),
         notify_(std::move(notify)) {
@@ -59,8 +50,14 @@ class GrpcStream : public ServerStream {
     changed_.notify_all();
   }
 
+  // Called several times a second, so this is also where silence is noticed: a write to a server that does
+  // not read any more never ends.
   std::vector<FromServer> take() override {
     Lock lock(mutex_);
+    if (context_ && steady_clock::now() - heard_ > heartbeat_ * kSilentHeartbeats) {
+      silent_ = true;
+      context_->TryCancel();
+    }
     return std::exchange(incoming_, {});
   }
 
@@ -73,6 +70,11 @@ class GrpcStream : public ServerStream {
     changed_.notify_all();
   }
 
+  std::string server() const override {
+    Lock lock(mutex_);
+    return server_.address;
+  }
+
   bool drained() const override {
     Lock lock(mutex_);
     return outgoing_.empty() && !writing_;
@@ -82,24 +84,22 @@ class GrpcStream : public ServerStream {
   using Stream = grpc::ClientReaderWriter<v1::StreamRequest, v1::StreamResponse>;
 
   void run() {
-    milliseconds backoff = kFirstBackoff;
-    std::mt19937 random(std::random_device{}());
+    Reconnect reconnect(servers_.size());
     while (!stopping()) {
-      const bool worked = one_stream();
-      backoff = worked ? kFirstBackoff : std::min(backoff * 2, kLongestBackoff);
-      const milliseconds pause(
-          std::uniform_int_distribution<int64_t>(backoff.count() / 2, backoff.count())(random));
+      const bool welcomed = one_stream(servers_[reconnect.server()]);
+      const auto lasted = std::chrono::duration_cast<milliseconds>(steady_clock::now() - welcomed_at_);
+      const milliseconds pause = reconnect.ended(welcomed, lasted);
       Lock lock(mutex_);
       changed_.wait_for(lock, pause, [this] { return stopping_; });
     }
   }
 
   // True: the server welcomed us.
-  bool one_stream() {
+  bool one_stream(const ServerAddress& server) {
     const auto material = credentials_.prepare(
-        server_,
-        [this](const auto& server, const std::string& authorities, const v1::EnrolRequest& request) {
-          return call_enrol(server, authorities, request, [this](grpc::ClientContext* call) { begun(call); });
+        server,
+        [this](const auto& to, const std::string& authorities, const v1::EnrolRequest& request) {
+          return call_enrol(to, authorities, request, [this](grpc::ClientContext* call) { begun(call); });
         },
         std::chrono::system_clock::now());
     if (!material) {
@@ -110,13 +110,15 @@ class GrpcStream : public ServerStream {
     grpc::ClientContext context;
     {
       Lock lock(mutex_);
+      server_ = server;
       context_ = &context;
+      silent_ = false;
       broken_ = reconnects_ = false;
       welcomed_ = false;
       heartbeat_ = kDefaultHeartbeat;
       heard_ = steady_clock::now();
     }
-    auto stub = v1::AgentService::NewStub(channel_to(server_, *material));
+    auto stub = v1::AgentService::NewStub(channel_to(server, *material));
     std::shared_ptr<Stream> stream = stub->Stream(&context);
     v1::StreamRequest first;
     *first.mutable_hello() = hello_();
@@ -142,6 +144,7 @@ class GrpcStream : public ServerStream {
   void begun(grpc::ClientContext* call) {
     Lock lock(mutex_);
     context_ = call;
+    heard_ = steady_clock::now();
     if (call && stopping_) call->TryCancel();
   }
 
@@ -165,6 +168,7 @@ class GrpcStream : public ServerStream {
       heard_ = steady_clock::now();
       if (message.has_welcome()) {
         welcomed_ = true;
+        welcomed_at_ = heard_;
         if (message.welcome().heartbeat_milliseconds() > 0)
           heartbeat_ = milliseconds(message.welcome().heartbeat_milliseconds());
         tell(lock, std::move(*message.mutable_welcome()));
@@ -187,19 +191,19 @@ class GrpcStream : public ServerStream {
 
   void write_all(Stream& stream) {
     uint64_t beat = 0;
-    silent_ = false;
     Lock lock(mutex_);
+    auto next_beat = steady_clock::now() + heartbeat_;
     while (!broken_ && !stopping_) {
-      if (outgoing_.empty()) {
-        const bool woken = changed_.wait_for(lock, heartbeat_,
-                                             [this] { return broken_ || stopping_ || !outgoing_.empty(); });
-        silent_ = !broken_ && steady_clock::now() - heard_ > heartbeat_ * kSilentHeartbeats;
-        if (silent_) return;
-        if (woken) continue;
+      changed_.wait_until(lock, next_beat, [this] { return broken_ || stopping_ || !outgoing_.empty(); });
+      if (broken_ || stopping_) return;
+      // Whatever else is sent: nothing else is sure to be answered.
+      if (const auto now = steady_clock::now(); now >= next_beat) {
         auto message = std::make_shared<v1::StreamRequest>();
         message->mutable_heartbeat()->set_number(++beat);
         outgoing_.push_back(std::move(message));
+        next_beat = now + heartbeat_;
       }
+      if (outgoing_.empty()) continue;
       const auto message = std::move(outgoing_.front());
       outgoing_.pop_front();
       writing_ = true;
@@ -231,10 +235,11 @@ class GrpcStream : public ServerStream {
     return stopping_;
   }
 
-  const Credentials::Server server_;
+  const std::vector<ServerAddress> servers_;
   Credentials& credentials_;
   const MakeHello hello_;
   const Notify notify_;
+  ServerAddress server_;  // of this stream, or of the last
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   grpc::ClientContext* context_ = nullptr;
@@ -245,7 +250,7 @@ class GrpcStream : public ServerStream {
   bool writing_ = false;
   bool silent_ = false;
   milliseconds heartbeat_ = kDefaultHeartbeat;
-  steady_clock::time_point heard_;
+  steady_clock::time_point heard_, welcomed_at_;
   // Bounded by the window that the server gives: the main loop sends no more than that without
   // acknowledgement.
   std::deque<std::shared_ptr<const v1::StreamRequest>> outgoing_;
@@ -253,126 +258,11 @@ class GrpcStream : public ServerStream {
   std::thread writer_;
 };
 
-// The kubelet names an image by its id, and says beside that what the pod's specification calls it.
-std::string image_of(const cri::Container& container) {
-  const auto& image = container.image();
-  if (!image.user_specified_image().empty()) return image.user_specified_image();
-  return image.image().empty() ? container.image_ref() : image.image();
-}
-
-class CriRuntime : public Runtime {
- public:
-  explicit CriRuntime(const std::string& socket) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
-    // The runtime wants a host name, and a socket has none.
-    arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-    stub_ = cri::RuntimeService::NewStub(
-        grpc::CreateCustomChannel(socket, grpc::InsecureChannelCredentials(), arguments));
-  }
-
-  Result<RuntimeContainers> list(milliseconds deadline) override {
-    const auto until = std::chrono::system_clock::now() + deadline;
-    cri::ListPodSandboxResponse pods;
-    cri::ListContainersResponse containers;
-    // Containers first: a pod is there before its containers are, so none of these is without its pod.
-    {
-      grpc::ClientContext context;
-      context.set_deadline(until);
-      if (auto status = stub_->ListContainers(&context, {}, &containers); !status.ok())
-        return refused(status);
-    }
-    {
-      grpc::ClientContext context;
-      context.set_deadline(until);
-      if (auto status = stub_->ListPodSandbox(&context, {}, &pods); !status.ok()) return refused(status);
-    }
-    if (name_.empty()) name_ = ask_name(until);
-    return join(pods, containers, until);
-  }
-
-  bool speaks() const override { return speaks_; }
-
- private:
-  std::unexpected<Error> refused(const grpc::Status& status) {
-    speaks_ = status.error_code() != grpc::StatusCode::UNIMPLEMENTED;
-    return fail("list its containers: " + status.error_message());
-  }
-
-  std::string ask_name(std::chrono::system_clock::time_point until) {
-    grpc::ClientContext context;
-    context.set_deadline(until);
-    cri::VersionResponse version;
-    return stub_->Version(&context, {}, &version).ok() ? version.runtime_name() : "";
-  }
-
-  RuntimeContainers join(const cri::ListPodSandboxResponse& pods,
-                         const cri::ListContainersResponse& containers,
-                         std::chrono::system_clock::time_point until) {
-    RuntimeContainers found;
-    for (const auto& pod : pods.items()) {
-      RuntimeContainer entry;
-      entry.runtime = name_;
-      entry.name = kSandboxName;
-      entry.namespace_name = pod.metadata().namespace_();
-      entry.pod = pod.metadata().name();
-      entry.pod_uid = pod.metadata().uid();
-      entry.labels = {pod.labels().begin(), pod.labels().end()};
-      entry.addresses = addresses(pod.id(), until);
-      entry.created_us = static_cast<uint64_t>(pod.created_at() / 1000);
-      found[pod.id()] = std::move(entry);
-    }
-    for (const auto& container : containers.containers()) {
-      const auto pod = found.find(container.pod_sandbox_id());
-      if (pod == found.end()) continue;  // removed between the two calls
-      RuntimeContainer entry = pod->second;
-      entry.name = container.metadata().name();
-      entry.image = image_of(container);
-      if (const auto ports = container.annotations().find(kPortsAnnotation);
-          ports != container.annotations().end())
-        entry.ports = parse_container_ports(ports->second);
-      entry.created_us = static_cast<uint64_t>(container.created_at() / 1000);
-      found[container.id()] = std::move(entry);
-    }
-    return found;
-  }
-
-  // Of a sandbox they never change, so each is asked for once.
-  std::vector<std::string> addresses(const std::string& sandbox,
-                                     std::chrono::system_clock::time_point until) {
-    if (const auto known = addresses_.find(sandbox); known != addresses_.end()) return known->second;
-    grpc::ClientContext context;
-    context.set_deadline(until);
-    cri::PodSandboxStatusRequest request;
-    request.set_pod_sandbox_id(sandbox);
-    cri::PodSandboxStatusResponse response;
-    if (!stub_->PodSandboxStatus(&context, request, &response).ok()) return {};
-    std::vector<std::string> found;
-    const auto& network = response.status().network();
-    if (!network.ip().empty()) found.push_back(network.ip());
-    for (const auto& more : network.additional_ips()) found.push_back(more.ip());
-    if (found.empty()) return found;
-    if (addresses_.size() >= kRemembered) addresses_.clear();
-    return addresses_[sandbox] = found;
-  }
-
-  static constexpr size_t kRemembered = 4096;
-  std::unique_ptr<cri::RuntimeService::Stub> stub_;
-  std::string name_;
-  bool speaks_ = true;
-  std::unordered_map<std::string, std::vector<std::string>> addresses_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<ServerStream>> ServerStream::start(const Config& config, Credentials& credentials,
                                                           MakeHello hello, Notify notify) {
   return std::make_unique<GrpcStream>(config, credentials, std::move(hello), std::move(notify));
-}
-
-std::unique_ptr<Runtime> open_cri(const std::string& socket) {
-  return std::make_unique<CriRuntime>("unix://" + socket_path(socket));
 }
 
 }  // namespace cellwall

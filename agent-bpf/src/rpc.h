@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stream to the server, and the CRI (open_cri). rpc.cc and rpc_channel.cc are the files that know gRPC.
+// The stream to the server. rpc.cc, rpc_channel.cc and cri.cc are the files that know gRPC.
 #pragma once
 
 #include <functional>
@@ -38,9 +38,10 @@ class ServerStream {
 
   // Waits until it can be written; forgotten when the stream breaks, as Disconnected tells.
   virtual void send(std::shared_ptr<const v1::StreamRequest> message) = 0;
-  virtual std::vector<FromServer> take() = 0;
-  virtual void reconnect() = 0;      // with what the credentials say by now
-  virtual bool drained() const = 0;  // all that was given to send() was written
+  virtual std::vector<FromServer> take() = 0;  // to be called several times a second
+  virtual void reconnect() = 0;                // with what the credentials say by now
+  virtual std::string server() const = 0;      // the one of the list that is spoken to, or was last
+  virtual bool drained() const = 0;            // all that was given to send() was written
 };
 
 }  // namespace cellwall

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "../../src/spool_record.h"
 #include "../unit/messages.h"
 
 namespace {
@@ -28,6 +29,24 @@ Message marked(const PayloadSample& sample) {
   return bytes;
 }
 
+// Two records, and what a power cut or a bad disk makes of them.
+std::vector<std::pair<std::string, std::string>> spool_samples() {
+  cellwall::SpoolRecord batch;
+  batch.first = 1;
+  batch.last = 3;
+  batch.first_us = batch.last_us = 1'767'225'600'000'000;
+  batch.epoch = "3f6c.1";
+  batch.body = std::string(40, 'b');
+  cellwall::SpoolRecord names;
+  names.kind = cellwall::SpoolKind::kContainers;
+  names.epoch = "3f6c.1";
+  names.body = "web";
+  const std::string whole = cellwall::encode(names) + cellwall::encode(batch) + cellwall::encode(batch);
+  std::string damaged = whole;
+  damaged[cellwall::encode(names).size() + 20] ^= 1;
+  return {{"whole", whole}, {"torn", whole.substr(0, whole.size() - 30)}, {"damaged", damaged}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -42,6 +61,8 @@ int main(int argc, char** argv) {
   }
   for (const auto& sample : payload_samples())
     good = write(directory / "first_payload" / sample.name, marked(sample)) && good;
+  for (const auto& [name, bytes] : spool_samples())
+    good = write(directory / "spool_record" / name, Message(bytes.begin(), bytes.end())) && good;
   if (!good) std::perror(argv[1]);
   return good ? 0 : 1;
 }

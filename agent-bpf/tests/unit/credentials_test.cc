@@ -41,8 +41,7 @@ class CredentialsTest : public ::testing::Test {
   void with_service_account() {
     options_ = {.files = {.authority = write("ca.pem", authority_.pem()),
                           .certificate = "",
-                          .key = "",
-                          .server_name = ""},
+                          .key = ""},
                 .node = "n1",
                 .state_directory = directory_ + "/state",
                 .join_token_file = "",
@@ -204,8 +203,7 @@ TEST_F(CredentialsTest, says_what_is_wrong_with_a_token_file) {
 TEST_F(CredentialsTest, reads_given_files_anew_for_each_connection) {
   options_.files = {.authority = write("ca", authority_.pem()),
                     .certificate = write("cert", "one"),
-                    .key = write("key", "k"),
-                    .server_name = ""};
+                    .key = write("key", "k")};
   options_.state_directory = directory_;
   auto credentials = open();
   EXPECT_EQ(prepare(*credentials)->certificate, "one");
