@@ -87,6 +87,8 @@ class GrpcStream : public ServerStream {
     Reconnect reconnect(servers_.size());
     while (!stopping()) {
       const bool welcomed = one_stream(servers_[reconnect.server()]);
+      // Asked for, with another certificate: the server is as good as before.
+      if (welcomed && reconnecting()) continue;
       const auto lasted = std::chrono::duration_cast<milliseconds>(steady_clock::now() - welcomed_at_);
       const milliseconds pause = reconnect.ended(welcomed, lasted);
       Lock lock(mutex_);
@@ -233,6 +235,11 @@ class GrpcStream : public ServerStream {
   bool stopping() {
     Lock lock(mutex_);
     return stopping_;
+  }
+
+  bool reconnecting() {
+    Lock lock(mutex_);
+    return reconnects_;
   }
 
   const std::vector<ServerAddress> servers_;

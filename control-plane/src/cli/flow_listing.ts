@@ -49,6 +49,11 @@ const COLUMNS: readonly Column[] = [
     cell: (flow) => ({ text: payloadText(flow), color: flow.plaintext ? 'yellow' : undefined }),
     optional: true,
   },
+  {
+    head: 'FLOWS',
+    cell: (flow) => ({ text: flow.count > 1 ? String(flow.count) : '-', right: true }),
+    optional: true,
+  },
   { head: 'SENT', cell: (flow) => ({ text: bytes(flow.sentBytes), right: true }) },
   { head: 'RECEIVED', cell: (flow) => ({ text: bytes(flow.receivedBytes), right: true }) },
   {
@@ -96,6 +101,7 @@ export const FLOW_CSV_HEAD = [
   'tls_version',
   'server_name',
   'failure',
+  'count',
 ];
 
 export function flowCsv(flow: Flow): (string | number | null)[] {
@@ -131,6 +137,7 @@ export function flowCsv(flow: Flow): (string | number | null)[] {
     flow.tls?.version ?? null,
     flow.tls?.serverName ?? null,
     flow.failure,
+    flow.count,
   ];
 }
 

@@ -15,6 +15,7 @@ import { flowsCommand } from './commands/flows.js';
 import { listenersCommand } from './commands/listeners.js';
 import { loginCommand, logoutCommand, whoamiCommand } from './commands/login.js';
 import { lookupsCommand } from './commands/lookups.js';
+import { lossesCommand } from './commands/losses.js';
 import { mapCommand } from './commands/map.js';
 import { nodeCommand } from './commands/node.js';
 import { nodesCommand } from './commands/nodes.js';
@@ -38,6 +39,7 @@ const COMMANDS = [
   listenersCommand,
   containersCommand,
   nodesCommand,
+  lossesCommand,
   nodeCommand,
   caCommand,
   denyCommand,

@@ -110,6 +110,8 @@ export interface StoredFlow {
   readonly endUs: number;
   readonly durationUs: number | null;
   readonly kind: number;
+  /** Flows that it stands for, which were alike but for times, counters and the caller's port. */
+  readonly count: number;
   readonly local: string;
   readonly localPort: number;
   readonly remote: string;
@@ -159,6 +161,8 @@ export interface Flow {
     cgroupId: string;
     image: string;
   };
+  /** Flows that this record stands for: more than 1 when the node had no room for each. */
+  readonly count: number;
   readonly direction: string;
   readonly protocol: string;
   readonly start: string | null;
@@ -248,6 +252,7 @@ export function toFlow(stored: StoredFlow, peer: Peer | null = null): Flow {
     id: flowId(stored),
     node: stored.node,
     container: { name: displayName(stored), namespace, pod, container, cgroupId, image },
+    count: stored.count,
     direction: DIRECTIONS[kind.direction] ?? '',
     protocol: protocolName(kind.protocol),
     start: stored.durationUs === null ? null : timeText(stored.endUs - stored.durationUs),

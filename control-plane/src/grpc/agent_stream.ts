@@ -2,10 +2,10 @@
 import { status } from '@grpc/grpc-js';
 import { CellwallError, ERRORS, toPlain } from '../errors.js';
 import type { AgentCertificate } from '../identity/agent_certificate.js';
-import { safe } from '../ingest/decode.js';
+import { toFacts } from '../ingest/containers.js';
+import { safe } from '../ingest/safe.js';
 import type { types } from '../ingest/wire.js';
 import { Feed } from '../policy/index.js';
-import type { ContainerFacts } from '../store/state.js';
 import { VERSION } from '../version.js';
 import type { AgentCall, Agents } from './agents.js';
 import { authoritiesOf } from './enrolment_service.js';
@@ -19,27 +19,6 @@ export const HEARTBEAT_MS = 5000;
 const SILENT_HEARTBEATS = 3;
 
 type Hello = types.cellwall.v1.Hello.$Properties;
-
-function toFacts(container: types.cellwall.v1.Container.$Properties): ContainerFacts {
-  return {
-    cgroupId: safe((container.cgroupId ?? 0) as number, 'a cgroup id'),
-    path: container.cgroupPath ?? '',
-    runtime: container.runtime ?? '',
-    runtimeId: container.runtimeId ?? '',
-    name: container.name ?? '',
-    image: container.image ?? '',
-    namespace: container.namespace ?? '',
-    pod: container.pod ?? '',
-    labels: container.labels ?? {},
-    addresses: container.addresses ?? [],
-    ports: (container.ports ?? []).map((it) => ({
-      name: it.name ?? '',
-      protocol: it.protocol ?? 0,
-      port: it.port ?? 0,
-    })),
-    createdUs: safe((container.createdUs ?? 0) as number, 'created_us'),
-  };
-}
 
 function countersOf(statistics: types.cellwall.v1.Statistics.$Properties): string {
   const counters = statistics.counters ?? {};

@@ -357,6 +357,7 @@ describe('the server', () => {
       '/v1/login',
       '/v1/logout',
       '/v1/lookups',
+      '/v1/losses',
       '/v1/map',
       '/v1/nodes',
       '/v1/policies',

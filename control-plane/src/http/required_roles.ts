@@ -28,6 +28,7 @@ export const REQUIRED: Readonly<Record<string, Requirement>> = {
   'GET /v1/map': 'view',
   'GET /v1/listeners': 'view',
   'GET /v1/lookups': 'view',
+  'GET /v1/losses': 'view',
   'GET /v1/containers': 'view',
   'GET /v1/nodes': 'view',
   'GET /v1/hints': 'view',

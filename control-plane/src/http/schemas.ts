@@ -3,6 +3,7 @@ import { z } from '@hono/zod-openapi';
 import { ROLES } from '../access/roles.js';
 import { ERRORS } from '../errors.js';
 import { KINDS } from '../policy/index.js';
+import { LOSS_REASONS, type LossReason } from './losses.js';
 
 const word = z.string().max(500).optional();
 
@@ -64,6 +65,10 @@ export const flowSchema = z
       container: z.string(),
       cgroupId: z.string(),
       image: z.string(),
+    }),
+    count: z.number().openapi({
+      description:
+        'flows that this record stands for: more than 1 when its node had no room for each; their bytes are summed up, and it lasts from the first to the last',
     }),
     direction: z.string(),
     protocol: z.string(),
@@ -132,7 +137,9 @@ export const policySchema = z
   })
   .openapi('Policy');
 
-const lost = z.object({ ringFull: z.number(), queueFull: z.number(), agentRestart: z.number(), stateFull: z.number() });
+const lost = z.object(
+  Object.fromEntries(LOSS_REASONS.map((name) => [name, z.number()])) as Record<LossReason, z.ZodNumber>,
+);
 export const lostSchema = lost.openapi('Lost', {
   description: 'flow records which were made and are not stored, by reason',
 });
@@ -163,9 +170,32 @@ export const nodeSchema = z
       revoked: z.string().nullable().openapi({ description: 'since when it is not let in' }),
       error: z.string().nullable().openapi({ description: 'why it cannot renew its certificate' }),
     }),
+    delivery: z
+      .object({
+        lagUs: z.number().openapi({ description: 'age of the oldest flow that the agent has and the server has not' }),
+        spoolBytes: z.number(),
+        spoolLimitBytes: z.number().openapi({ description: '0: the agent has no spool' }),
+        spoolBatches: z.number(),
+        spoolWritable: z.boolean(),
+        queueBytes: z.number().openapi({ description: 'in the memory of the agent' }),
+        mergedEvents: z.number().openapi({ description: 'flows that share a record with others for want of room' }),
+      })
+      .openapi({ description: 'as the agent has told last; see lastSeen' }),
     counters: z.record(z.string(), z.number()),
   })
   .openapi('Node');
+
+export const lossSchema = z
+  .object({
+    node: z.string(),
+    epoch: z.string().openapi({ description: 'boot of the node, and ring of its kernel' }),
+    reason: z.enum(LOSS_REASONS as [LossReason, ...LossReason[]]),
+    count: z.number(),
+    first: z.string().nullable().openapi({ description: 'when what is missing was made; null: not known' }),
+    last: z.string().nullable(),
+    noticed: z.string().openapi({ description: 'when the server heard of it' }),
+  })
+  .openapi('Loss');
 
 export const containerSchema = z
   .object({

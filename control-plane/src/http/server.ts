@@ -27,6 +27,7 @@ import { joinTokens } from './routes/join_tokens.js';
 import { listeners } from './routes/listeners.js';
 import { login } from './routes/login.js';
 import { lookups } from './routes/lookups.js';
+import { losses } from './routes/losses.js';
 import { map } from './routes/map.js';
 import { metrics } from './routes/metrics.js';
 import { nodeAccess } from './routes/node_access.js';
@@ -56,6 +57,7 @@ const ROUTES = [
   lookups,
   containers,
   nodes,
+  losses,
   nodeAccess,
   joinTokens,
   authority,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { CellwallError } from '../errors.js';
 import { packKind, TLS_VERSIONS } from '../flows/record.js';
+import type { ContainerFacts } from '../store/state.js';
+import { toFacts } from './containers.js';
+import { type Coverage, coverageOf, type DecodedMerge } from './coverage.js';
+import { bad, safe } from './safe.js';
 import { type types, v1 } from './wire.js';
 
 /** Half of an address as SQLite stores it: signed 64 bits. IPv4 is ::ffff:a.b.c.d, whose halves are plain numbers. */
@@ -28,6 +31,8 @@ export interface DecodedFlows {
   readonly serverNames: Uint32Array;
   /** Rows ascend; addresses are indexes into `addresses`. */
   readonly translations: readonly DecodedTranslation[];
+  /** Rows that stand for several events; rows ascend. */
+  readonly merged: readonly DecodedMerge[];
 }
 
 export interface DecodedTranslation {
@@ -57,14 +62,21 @@ export interface DecodedListener {
   readonly processName: string;
 }
 
-export interface DecodedBatch {
+export interface DecodedBatch extends Coverage {
   readonly sequence: number;
+  /** '': that of the stream. */
+  readonly epoch: string;
+  /** For the names of rows; they may be gone. */
+  readonly containers: readonly ContainerFacts[];
   /** 0: the batch covers no events. */
   readonly firstEventIndex: number;
   readonly ended: DecodedFlows | undefined;
   readonly open: { timeUs: number; flows: DecodedFlows; listeners: readonly DecodedListener[] } | undefined;
   readonly lookups: readonly DecodedLookup[];
   readonly holeReason: number;
+  /** 0: not known. */
+  readonly holeFirstUs: number;
+  readonly holeLastUs: number;
   readonly kernelLosses: readonly { reason: number; total: number }[];
 }
 
@@ -72,16 +84,10 @@ export interface DecodedBatch {
 const MOST_ROWS = 1 << 20;
 const MOST_LOOKUPS = 1 << 16;
 const LONGEST_NAME = 1024;
+const LONGEST_EPOCH = 100;
+/** Agents send 256 at a time. */
+const MOST_CONTAINERS = 1 << 14;
 const V4_MAPPED_LOW = 0xffff_0000_0000;
-
-function bad(message: string): never {
-  throw new CellwallError('invalid_batch', `malformed batch: ${message}`);
-}
-
-export function safe(value: number, what: string): number {
-  if (!Number.isSafeInteger(value)) bad(`${what} is beyond 2^53`);
-  return value;
-}
 
 function decodeAddress(bytes: Uint8Array): DecodedAddress {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -249,6 +255,15 @@ function failuresOf(columns: Columns): Uint8Array {
   return failures;
 }
 
+function mergedOf({ rows, merged }: Columns): DecodedMerge[] {
+  if (!merged) return [];
+  return sparseRows(merged, rows, 'merged').map((row, index) => {
+    const count = merged.count?.[index] ?? 0;
+    if (count < 2) bad(`merged.count is ${count}`);
+    return { row, count };
+  });
+}
+
 function kindsOf(columns: Columns, { payloads, tls }: PayloadColumns): Int32Array {
   const { protocol, direction, verdict, end, flags } = columns;
   const failures = failuresOf(columns);
@@ -282,6 +297,7 @@ function decodeFlows(columns: Columns): DecodedFlows {
     names: namesOf(columns),
     serverNames: payloads.serverNames,
     translations: translationsOf(columns),
+    merged: mergedOf(columns),
   };
 }
 
@@ -327,13 +343,22 @@ export function decodeBatch(data: Uint8Array): DecodedBatch {
     return bad((error as Error).message);
   }
   if (batch.lookups.length > MOST_LOOKUPS) bad(`${batch.lookups.length} look-ups`);
+  if (batch.epoch.length > LONGEST_EPOCH) bad(`an epoch of ${batch.epoch.length} characters`);
+  const containers = batch.containers?.upserted ?? [];
+  if (containers.length > MOST_CONTAINERS) bad(`${containers.length} containers`);
+  const ended = batch.ended ? decodeFlows(v1.FlowColumns.create(batch.ended)) : undefined;
   return {
     sequence: safe(batch.sequence as number, 'sequence'),
+    epoch: batch.epoch,
     firstEventIndex: safe(batch.firstEventIndex as number, 'first_event_index'),
-    ended: batch.ended ? decodeFlows(v1.FlowColumns.create(batch.ended)) : undefined,
+    ended,
+    ...coverageOf(batch, ended?.rows ?? 0, ended?.merged ?? []),
     open: batch.open ? decodeOpen(batch.open) : undefined,
     lookups: batch.lookups.map(decodeLookup),
+    containers: containers.map(toFacts),
     holeReason: batch.holeReason ?? 0,
+    holeFirstUs: safe(batch.holeFirstUs as number, 'hole_first_us'),
+    holeLastUs: safe(batch.holeLastUs as number, 'hole_last_us'),
     kernelLosses: batch.kernelLosses.map((loss) => ({
       reason: loss.reason ?? 0,
       total: safe((loss.total ?? 0) as number, 'total'),

@@ -8,6 +8,7 @@ import { CellwallError } from '../errors.js';
 import { type Budget, unlimited } from './budget.js';
 import { CallerPorts } from './caller_ports.js';
 import { dayPath, listDays } from './days.js';
+import { DAY_MIGRATIONS } from './migrations.js';
 import { isCorrupt } from './open.js';
 import { rollUpPath } from './roll_ups.js';
 
@@ -61,12 +62,17 @@ export class Connections {
     return this.#state;
   }
 
-  #day(day: string, inode: number): OpenDay {
+  /** undefined: the writer has not made it, or not brought it up to date yet. */
+  #day(day: string, inode: number): OpenDay | undefined {
     const known = this.#days.get(day);
     if (known?.inode === inode) return known;
     known?.database.close();
     this.#days.delete(day);
     const database = this.#open(dayPath(this.folder, day));
+    if ((database.pragma('user_version', { simple: true }) as number) < DAY_MIGRATIONS.length) {
+      database.close();
+      return undefined;
+    }
     const open = { database, inode, ports: new CallerPorts(database) };
     this.#days.set(day, open);
     for (const old of [...this.#days.keys()].sort().slice(0, -MOST_OPEN_DAYS)) {
@@ -76,14 +82,14 @@ export class Connections {
     return open;
   }
 
-  /** Asks one day file; undefined: it is gone. Throws store_unavailable when it is damaged. */
+  /** Asks one day file; undefined: it is gone, or being made. Throws store_unavailable when it is damaged. */
   ask<T>(day: string, read: (database: Database, ports: CallerPorts) => T): T | undefined {
     const inode = statSync(dayPath(this.folder, day), { throwIfNoEntry: false })?.ino;
     if (inode === undefined) return undefined;
     this.#budget.check();
     try {
-      const { database, ports } = this.#day(day, inode);
-      return read(database, ports);
+      const open = this.#day(day, inode);
+      return open && read(open.database, open.ports);
     } catch (error) {
       if (!isCorrupt(error)) throw error;
       this.#damaged(day, inode);

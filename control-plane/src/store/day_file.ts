@@ -18,7 +18,19 @@ export interface NewRows {
   readonly strings: readonly number[];
   /** Events committed once this is. */
   readonly committed: number;
-  readonly hole: { first: number; last: number; reason: number } | undefined;
+  readonly losses: readonly NewLoss[];
+}
+
+/** Events that were made and will never come. */
+export interface NewLoss {
+  readonly reason: number;
+  readonly firstEvent: number;
+  readonly lastEvent: number;
+  /** Less than the events between these two, when others of them are there. */
+  readonly count: number;
+  /** When they were made; null: not known. */
+  readonly firstUs: number | null;
+  readonly lastUs: number | null;
 }
 
 /** cellwall.v1.Lookup with the ids of the store. */
@@ -60,6 +72,7 @@ export class DayFile {
   readonly #translateMany: Statement;
   readonly #translateOne: Statement;
   readonly #lookup: Statement;
+  readonly #count: Statement;
   readonly #digest: Digest;
   #nextId: number;
   #firstUs = Number.POSITIVE_INFINITY;
@@ -84,8 +97,10 @@ export class DayFile {
     this.#nextId = ((this.#database.prepare('SELECT max(id) FROM flows').pluck().get() as number | null) ?? 0) + 1;
     this.#digest = new Digest(this.#database, this.#nextId);
     this.#loss = this.#database.prepare(
-      'INSERT INTO losses (node, epoch, reason, first_event, last_event, noticed_us) VALUES (?, ?, ?, ?, ?, ?)',
+      `INSERT INTO losses (node, epoch, reason, first_event, last_event, count, first_us, last_us, noticed_us)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
+    this.#count = this.#database.prepare('INSERT INTO counts (id, count) VALUES (?, ?)');
   }
 
   progress(): { node: string; epoch: string; event: number }[] {
@@ -104,10 +119,20 @@ export class DayFile {
     try {
       this.#database.transaction(() => {
         for (const batch of batches) {
-          if (batch.hole)
-            this.#loss.run(batch.node, batch.epoch, batch.hole.reason, batch.hole.first, batch.hole.last, nowUs);
-          if (batch.flows) this.#insert(batch, batch.flows);
-          this.#progress.run(batch.node, batch.epoch, batch.committed, batch.flows ? batch.flows.rows - batch.skip : 0);
+          for (const it of batch.losses)
+            this.#loss.run(
+              batch.node,
+              batch.epoch,
+              it.reason,
+              it.firstEvent,
+              it.lastEvent,
+              it.count,
+              it.firstUs,
+              it.lastUs,
+              nowUs,
+            );
+          const stored = batch.flows ? this.#insert(batch, batch.flows) : 0;
+          this.#progress.run(batch.node, batch.epoch, batch.committed, stored);
         }
         if (this.#nextId > before) this.#span.run(before, this.#nextId - 1, this.#firstUs, this.#lastUs);
       })();
@@ -118,9 +143,16 @@ export class DayFile {
     }
   }
 
-  #insert(batch: NewRows, flows: DecodedFlows): void {
+  /** Returns how many flows the rows stand for. */
+  #insert(batch: NewRows, flows: DecodedFlows): number {
     this.#insertTranslations(batch, flows);
     this.#digest.note(this.#nextId, batch);
+    let stored = flows.rows - batch.skip;
+    for (const { row, count } of flows.merged) {
+      if (row < batch.skip) continue;
+      this.#count.run(this.#nextId + row - batch.skip, count);
+      stored += count - 1;
+    }
     let values: unknown[] = [];
     for (let i = batch.skip; i < flows.rows; i++) {
       pushRow(values, batch, flows, i);
@@ -134,6 +166,7 @@ export class DayFile {
     }
     for (let at = 0; at < values.length; at += COLUMNS) this.#insertOne.run(values.slice(at, at + COLUMNS));
     this.#nextId += flows.rows - batch.skip;
+    return stored;
   }
 
   #insertTranslations(batch: NewRows, flows: DecodedFlows): void {

@@ -5,7 +5,7 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { packPorts, SEGMENT_ROWS } from './caller_ports.js';
 import type { NewRows } from './day_file.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, MERGE_EDGES } from './edge_columns.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, edgeFlows, MERGE_EDGES } from './edge_columns.js';
 import { EdgeSums } from './edge_sums.js';
 import { NotedPorts } from './noted_ports.js';
 
@@ -31,7 +31,7 @@ export class Digest {
     );
     this.#addPorts = database.prepare('INSERT INTO caller_ports (port_group, segment, entries) VALUES (?, ?, ?)');
     this.#addEdges = database.prepare(
-      `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
+      `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM ${edgeFlows()}
        WHERE f.id BETWEEN ? AND ? ${EDGE_GROUP}
        ${MERGE_EDGES}`,
     );

@@ -16,8 +16,11 @@ export const EDGE_KEYS = `f.end_us / ${HOUR_US} AS hour, f.container, f.kind & $
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.source_low, 0) ELSE 0 END AS outside_low, f.rule, f.name`;
 export const EDGE_GROUP = 'GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13';
 /** `sent` and `received` of rows are plus one, 0 for unknown. */
-export const EDGE_SUMS = `count(*) AS flows, sum(max(f.sent - 1, 0)) AS sent, sum(max(f.received - 1, 0)) AS received,
+export const EDGE_SUMS = `sum(coalesce(m.count, 1)) AS flows, sum(max(f.sent - 1, 0)) AS sent, sum(max(f.received - 1, 0)) AS received,
   min(f.end_us) AS first_us, max(f.end_us) AS last_us`;
+/** What these are of, in a file that is attached by a name. */
+export const edgeFlows = (schema = 'main'): string =>
+  `${schema}.flows f LEFT JOIN ${schema}.translations t ON t.id = f.id LEFT JOIN ${schema}.counts m ON m.id = f.id`;
 /** Behind an INSERT INTO edges. */
 export const MERGE_EDGES = `ON CONFLICT DO UPDATE SET flows = flows + excluded.flows, sent = sent + excluded.sent,
   received = received + excluded.received, first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)`;

@@ -42,6 +42,7 @@ export class EdgeSums {
     const { columns, kinds, endUs, addresses } = flows;
     const texts = addresses.map(({ high, low }) => `${high},${low}`);
     const translations = new Map(flows.translations.map((it) => [it.row, it]));
+    const counts = new Map(flows.merged.map((it) => [it.row, it.count]));
     let segment: Segment | undefined;
     let segmentEnd = 0;
     for (let i = skip; i < flows.rows; i++) {
@@ -85,7 +86,7 @@ export class EdgeSums {
           this.#segments.set(segmentEnd, undefined);
         }
       }
-      sum.flows++;
+      sum.flows += (counts.size > 0 ? counts.get(i) : undefined) ?? 1;
       // Plus one, 0 for unknown.
       sum.sent += Math.max((columns.sentBytesPlusOne[i] as number) - 1, 0);
       sum.received += Math.max((columns.receivedBytesPlusOne[i] as number) - 1, 0);

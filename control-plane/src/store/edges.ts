@@ -9,7 +9,7 @@ import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { dayOf } from './days.js';
 import type { Directory, LabelledPeer } from './directory.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, HOUR_US } from './edge_columns.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, edgeFlows, HOUR_US } from './edge_columns.js';
 import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
 import { listMonths } from './roll_ups.js';
@@ -233,7 +233,7 @@ function loose(database: Database, plan: Plan): { first: number; last: number }[
 function remainder(database: Database, plan: Plan): EdgeRow[] {
   const sum = database
     .prepare(
-      `SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM flows f LEFT JOIN translations t ON t.id = f.id
+      `SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM ${edgeFlows()}
        WHERE f.id BETWEEN ? AND ? AND ${costs('f.id')} AND f.end_us BETWEEN ? AND ? AND (f.id > ? OR NOT f.end_us / ${HOUR_US} BETWEEN ? AND ?)
        ${EDGE_GROUP}`,
     )

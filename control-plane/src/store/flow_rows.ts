@@ -13,6 +13,9 @@ export const FLOW_JOINS = `JOIN state.containers c ON c.id = f.container JOIN st
   LEFT JOIN translations t ON t.id = f.id LEFT JOIN state.strings s ON s.id = f.process_name
   LEFT JOIN state.strings d ON d.id = f.name LEFT JOIN state.strings sn ON sn.id = f.server_name LEFT JOIN state.rules r ON r.id = f.rule`;
 
+/** Of a flow in a day file: how many it stands for. */
+export const FLOW_COUNT = '(SELECT count FROM counts WHERE id = f.id) AS count';
+
 /** With safeIntegers: every number comes as a bigint. */
 export type FlowRow = Record<
   | 'id'
@@ -40,7 +43,13 @@ export type FlowRow = Record<
   Record<'namespace' | 'pod' | 'container' | 'image' | 'node', string> &
   Record<'process_name' | 'name' | 'server_name' | 'policy' | 'rule_name', string | null> &
   Record<
-    'source_high' | 'source_low' | 'source_port' | 'destination_high' | 'destination_low' | 'destination_port',
+    | 'count'
+    | 'source_high'
+    | 'source_low'
+    | 'source_port'
+    | 'destination_high'
+    | 'destination_low'
+    | 'destination_port',
     bigint | null
   >;
 
@@ -71,6 +80,7 @@ export function toStored(day: string, row: FlowRow): StoredFlow {
     endUs: Number(row.end_us),
     durationUs: lessOne(row.duration),
     kind: Number(row.kind),
+    count: Number(row.count ?? 1n),
     local: text(row.local_high, row.local_low),
     localPort: Number(row.local_port),
     remote: text(row.remote_high, row.remote_low),

@@ -2,6 +2,7 @@
 //
 // What there is, and how much of it.
 import { readdirSync } from 'node:fs';
+import type { Database } from 'better-sqlite3';
 import type { Filter } from '../flows/filter.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
@@ -65,6 +66,14 @@ export interface Loss {
   /** Of cellwall.v1.LossReason. */
   readonly reason: number;
   readonly count: number;
+}
+
+export interface Gap extends Loss {
+  readonly epoch: string;
+  /** When what is missing was made; null: not known. */
+  readonly firstUs: number | null;
+  readonly lastUs: number | null;
+  readonly noticedUs: number;
 }
 
 export interface Summary {
@@ -188,7 +197,7 @@ export class Inventory {
       .prepare('SELECT node, reason, sum(total) AS count FROM kernel_losses GROUP BY node, reason')
       .all() as Loss[];
     const holes = this.#eachDay<Loss>(
-      'SELECT node, reason, sum(last_event - first_event + 1) AS count FROM losses GROUP BY node, reason',
+      'SELECT node, reason, sum(coalesce(count, last_event - first_event + 1)) AS count FROM losses GROUP BY node, reason',
     );
     return [...inKernel, ...holes];
   }
@@ -199,6 +208,31 @@ export class Inventory {
       .state()
       .prepare('SELECT began_us AS beganUs, ended_us AS endedUs, cause FROM outages ORDER BY began_us DESC LIMIT ?')
       .all(limit) as Outage[];
+  }
+
+  /** Gaps in the record, the newest first. What the kernel has lost is one gap for each reason and epoch. */
+  gaps(node: string | null, sinceUs: number, limit: number): Gap[] {
+    const conditions = where(['noticedUs >= ?', ...(node === null ? [] : ['node = ?'])]);
+    const values = [sinceUs, ...(node === null ? [] : [node]), limit];
+    const ask = (database: Database, columns: string) =>
+      database
+        .prepare(`SELECT * FROM (SELECT ${columns}) ${conditions} ORDER BY noticedUs DESC LIMIT ?`)
+        .all(...values) as Gap[];
+    const inKernel = ask(
+      this.#connections.state(),
+      'node, epoch, reason, total AS count, first_us AS firstUs, last_us AS lastUs, last_us AS noticedUs FROM kernel_losses',
+    );
+    const holes = this.#connections.days().flatMap(
+      (day) =>
+        this.#connections.ask(day, (database) =>
+          ask(
+            database,
+            `node, epoch, reason, coalesce(count, last_event - first_event + 1) AS count, first_us AS firstUs, last_us AS lastUs,
+             noticed_us AS noticedUs FROM losses`,
+          ),
+        ) ?? [],
+    );
+    return [...inKernel, ...holes].sort((a, b) => b.noticedUs - a.noticedUs).slice(0, limit);
   }
 
   summary(): Summary {

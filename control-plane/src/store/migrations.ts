@@ -92,6 +92,11 @@ export const STATE_MIGRATIONS: readonly string[] = [
     accepted_from_us INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT ''
   ) WITHOUT ROWID;
   `,
+  // When the server heard of the first and of the last; 0: before there was this column.
+  `
+  ALTER TABLE kernel_losses ADD COLUMN first_us INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE kernel_losses ADD COLUMN last_us INTEGER NOT NULL DEFAULT 0;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [
@@ -146,6 +151,14 @@ export const DAY_MIGRATIONS: readonly string[] = [
   INSERT INTO ports SELECT port_group, segment, entries FROM caller_ports ORDER BY segment, port_group;
   DROP TABLE caller_ports;
   ALTER TABLE ports RENAME TO caller_ports;
+  `,
+  `
+  -- Of rows that stand for several flows, how many.
+  CREATE TABLE counts (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+  -- Of events among which others are there, how many; and when they were made, where that is known.
+  ALTER TABLE losses ADD COLUMN count INTEGER;
+  ALTER TABLE losses ADD COLUMN first_us INTEGER;
+  ALTER TABLE losses ADD COLUMN last_us INTEGER;
   `,
 ];
 

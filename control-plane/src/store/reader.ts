@@ -62,6 +62,7 @@ const methods = {
   proposals: proposals.list.bind(proposals),
   proposal: proposals.one.bind(proposals),
   outages: inventory.outages.bind(inventory),
+  gaps: inventory.gaps.bind(inventory),
   summary: inventory.summary.bind(inventory),
 };
 export type ReaderMethods = typeof methods;

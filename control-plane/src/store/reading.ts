@@ -7,7 +7,7 @@ import type { StoredFlow } from '../flows/record.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { type CompiledFilter, compileFilter, type Names, where, withContainers } from './flow_query.js';
-import { FLOW_COLUMNS, FLOW_JOINS, type FlowRow, toStored } from './flow_rows.js';
+import { FLOW_COLUMNS, FLOW_COUNT, FLOW_JOINS, type FlowRow, toStored } from './flow_rows.js';
 
 /** Above this many containers, a day is read through in the order of arrival instead of container by container. */
 const MOST_BY_INDEX = 64;
@@ -43,7 +43,9 @@ const highest = (database: Database): number =>
 /** `chosen` selects the ids; names are joined for those only. */
 function select(database: Database, chosen: string, order: string, values: unknown[]): FlowRow[] {
   return database
-    .prepare(`SELECT ${FLOW_COLUMNS} FROM flows f ${FLOW_JOINS} WHERE f.id IN (${chosen}) ORDER BY ${order}`)
+    .prepare(
+      `SELECT ${FLOW_COLUMNS}, ${FLOW_COUNT} FROM flows f ${FLOW_JOINS} WHERE f.id IN (${chosen}) ORDER BY ${order}`,
+    )
     .safeIntegers()
     .all(...values) as FlowRow[];
 }
@@ -134,7 +136,7 @@ export class Reading {
   #open(rest: string, values: unknown[]): StoredFlow[] {
     const rows = this.#connections
       .state()
-      .prepare(`SELECT ${FLOW_COLUMNS} FROM open_flows f ${FLOW_JOINS} ${rest}`)
+      .prepare(`SELECT ${FLOW_COLUMNS}, 1 AS count FROM open_flows f ${FLOW_JOINS} ${rest}`)
       .safeIntegers()
       .all(...values) as FlowRow[];
     return rows.map((row) => toStored(OPEN, row));

@@ -5,7 +5,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { DAY_US, dayOf, dayPath, FILE_SUFFIXES } from './days.js';
-import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, MERGE_EDGES } from './edge_columns.js';
+import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, edgeFlows, MERGE_EDGES } from './edge_columns.js';
 import { ROLL_UP_MIGRATIONS } from './migrations.js';
 import { openForWriting } from './open.js';
 
@@ -54,7 +54,7 @@ export function keepRollUp(folder: string, day: string): void {
     month.transaction(() => {
       month.exec(`INSERT INTO edges SELECT * FROM day.edges WHERE true ${MERGE_EDGES}`);
       month.exec(
-        `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM day.flows f LEFT JOIN day.translations t ON t.id = f.id
+        `INSERT INTO edges SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM ${edgeFlows('day')}
          WHERE f.id > (SELECT coalesce(max(last_id), 0) FROM day.segments) ${EDGE_GROUP} ${MERGE_EDGES}`,
       );
       month.prepare('INSERT INTO days VALUES (?, ?, ?)').run(day, last.last_id, last.last_us);

@@ -71,8 +71,8 @@ function rowsOf(database: Database, ids: string, sinceUs: number): Row[] {
      FROM edges WHERE hour >= ? AND ${costs('first_us')} AND ${among} GROUP BY rule, kind`,
   );
   const loose = database.prepare(
-    `SELECT rule, kind, count(*) AS flows, min(end_us) AS first, max(end_us) AS last
-     FROM flows WHERE id > ? AND end_us >= ? AND ${among} GROUP BY rule, kind`,
+    `SELECT rule, kind, sum(coalesce(m.count, 1)) AS flows, min(end_us) AS first, max(end_us) AS last
+     FROM flows f LEFT JOIN counts m ON m.id = f.id WHERE f.id > ? AND end_us >= ? AND ${among} GROUP BY rule, kind`,
   );
   return [...summed.all(Math.floor(sinceUs / HOUR_US), ids), ...loose.all(digested, sinceUs, ids)] as Row[];
 }

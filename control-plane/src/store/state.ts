@@ -52,9 +52,23 @@ function toFacts(row: FactsRow): ContainerFacts & { node: string } {
 const MOST_CACHED_STRINGS = 65_536;
 
 /** Cgroup ids are unique during a boot, which is the first part of an epoch. */
-function bootOf(epoch: string): string {
+export function bootOf(epoch: string): string {
   return epoch.split('.')[0] ?? epoch;
 }
+
+/** In the order of the columns namespace, pod, name, image, runtime, runtime_id, path, labels, addresses, ports. */
+const namesOf = (it: ContainerFacts): string[] => [
+  it.namespace,
+  it.pod,
+  it.name,
+  it.image,
+  it.runtime,
+  it.runtimeId,
+  it.path,
+  JSON.stringify(it.labels),
+  JSON.stringify(it.addresses),
+  JSON.stringify(it.ports),
+];
 
 export class State {
   readonly policies: Policies;
@@ -195,24 +209,23 @@ export class State {
     );
     for (const it of facts) {
       const id = this.containerId(node, epoch, it.cgroupId, nowUs);
-      update.run(
-        it.namespace,
-        it.pod,
-        it.name,
-        it.image,
-        it.runtime,
-        it.runtimeId,
-        it.path,
-        JSON.stringify(it.labels),
-        JSON.stringify(it.addresses),
-        JSON.stringify(it.ports),
-        it.createdUs || nowUs,
-        nowUs,
-        id,
-      );
+      update.run(...namesOf(it), it.createdUs || nowUs, nowUs, id);
     }
     const gone = this.#database.prepare('UPDATE containers SET gone_us = ? WHERE id = ?');
     for (const cgroup of removed) gone.run(nowUs, this.containerId(node, epoch, cgroup, nowUs));
+  }
+
+  /** What an agent has kept of a container that may be gone by now: it does not come to life by it. */
+  nameContainer(node: string, epoch: string, it: ContainerFacts, nowUs: number): void {
+    const id = this.containerId(node, epoch, it.cgroupId, nowUs);
+    // What a runtime has told stays.
+    this.#database
+      .prepare(
+        `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
+          addresses = ?, ports = ?, first_us = min(first_us, ?), gone_us = coalesce(gone_us, ?), listed = 1
+         WHERE id = ? AND (listed = 0 OR (gone_us IS NOT NULL AND image = '' AND pod = ''))`,
+      )
+      .run(...namesOf(it), it.createdUs || nowUs, nowUs, id);
   }
 
   /** The live containers of a node that its agent told of. */
@@ -251,15 +264,16 @@ export class State {
       .run(node, epoch, event);
   }
 
-  setKernelLoss(node: string, epoch: string, reason: number, total: number): void {
+  setKernelLoss(node: string, epoch: string, reason: number, total: number, nowUs: number): void {
     const key = `${node}\0${epoch}\0${reason}`;
     if (total <= (this.#kernelLosses.get(key) ?? 0)) return;
     this.#kernelLosses.set(key, total);
     this.#database
       .prepare(
-        'INSERT INTO kernel_losses (node, epoch, reason, total) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET total = max(total, excluded.total)',
+        `INSERT INTO kernel_losses (node, epoch, reason, total, first_us, last_us) VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET total = excluded.total, last_us = excluded.last_us WHERE excluded.total > total`,
       )
-      .run(node, epoch, reason, total);
+      .run(node, epoch, reason, total, nowUs, nowUs);
   }
 
   close(): void {

@@ -121,6 +121,23 @@ describe('commit', () => {
     expect(readdirSync(folder)).toContain(`flows-${dayOf(NOW - DAY_US)}.db`);
   });
 
+  it('is not asked for while its file is being made', () => {
+    const folder = temporaryFolder();
+    const { storage, commit } = open(folder);
+    commit(batchOf(1, 1, plainFlows(3, 7, NOW)));
+    for (const [day, version] of [
+      ['2026-03-03', 0],
+      ['2026-03-04', 1],
+    ] as const) {
+      const half = new Sqlite(dayPath(folder, day));
+      half.pragma(`user_version = ${version}`);
+      half.close();
+    }
+    expect(read(folder, (_, inventory) => inventory.summary().flows)).toBe(3);
+    expect(stored(folder)).toHaveLength(3);
+    storage.close();
+  });
+
   it('makes no files for times that cannot be', () => {
     const folder = temporaryFolder();
     const { storage, commit } = open(folder);

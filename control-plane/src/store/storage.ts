@@ -9,9 +9,10 @@ import { addressText } from '../policy/index.js';
 import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
 import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';
+import { takeEvents } from './events.js';
 import { isCorrupt, isOutOfSpace, isStoreError, setAside } from './open.js';
 import { daysKeptTwice, keepRollUp, listMonths, retireRollUps, rollUpPath } from './roll_ups.js';
-import { State } from './state.js';
+import { bootOf, State } from './state.js';
 
 export interface RawBatch {
   /** Of the server's own numbering of streams. */
@@ -46,6 +47,8 @@ interface Prepared extends NewRows {
   readonly stream: number;
   readonly batch: DecodedBatch;
   readonly lookups: readonly NewLookup[];
+  /** Of an earlier boot: what is open now is not what it ended. */
+  readonly earlier: boolean;
 }
 
 /** Batches in their order, so that no file knows of an event whose predecessors still wait for another file. */
@@ -142,7 +145,7 @@ export class Storage {
     }
     this.#commitLookups(prepared, nowUs);
     this.state.transaction(() => {
-      for (const it of prepared) this.#commitState(it);
+      for (const it of prepared) this.#commitState(it, nowUs);
     });
     for (const it of prepared)
       result.acknowledged.push({
@@ -167,14 +170,16 @@ export class Storage {
     const prepared: Prepared[] = [];
     // Several batches of a node can be in one commit.
     const reached = new Map<string, number>();
-    for (const { stream, node, epoch, data } of raw) {
+    for (const { stream, node, epoch: current, data } of raw) {
       try {
         const batch = decodeBatch(data);
+        const epoch = batch.epoch || current;
         const key = `${node}\0${epoch}`;
         const one = this.#prepareOne(
           stream,
           node,
           epoch,
+          bootOf(epoch) !== bootOf(current),
           batch,
           reached.get(key) ?? this.committed(node, epoch),
           nowUs,
@@ -193,24 +198,21 @@ export class Storage {
     stream: number,
     node: string,
     epoch: string,
+    earlier: boolean,
     batch: DecodedBatch,
     before: number,
     nowUs: number,
   ): Prepared {
-    const first = batch.firstEventIndex;
-    const rows = batch.ended?.rows ?? 0;
-    const skip = first > 0 ? Math.min(Math.max(before + 1 - first, 0), rows) : rows;
-    const hole = first > before + 1 ? { first: before + 1, last: first - 1, reason: batch.holeReason } : undefined;
     const flows = batch.ended;
+    for (const facts of batch.containers) this.state.nameContainer(node, epoch, facts, nowUs);
     return {
       stream,
       node,
       epoch,
       batch,
       flows,
-      skip,
-      hole,
-      committed: first > 0 ? Math.max(before, first + rows - 1) : before,
+      earlier,
+      ...takeEvents(batch, before),
       containers: flows?.cgroups.map((cgroup) => this.state.containerId(node, epoch, cgroup, nowUs)) ?? [],
       strings: flows?.strings.map((text) => this.state.stringId(text)) ?? [],
       lookups: batch.lookups.map((it) => ({
@@ -225,10 +227,10 @@ export class Storage {
     };
   }
 
-  #commitState(it: Prepared): void {
+  #commitState(it: Prepared, nowUs: number): void {
     const { node, epoch, batch } = it;
-    for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total);
-    if (it.flows) this.state.open.ended(node, it.flows, it.skip);
+    for (const { reason, total } of batch.kernelLosses) this.state.setKernelLoss(node, epoch, reason, total, nowUs);
+    if (it.flows && !it.earlier) this.state.open.ended(node, it.flows, it.skip);
     if (!batch.open) return;
     const { flows, listeners, timeUs } = batch.open;
     const containerOf = (cgroup: number) => this.state.containerId(node, epoch, cgroup, timeUs);

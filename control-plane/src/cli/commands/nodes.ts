@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander';
-import { type Cell, localTime } from '../format.js';
+import { bytes, type Cell, duration, localTime } from '../format.js';
+import { lostText } from '../losses.js';
 import { addConnection, addOutput, type ConnectionOptions, connect, type Output, printListing } from '../shared.js';
 
 interface Node {
@@ -20,6 +21,13 @@ interface Node {
     authority: string | null;
     revoked: string | null;
     error: string | null;
+  };
+  delivery: {
+    lagUs: number;
+    spoolBytes: number;
+    spoolLimitBytes: number;
+    spoolWritable: boolean;
+    mergedEvents: number;
   };
 }
 
@@ -45,7 +53,15 @@ function certificateOf({ identity }: Node, now: Date): Cell {
   return { text: `${isOver ? 'ended' : 'until'} ${localTime(identity.ends, now)}`, color: isOver ? 'red' : undefined };
 }
 
-async function run(options: ConnectionOptions & { output: Output }): Promise<void> {
+/** What waits on the node's disk. */
+function spoolOf({ delivery }: Node): Cell {
+  if (delivery.spoolLimitBytes === 0) return { text: 'off', right: true };
+  if (!delivery.spoolWritable) return { text: 'unwritable', right: true, color: 'red' };
+  return { text: bytes(delivery.spoolBytes), right: true };
+}
+
+async function run(options: ConnectionOptions & { output: Output | 'wide' }): Promise<void> {
+  const wide = options.output === 'wide';
   const { nodes } = await connect(options).json<{ nodes: Node[] }>('GET', '/v1/nodes');
   const now = new Date();
   printListing(
@@ -59,6 +75,8 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
         'CONTAINERS',
         'FLOWS',
         'LOST',
+        'LAG',
+        'SPOOL',
         'GENERATION',
         'CERTIFICATE',
         'AGENT',
@@ -70,7 +88,13 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
         { text: localTime(it.lastSeen, now) },
         { text: String(it.containers), right: true },
         { text: String(it.flows.stored), right: true },
-        { text: String(lostOf(it)), right: true, color: lostOf(it) > 0 ? 'red' : undefined },
+        {
+          text: wide ? lostText(it.lost) : String(lostOf(it)),
+          right: !wide,
+          color: lostOf(it) > 0 ? 'red' : undefined,
+        },
+        { text: it.delivery.lagUs > 0 ? duration(it.delivery.lagUs) : '-', right: true },
+        spoolOf(it),
         { text: policyOf(it), color: it.generation.error ? 'red' : undefined },
         certificateOf(it, now),
         { text: it.agentVersion },
@@ -90,6 +114,9 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
         'certificate_ends',
         'authority',
         'revoked',
+        'lag_us',
+        'spool_bytes',
+        'merged_flows',
       ],
       csvRow: (it) => [
         it.name,
@@ -105,15 +132,21 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
         it.identity.ends,
         it.identity.authority,
         it.identity.revoked,
+        it.delivery.lagUs,
+        it.delivery.spoolBytes,
+        it.delivery.mergedEvents,
       ],
       empty: 'no node has connected yet; start cellwall-agent with --server',
     },
-    options.output,
+    options.output === 'wide' ? 'table' : options.output,
   );
 }
 
 export function nodesCommand(): Command {
   return addOutput(
-    addConnection(new Command('nodes').description('nodes: what they enforce, and what was lost')),
+    addConnection(
+      new Command('nodes').description('nodes: what they enforce, how far behind they are, and what was lost'),
+    ),
+    ['table', 'wide', 'json', 'jsonl', 'csv'],
   ).action(run);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command } from 'commander';
 import { bytes } from '../format.js';
+import { lostText } from '../losses.js';
 import { addConnection, addOutput, type ConnectionOptions, connect, type Output, print } from '../shared.js';
 
 interface Status {
@@ -32,19 +33,7 @@ interface Status {
     streamsRefused: number;
     slowReadersDropped: number;
   };
-  lost: { ringFull: number; queueFull: number; agentRestart: number; stateFull: number };
-}
-
-function lostText({ lost }: Status): string {
-  const reasons = [
-    [lost.ringFull, 'the kernel ring was full'],
-    [lost.queueFull, 'the server was away too long'],
-    [lost.agentRestart, 'with an agent that was killed'],
-    [lost.stateFull, 'no room for UDP peers'],
-  ] as const;
-  const total = reasons.reduce((sum, [count]) => sum + count, 0);
-  const parts = reasons.filter(([count]) => count > 0).map(([count, why]) => `${count} ${why}`);
-  return total === 0 ? '0' : `${total} (${parts.join(', ')})`;
+  lost: Record<string, number>;
 }
 
 /** Without what did not happen. */
@@ -92,7 +81,7 @@ async function run(options: ConnectionOptions & { output: Output }): Promise<voi
     ['server', `${options.server}, version ${status.version}, since ${status.startedAt}`],
     ['nodes', `${nodes.connected} connected of ${nodes.known} known`],
     ['policy', `generation ${status.generation}`],
-    ['flows', `${status.flows.stored} stored, ${lostText(status)} lost`],
+    ['flows', `${status.flows.stored} stored, ${lostText(status.lost)} lost`],
     [
       'store',
       `${store.folder}, ${bytes(store.bytes)}, ${store.days} day${store.days === 1 ? '' : 's'}${store.oldestDay ? ` from ${store.oldestDay}` : ''}`,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Gauge, Registry } from 'prom-client';
 import type { Api, Context } from '../context.js';
+import { readNodes } from './nodes.js';
 import { readStatus } from './status.js';
 
 export function metrics(api: Api, context: Context): void {
@@ -20,8 +21,23 @@ export function metrics(api: Api, context: Context): void {
   const streams = gauge('cellwall_streams', 'Streams of flows that are open.');
   const slow = gauge('cellwall_slow_readers_dropped', 'Streams closed because nobody read them, since the start.');
   const audit = gauge('cellwall_audit_entries', 'Entries of the audit log.');
+  const nodeLost = gauge('cellwall_node_flows_lost', 'Of one node.', ['node', 'reason']);
+  const lag = gauge('cellwall_node_lag_seconds', 'Age of the oldest flow that an agent has and the server has not.', [
+    'node',
+  ]);
+  const spool = gauge('cellwall_node_spool_bytes', 'Flows that wait on the disk of a node.', ['node']);
+  const merged = gauge('cellwall_node_flows_merged', 'Flows that share a record, since the start of the agent.', [
+    'node',
+  ]);
   api.get('/metrics', async (c) => {
-    const status = await readStatus(context);
+    const [status, nodes] = await Promise.all([readStatus(context), readNodes(context)]);
+    for (const it of [nodeLost, lag, spool, merged]) it.reset();
+    for (const { name: node, delivery, lost: ofNode } of nodes) {
+      for (const [reason, count] of Object.entries(ofNode)) nodeLost.set({ node, reason }, count);
+      lag.set({ node }, delivery.lagUs / 1e6);
+      spool.set({ node }, delivery.spoolBytes);
+      merged.set({ node }, delivery.mergedEvents);
+    }
     stored.set(status.flows.stored);
     for (const [reason, count] of Object.entries(status.lost)) lost.set({ reason }, count);
     connected.set(status.nodes.connected);

@@ -37,37 +37,54 @@ function identityOf(agents: Agents, node: string) {
   };
 }
 
-export function nodes(api: Api, { store, rollout, agents }: Context): void {
-  api.openapi(route, async (c) => {
-    const rows = await store.reader.call('nodes');
-    const [losses, stored] = await Promise.all([store.reader.call('losses'), store.reader.call('stored')]);
-    const list = rows.map((row) => {
-      const hello = JSON.parse(row.hello) as Hello;
-      const own = losses.filter((loss) => loss.node === row.name);
-      const lost = sumLosses(own);
-      const kept = stored.filter((it) => it.node === row.name).reduce((sum, { flows }) => sum + flows, 0);
-      return {
-        name: row.name,
-        epoch: row.epoch,
-        connected: agents.isConnected(row.name),
-        lastSeen: timeText(row.lastSeenUs),
-        agentVersion: hello.agentVersion ?? '',
-        kernel: hello.kernelRelease ?? '',
-        architecture: hello.architecture ?? '',
-        attachPoint: hello.attachPoint ?? '',
-        abilities: (hello.abilities ?? []).map((it) => ({
-          name: it.name ?? '',
-          present: it.present ?? false,
-          consequence: it.consequence ?? '',
-        })),
-        generation: { wanted: rollout.generation, applied: row.appliedGeneration, error: row.appliedError },
-        containers: row.containers,
-        flows: { stored: kept, openNow: row.openFlows },
-        lost,
-        identity: identityOf(agents, row.name),
-        counters: JSON.parse(row.counters) as Record<string, number>,
-      };
-    });
-    return c.json({ nodes: list }, 200);
+/** Counters of the agent by their names there; an older agent has none of these. */
+function deliveryOf(counters: Readonly<Record<string, number>>) {
+  const of = (name: string) => counters[name] ?? 0;
+  return {
+    lagUs: of('lag_us'),
+    spoolBytes: of('spool_bytes'),
+    spoolLimitBytes: of('spool_limit_bytes'),
+    spoolBatches: of('spool_batches'),
+    spoolWritable: of('spool_unwritable') === 0,
+    queueBytes: of('queue_bytes'),
+    mergedEvents: of('merged_events'),
+  };
+}
+
+export async function readNodes({ store, rollout, agents }: Context) {
+  const rows = await store.reader.call('nodes');
+  const [losses, stored] = await Promise.all([store.reader.call('losses'), store.reader.call('stored')]);
+  return rows.map((row) => {
+    const hello = JSON.parse(row.hello) as Hello;
+    const own = losses.filter((loss) => loss.node === row.name);
+    const lost = sumLosses(own);
+    const counters = JSON.parse(row.counters) as Record<string, number>;
+    const kept = stored.filter((it) => it.node === row.name).reduce((sum, { flows }) => sum + flows, 0);
+    return {
+      name: row.name,
+      epoch: row.epoch,
+      connected: agents.isConnected(row.name),
+      lastSeen: timeText(row.lastSeenUs),
+      agentVersion: hello.agentVersion ?? '',
+      kernel: hello.kernelRelease ?? '',
+      architecture: hello.architecture ?? '',
+      attachPoint: hello.attachPoint ?? '',
+      abilities: (hello.abilities ?? []).map((it) => ({
+        name: it.name ?? '',
+        present: it.present ?? false,
+        consequence: it.consequence ?? '',
+      })),
+      generation: { wanted: rollout.generation, applied: row.appliedGeneration, error: row.appliedError },
+      containers: row.containers,
+      flows: { stored: kept, openNow: row.openFlows },
+      lost,
+      delivery: deliveryOf(counters),
+      identity: identityOf(agents, row.name),
+      counters,
+    };
   });
+}
+
+export function nodes(api: Api, context: Context): void {
+  api.openapi(route, async (c) => c.json({ nodes: await readNodes(context) }, 200));
 }
