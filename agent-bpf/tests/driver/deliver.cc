@@ -90,12 +90,18 @@ class Driver {
     auto servers = parse_servers(options_.server, "");
     if (!servers) return std::unexpected(servers.error());
     config.servers = *servers;
+    CredentialOptions none;
+    none.node = options_.node;
+    none.state_directory = options_.state;
+    auto credentials = Credentials::open(none);
+    if (!credentials) return std::unexpected(credentials.error());
+    credentials_ = std::move(*credentials);
     v1::Hello hello;
     hello.set_node(options_.node);
     hello.set_epoch(options_.epoch);
     const int told = told_.get();
     auto stream = ServerStream::start(
-        config, [hello] { return hello; }, [told] { eventfd_write(told, 1); });
+        config, *credentials_, [hello] { return hello; }, [told] { eventfd_write(told, 1); });
     if (!stream) return std::unexpected(stream.error());
     stream_ = std::move(*stream);
     return {};
@@ -191,6 +197,7 @@ class Driver {
   bool connected_ = false;
   uint64_t most_resident_ = 0;
   steady_clock::time_point next_report_;
+  std::unique_ptr<Credentials> credentials_;  // outlives the stream
   std::unique_ptr<ServerStream> stream_;
 };
 

@@ -56,7 +56,7 @@ export interface ConnectionOptions {
 /** What is given goes before what `cellwall login` has kept. */
 export function connect({ server, token, tlsCa }: ConnectionOptions, timeoutMs?: number): Client {
   const kept = credentialOf(server);
-  const ca = tlsCa === undefined ? kept?.ca : readInput(tlsCa);
+  const ca = tlsCa ? readInput(tlsCa) : kept?.ca;
   return new Client({ server, token: token ?? kept?.token, ca, ...(timeoutMs !== undefined && { timeoutMs }) });
 }
 

@@ -48,8 +48,8 @@ function ownName(): string {
 async function login({ server, tlsCa, tokenStdin, name = ownName() }: Options): Promise<void> {
   const given = (tokenStdin ? readInput('-') : await askToken()).trim();
   if (given === '') throw new CommandError('no token was given', EXIT.usage);
-  const place = { server, ...(tlsCa !== undefined && { tlsCa }) };
-  const ca = tlsCa === undefined ? credentialOf(server)?.ca : readInput(tlsCa);
+  const place = { server, ...(tlsCa && { tlsCa }) };
+  const ca = tlsCa ? readInput(tlsCa) : credentialOf(server)?.ca;
   const client = connect({ ...place, token: given });
   const token = given.startsWith('cellwall_once_')
     ? (await client.send<{ token: string }>('POST', '/v1/login', { name })).token
