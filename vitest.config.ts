@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Real processes, namespaces and containers: one after the other.
@@ -16,6 +17,8 @@ export default defineConfig({
           name: 'unit',
           include: ['control-plane/src/**/*.test.ts', 'test/harness/**/*.test.ts'],
           testTimeout: 30_000,
+          // One less than there are processors is the default: half of a small machine.
+          maxWorkers: Math.max(2, availableParallelism()),
           globalSetup: BUILD,
         },
       },
