@@ -344,7 +344,9 @@ describe('the server', () => {
     expect((await server.ask('/readyz')).status).toBe(200);
     expect((await server.ask('/metrics')).body).toContain('cellwall_flows_stored 3');
     const { paths } = (await server.ask('/openapi.json')).body as { paths: object };
-    const routes = Object.keys(REQUIRED).map((key) => /^[A-Z]+ (\/v1\/[^?]+)/.exec(key)?.[1]?.replace(/:(\w+)/g, '{$1}'));
+    const routes = Object.keys(REQUIRED).map((key) =>
+      /^[A-Z]+ (\/v1\/[^?]+)/.exec(key)?.[1]?.replace(/:(\w+)/g, '{$1}'),
+    );
     expect(new Set(Object.keys(paths))).toEqual(new Set(routes.filter((path) => path !== undefined)));
   });
 
