@@ -39,9 +39,7 @@ class CredentialsTest : public ::testing::Test {
   }
   // By the token of a ServiceAccount: the authority is in a file, so that nothing is discovered.
   void with_service_account() {
-    options_ = {.files = {.authority = write("ca.pem", authority_.pem()),
-                          .certificate = "",
-                          .key = ""},
+    options_ = {.files = {.authority = write("ca.pem", authority_.pem()), .certificate = "", .key = ""},
                 .node = "n1",
                 .state_directory = directory_ + "/state",
                 .join_token_file = "",
