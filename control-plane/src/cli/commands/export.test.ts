@@ -14,7 +14,7 @@ import { csvLine } from '../format.js';
 const NOW = Date.now() * 1000;
 const DAY_US = 86_400e6;
 const ROWS = 5000;
-const NUMBERS = /_port$|_bytes$|_us$|retransmits|process_id/;
+const NUMBERS = /_port$|_bytes$|_us$|retransmits|process_id|^count$/;
 
 /** Of all kinds, in two days. */
 const sample = (i: number): SampleFlow => ({

@@ -23,6 +23,7 @@ const NUMBERS: ReadonlySet<string> = new Set([
   'process_id',
   'translated_source_port',
   'translated_destination_port',
+  'count',
 ]);
 
 function elementOf(name: string): SchemaElement {
