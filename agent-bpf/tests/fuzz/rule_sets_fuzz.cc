@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a message of the server. Rule sets and amendments that are taken give the kernel what it can hold, match any
-// container, and read again as what they were; those that are refused change nothing.
+// Any bytes as a message of the server. Rule sets and amendments that are taken give the kernel what it can
+// hold, match any container, and read again as what they were; those that are refused change nothing.
 #include <cstdint>
 #include <string>
 
