@@ -95,7 +95,7 @@ test-agent: build-agent ## unit tests of the agent
 	@build/agent/cellwall-agent-tests --gtest_brief=1
 
 .PHONY: test-fuzz
-test-fuzz: build-agent ## fuzz the parsers of what strangers send, 5 s each
+test-fuzz: build-agent ## fuzz the parsers of what strangers and the server send, 5 s each
 	@SECONDS_EACH=5 test/fuzz/run.sh
 
 .PHONY: test-kernel
@@ -126,7 +126,7 @@ test-attacks: build ## attacks on the policy, from real containers: not a packet
 	@$(SUDO) $(VITEST) --project attacks
 
 .PHONY: test-chaos
-test-chaos: build-server build-agent build-chaos ## kills, outages, power cuts, full disks: all is stored once or counted lost
+test-chaos: build-server build-agent build-chaos ## kills, outages, power cuts, full disks, many agents, attacks on the server: all is stored once or counted lost
 	@$(SUDO) $(VITEST) --project chaos
 
 .PHONY: attacks
@@ -144,7 +144,7 @@ differential: build ## compiled rules and the running kernel against the referen
 	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1 --gtest_filter='Differential.*'
 
 .PHONY: chaos
-chaos: build ## agents and servers killed and replaced, outages, power cuts, full disks, policies swapped, connections cut, all at length
+chaos: build ## agents and servers killed and replaced, outages, power cuts, full disks, 2,000 agents, attacks on the server, policies swapped, connections cut, all at length
 	@$(SUDO) env LONG=1 $(VITEST) --project chaos
 	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/restarts.test.ts test/integration/survival.test.ts test/integration/policy.test.ts
 

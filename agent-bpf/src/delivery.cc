@@ -9,6 +9,9 @@ namespace {
 // A batch has to stay small beside the spool: of some 64 bytes a row, a hundred such.
 constexpr size_t kSpoolBytesForRow = 6400;
 
+// Of batches, whatever window a server gives: they are in memory. Servers give 32.
+constexpr uint32_t kMostUnderWay = 256;
+
 }  // namespace
 
 Delivery::Delivery(RingReader& ring, const Clock& clock, DescribeFlows describe, DeliveryLimits limits,
@@ -30,7 +33,7 @@ Delivery::Delivery(RingReader& ring, const Clock& clock, DescribeFlows describe,
 
 void Delivery::connected(uint64_t committed_index, uint32_t window) {
   connected_ = true;
-  window_ = std::max<uint32_t>(window, 1);
+  window_ = std::clamp<uint32_t>(window, 1, kMostUnderWay);
   sequence_ = 0;
   committed_ = committed_index;
   fixed_until_ = 0;

@@ -8,6 +8,7 @@ import { headText } from './audit/chain.js';
 import { readConfig, type ServerOptions } from './config.js';
 import { Agents } from './grpc/agents.js';
 import { startGrpc } from './grpc/server.js';
+import { Connections } from './http/connections.js';
 import { startHttp } from './http/server.js';
 import { auditTo } from './identity/record.js';
 import { startIdentity } from './identity/start.js';
@@ -80,6 +81,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       access,
       limits: { ...LIMITS, ...config.limits },
       counts: newCounts(),
+      connections: new Connections(),
       selfApproval: config.selfApproval,
       log,
       dataFolder: config.dataFolder,

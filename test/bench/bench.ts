@@ -5,13 +5,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ServerProcess } from '../harness/cellwall.js';
 import { removeLeftovers } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { ROOT } from '../harness/root.js';
 import { Background, run, until } from '../harness/run.js';
-import { BenchNode, usageOf } from './node.js';
-import { measurePush } from './policies.js';
+import { usageOf } from '../harness/usage.js';
+import { measureFleet, measureIngest } from './fleet.js';
+import { BenchNode } from './node.js';
 
 interface Line {
   readonly what: string;
@@ -21,6 +21,12 @@ interface Line {
 }
 
 const ROUNDS = process.env.ROUNDS ?? '15';
+const MILLIONS = 10;
+/** Agents, and containers of each. */
+const FLEETS = [
+  [500, 20],
+  [2000, 5],
+] as const;
 const lines: Line[] = [];
 const say = (text: string) => process.stdout.write(`${text}\n`);
 
@@ -173,15 +179,32 @@ function enforcement(): void {
   line('second wall, of a packet that is nothing new', ns(wall.tcp_inside_ns ?? Number.NaN));
 }
 
-async function pushes(folder: string, cleanup: Cleanup): Promise<void> {
-  say('policies to 500 agents …');
-  const server = await ServerProcess.start(join(folder, 'push'), join(folder, 'push.log'));
-  cleanup.add('the server', () => server.process.stop());
-  const { agents, containers, medianMs, p99Ms, payloadBytes } = await measurePush(server);
-  const what = `policy change on all of ${agents} simulated agents, ${containers.toLocaleString('en')} containers`;
-  line(`${what}, median`, `${medianMs.toFixed(0)} ms`);
-  line('the same, p99', `${p99Ms.toFixed(0)} ms`, '≤ 1 s', p99Ms <= 1000);
-  line('rule sets of a node there', `${(payloadBytes / 1000).toFixed(0)} kB`);
+/** Agents here are simulated, and share the machine with the server. */
+async function fleets(folder: string, cleanup: Cleanup): Promise<void> {
+  say('durable rows through gRPC …');
+  const ingest = await measureIngest(folder, cleanup, MILLIONS * 1e6);
+  const rows = (value: number) => `${value.toLocaleString('en')} rows/s`;
+  line('durable rows end to end, through gRPC and TLS', rows(ingest.rowsPerSecond));
+  const ratio = ingest.last / ingest.first;
+  line(`the last tenth of ${MILLIONS} million, beside the first`, `${ratio.toFixed(2)} ×`, '≥ 0.8 ×', ratio >= 0.8);
+  const mib = (value: number) => `${value.toFixed(0)} MiB`;
+  line('memory of the server then', mib(ingest.residentMiB), '≤ 512 MiB', ingest.residentMiB <= 512);
+  for (const [agents, containers] of FLEETS) {
+    say(`${agents} simulated agents …`);
+    const fleet = await measureFleet(folder, cleanup, agents, containers, 20, 20);
+    const all = `${agents.toLocaleString('en')} simulated agents`;
+    line(
+      `${all}, ${(agents * containers).toLocaleString('en')} containers: all connected in`,
+      `${fleet.connectedSeconds.toFixed(1)} s`,
+    );
+    line('policy change on all of them, median', `${fleet.medianMs.toFixed(0)} ms`);
+    line('the same, p99', `${fleet.p99Ms.toFixed(0)} ms`, '≤ 1 s', fleet.p99Ms <= 1000);
+    line('until the last was acknowledged, at most', `${fleet.acknowledgedMs.toFixed(0)} ms`);
+    line('rule sets of a node there', `${(fleet.payloadBytes / 1000).toFixed(0)} kB`);
+    line('events that all of them send together', `${fleet.eventsPerSecond.toLocaleString('en')} events/s`);
+    line('memory of the server at most', mib(fleet.residentMiB));
+    line('streams that ended', String(fleet.closed), '0', fleet.closed === 0);
+  }
 }
 
 function compiler(): void {
@@ -261,7 +284,7 @@ try {
   enforcement();
   translations();
   await agent(folder, cleanup);
-  await pushes(folder, cleanup);
+  await fleets(folder, cleanup);
   await cleanup.run();
   compiler();
   store();

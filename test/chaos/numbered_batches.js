@@ -5,7 +5,7 @@ import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
 
 const cache = new Map();
 
-function columnsOf(rows) {
+export function columnsOf(rows) {
   const known = cache.get(rows);
   if (known) return known;
   const column = (value) => Array.from({ length: rows }, (_, i) => value(i));

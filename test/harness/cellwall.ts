@@ -4,12 +4,15 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Flow } from '../../control-plane/src/flows/record.js';
+import { httpRequest } from '../../control-plane/src/http_request.js';
 import { ROOT } from './root.js';
 import { Background, run, tryRun, until } from './run.js';
 
 export const CLI = join(ROOT, 'dist/control-plane/src/cli/main.js');
 export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
 
+/** On a machine that is busy with something else. */
+const START_MS = 60_000;
 const KEPT = 'cellwall/credentials.json';
 
 /** As a person does: the one-time token is exchanged at the first start, and what came of it is used after that. */
@@ -51,11 +54,15 @@ export class ServerProcess {
       [CLI, 'server', '--data', data, '--grpc-listen', grpc, '--http-listen', http, ...extra],
       log,
     );
-    const listening = await until('the server listens', () => {
-      const lines = readFileSync(log, 'utf8').slice(before).split('\n');
-      if (!process.running) throw new Error(lines.slice(-3).join('\n'));
-      return lines.find((line) => line.includes('"msg":"listening"'));
-    });
+    const listening = await until(
+      'the server listens',
+      () => {
+        const lines = readFileSync(log, 'utf8').slice(before).split('\n');
+        if (!process.running) throw new Error(lines.slice(-3).join('\n'));
+        return lines.find((line) => line.includes('"msg":"listening"'));
+      },
+      START_MS,
+    );
     const said = JSON.parse(listening) as { grpc: string; http: string };
     const config = `${data}.config`;
     const once = () => /cellwall_once_\w+/.exec(readFileSync(log, 'utf8').slice(before))?.[0];
@@ -76,15 +83,29 @@ export class ServerProcess {
     return tryRun('node', [CLI, ...args, '--server', this.http], { CELLWALL_TOKEN: this.token, CELLWALL_CA: this.ca });
   }
 
-  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+  async fetch(
+    path: string,
+    init: { method?: string; body?: string; headers?: Record<string, string> } = {},
+  ): Promise<Response> {
     // The command line blocks this process, and the server closes what is idle meanwhile: no connection is used again.
-    const headers = { authorization: `Bearer ${this.token}`, connection: 'close' };
-    return fetch(new URL(path, this.http), { ...init, headers });
+    const headers = { ...init.headers, authorization: `Bearer ${this.token}`, connection: 'close' };
+    const url = new URL(path, this.http);
+    if (!this.ca) return fetch(url, { ...init, headers });
+    const ca = readFileSync(this.ca, 'utf8');
+    const answer = await httpRequest(url, { method: init.method ?? 'GET', headers, body: init.body, ca });
+    return new Response(await answer.text(), { status: answer.status });
   }
 
   async get<T>(path: string): Promise<T> {
     const response = await this.fetch(path);
     if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  async send<T>(method: string, path: string, body?: object): Promise<T> {
+    const json = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    const response = await this.fetch(path, { method, ...json });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }
 

@@ -9,6 +9,7 @@
 
 #include "../../src/spool_record.h"
 #include "../unit/messages.h"
+#include "../unit/rule_sets.h"
 
 namespace {
 
@@ -47,6 +48,21 @@ std::vector<std::pair<std::string, std::string>> spool_samples() {
   return {{"whole", whole}, {"torn", whole.substr(0, whole.size() - 30)}, {"damaged", damaged}};
 }
 
+// What the server sends of policies.
+std::vector<std::pair<std::string, std::string>> rule_set_samples() {
+  cellwall::v1::StreamResponse whole, amended;
+  whole.mutable_rule_sets()->set_payload(rule_sets().SerializeAsString());
+  *amended.mutable_amendment() = amendment();
+  *amended.mutable_amendment()->add_rule_sets() = rule_set(5, {1, 2});
+  auto* additions = amended.mutable_amendment()->add_additions();
+  additions->set_id(1);
+  add_identity(additions, 8, 2);
+  add_port(additions, 2, cellwall::v1::VERDICT_DENIED);
+  *amended.mutable_amendment()->add_addresses() = address(2, 8);
+  amended.mutable_amendment()->add_removed_addresses(address_bytes(1));
+  return {{"whole", whole.SerializeAsString()}, {"amendment", amended.SerializeAsString()}};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -63,6 +79,8 @@ int main(int argc, char** argv) {
     good = write(directory / "first_payload" / sample.name, marked(sample)) && good;
   for (const auto& [name, bytes] : spool_samples())
     good = write(directory / "spool_record" / name, Message(bytes.begin(), bytes.end())) && good;
+  for (const auto& [name, bytes] : rule_set_samples())
+    good = write(directory / "rule_sets" / name, Message(bytes.begin(), bytes.end())) && good;
   if (!good) std::perror(argv[1]);
   return good ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { status } from '@grpc/grpc-js';
-import { CellwallError, ERRORS, toPlain } from '../errors.js';
+import { CellwallError, toPlain } from '../errors.js';
 import type { AgentCertificate } from '../identity/agent_certificate.js';
 import { toFacts } from '../ingest/containers.js';
 import { safe } from '../ingest/safe.js';
@@ -10,13 +10,17 @@ import { VERSION } from '../version.js';
 import type { AgentCall, Agents } from './agents.js';
 import { authoritiesOf } from './enrolment_service.js';
 import type { Frame } from './frames.js';
+import { Outbound } from './outbound.js';
 import { Peer } from './peer.js';
 import { type Answer, type Question, Questions } from './questions.js';
+import { detailsOf, statusOf } from './status.js';
 
-/** Batches that an agent may have under way. */
-export const WINDOW = 32;
+/** Batches that an agent may have under way: so many, or its part of what all may have, some 400 MiB. */
+const WINDOW = { most: 32, least: 2, ofAll: 4096 };
 export const HEARTBEAT_MS = 5000;
 const SILENT_HEARTBEATS = 3;
+/** Of messages that are neither flows nor containers; most have some hundred bytes. */
+const LARGEST_REPORT = 64 << 10;
 
 type Hello = types.cellwall.v1.Hello.$Properties;
 
@@ -33,6 +37,7 @@ export class AgentStream {
   readonly #call: AgentCall;
   readonly #watchdog: NodeJS.Timeout;
   readonly #questions = new Questions();
+  readonly #out: Outbound;
   #peer: Peer | undefined;
   #node: string | undefined;
   #epoch = '';
@@ -41,7 +46,9 @@ export class AgentStream {
   #feed = new Feed('');
   /** Sent since the last full rule sets: the agent may lack what they amend. */
   #amended = false;
-  #heard = Date.now();
+  #window = WINDOW.least;
+  /** Heartbeats, not time: when the server itself stood still, what has come meanwhile is read first. */
+  #silent = 0;
   #ended = false;
   /** Messages are taken one after the other; the agent waits for its welcome, so that few wait here. */
   #turn: Promise<void> = Promise.resolve();
@@ -50,25 +57,43 @@ export class AgentStream {
     this.#agents = agents;
     this.#number = number;
     this.#call = call;
+    this.#out = new Outbound(call);
+    agents.inbound.opened(call);
     this.#watchdog = setInterval(() => this.#watch(), HEARTBEAT_MS);
     call.on('data', (frame: Frame) => {
-      this.#heard = Date.now();
-      this.#turn = this.#turn.then(() => this.#receive(frame)).catch((error: unknown) => this.#fail(error));
+      this.#silent = 0;
+      agents.inbound.take(number, frame.bytes, call);
+      this.#turn = this.#turn.then(() => this.#taken(frame)).catch((error: unknown) => this.#fail(error));
     });
     call.on('end', () => this.#end(status.OK, ''));
     call.on('cancelled', () => this.#end(status.CANCELLED, 'the agent went away'));
     call.on('error', () => this.#end(status.CANCELLED, 'the connection broke'));
   }
 
-  async #receive(frame: Frame): Promise<void> {
+  async #taken(frame: Frame): Promise<void> {
+    // Of a batch, the writer says when it is done.
+    let isKept = false;
+    try {
+      if ('flows' in frame) isKept = this.#takeFlows(frame.flows);
+      else await this.#receive(frame);
+    } finally {
+      if (!isKept) this.#agents.inbound.release(this.#number);
+    }
+  }
+
+  async #receive(frame: Exclude<Frame, { flows: Uint8Array }>): Promise<void> {
     if (this.#ended) return;
-    if ('flows' in frame) return this.#takeFlows(frame.flows);
     if ('malformed' in frame) throw new CellwallError('invalid_stream', `malformed message: ${frame.malformed}`);
     const { message } = frame;
     if (message.flows) throw new CellwallError('invalid_stream', 'a message holds flows and something else');
+    if (!message.containers && frame.bytes > LARGEST_REPORT)
+      throw new CellwallError(
+        'invalid_stream',
+        `a message of ${frame.bytes} bytes that is neither flows nor containers`,
+      );
     if (message.hello) return this.#hello(message.hello);
     if (!this.#node) throw new CellwallError('invalid_stream', 'the first message of a stream is hello');
-    if (message.heartbeat) this.#call.write({ heartbeat: { number: message.heartbeat.number ?? 0 } });
+    if (message.heartbeat) this.#send({ heartbeat: { number: message.heartbeat.number ?? 0 } });
     else if (message.containers) await this.#takeContainers(message.containers);
     else if (message.statistics) await this.#takeStatistics(this.#node, message.statistics);
     else if (message.certificateRequest) await this.#renew(this.#node, message.certificateRequest);
@@ -99,16 +124,19 @@ export class AgentStream {
     this.#agents.rollout.joined(node, hello.addresses ?? [], containers);
     this.#feed = new Feed(node);
     this.#welcomed = true;
-    this.#call.write({
+    const share = Math.floor(WINDOW.ofAll / this.#agents.rollout.nodes);
+    this.#window = Math.max(WINDOW.least, Math.min(WINDOW.most, share));
+    this.#send({
       welcome: {
         committedEventIndex: committed,
-        window: WINDOW,
+        window: this.#window,
         heartbeatMilliseconds: HEARTBEAT_MS,
         serverVersion: VERSION,
         store: this.#agents.storeId,
       },
     });
-    this.#agents.log.info(
+    this.#agents.comings.say(
+      'info',
       { node, epoch, agent: hello.agentVersion, kernel: hello.kernelRelease, committed, ...this.#certificateFacts() },
       'agent connected',
     );
@@ -135,7 +163,7 @@ export class AgentStream {
 
   #sendAuthorities(): void {
     const { enrolment } = this.#agents.access;
-    if (enrolment) this.#call.write({ authorities: authoritiesOf(enrolment) });
+    if (enrolment) this.#send({ authorities: authoritiesOf(enrolment) });
   }
 
   async #takeStatistics(node: string, statistics: types.cellwall.v1.Statistics.$Properties): Promise<void> {
@@ -148,9 +176,9 @@ export class AgentStream {
     if (!enrolment) throw new CellwallError('invalid_stream', 'this server signs no certificates');
     try {
       const { chain } = await enrolment.renew(node, (request.pkcs10 ?? new Uint8Array()) as Uint8Array);
-      if (!this.#ended) this.#call.write({ certificate: { chain, authorities: authoritiesOf(enrolment) } });
+      if (!this.#ended) this.#send({ certificate: { chain, authorities: authoritiesOf(enrolment) } });
     } catch (error) {
-      if (!this.#ended) this.#call.write({ certificate: { error: toPlain(error).message } });
+      if (!this.#ended) this.#send({ certificate: { error: toPlain(error).message } });
     }
   }
 
@@ -173,10 +201,14 @@ export class AgentStream {
     return this.#peer?.certificate;
   }
 
-  #takeFlows(data: Uint8Array): void {
+  /** False: the stream is over. */
+  #takeFlows(data: Uint8Array): boolean {
+    if (this.#ended) return false;
     if (!this.#node || !this.#welcomed) throw new CellwallError('invalid_stream', 'flows before welcome');
-    if (++this.#underWay > WINDOW) throw new CellwallError('invalid_stream', `more than ${WINDOW} batches under way`);
+    if (++this.#underWay > this.#window)
+      throw new CellwallError('invalid_stream', `more than ${this.#window} batches under way`);
     this.#agents.store.add({ stream: this.#number, node: this.#node, epoch: this.#epoch, data });
+    return true;
   }
 
   async #takeContainers(update: types.cellwall.v1.ContainersUpdate.$Properties): Promise<void> {
@@ -191,34 +223,40 @@ export class AgentStream {
   async #takeApplied(node: string, applied: types.cellwall.v1.Applied.$Properties): Promise<void> {
     const generation = safe((applied.generation ?? 0) as number, 'a generation');
     const error = applied.error ?? '';
-    if (error !== '') this.#agents.log.error({ node, generation, error }, 'the node refused the newest policy');
+    if (error !== '')
+      this.#agents.complaints.say(
+        'error',
+        { node, generation, error: error.slice(0, 1000) },
+        'the node refused the newest policy',
+      );
     await this.#agents.store.writer.call('applied', node, generation, error);
     // Once: an agent that refuses the whole would refuse it again.
     if (error !== '' && this.#amended) this.#sendRuleSets();
   }
 
   #sendRuleSets(): void {
-    this.#amended = false;
-    const ruleSets = this.#agents.rollout.ruleSets(this.#feed);
-    if (ruleSets) this.#call.write({ ruleSets });
+    this.#feed = new Feed(this.#node ?? '');
+    this.catchUp();
   }
 
   /** Sends what the node lacks. */
   catchUp(): void {
     if (this.#ended || !this.#welcomed) return;
-    const update = this.#agents.rollout.updateFor(this.#feed);
-    if (!update) return;
-    this.#amended = 'amendment' in update;
-    this.#call.write(update);
+    this.#out.push(() => {
+      if (this.#ended) return undefined;
+      const update = this.#agents.rollout.updateFor(this.#feed);
+      if (update) this.#amended = 'amendment' in update;
+      return update;
+    });
   }
 
   acknowledge(sequence: number, committed: number): void {
     this.#underWay--;
-    if (!this.#ended) this.#call.write({ acknowledge: { sequence, committedEventIndex: committed } });
+    this.#send({ acknowledge: { sequence, committedEventIndex: committed } });
   }
 
   ask(question: Question): Promise<Answer | null> {
-    return this.#questions.ask((id) => this.#call.write({ question: { ...question, id } }));
+    return this.#questions.ask((id) => this.#send({ question: { ...question, id } }));
   }
 
   refuse(message: string): void {
@@ -234,16 +272,33 @@ export class AgentStream {
     this.#end(status.UNAVAILABLE, 'the server stops');
   }
 
+  #send(message: types.cellwall.v1.StreamResponse.$Properties): void {
+    if (this.#ended) return;
+    this.#out.send(message);
+    this.#checkReader();
+  }
+
+  #checkReader(): void {
+    const { trouble } = this.#out;
+    if (this.#ended || trouble === undefined) return;
+    this.#end(status.RESOURCE_EXHAUSTED, trouble);
+    this.#out.reset();
+  }
+
   #watch(): void {
     this.recheck();
-    if (Date.now() - this.#heard > HEARTBEAT_MS * SILENT_HEARTBEATS)
+    this.#checkReader();
+    if (this.#agents.inbound.isPaused(this.#number)) this.#silent = 0;
+    if (++this.#silent > SILENT_HEARTBEATS)
       this.#end(status.DEADLINE_EXCEEDED, `nothing heard for ${SILENT_HEARTBEATS} heartbeats`);
   }
 
   #fail(error: unknown): void {
     const { code, message } = toPlain(error);
-    this.#agents.log.error({ node: this.#node, peer: this.#call.getPeer(), code }, message);
-    this.#end(ERRORS[code].grpc, message);
+    if (!this.#ended)
+      this.#agents.complaints.say('error', { node: this.#node, peer: this.#call.getPeer(), code }, message);
+    const { code: grpc, details } = statusOf(error);
+    this.#end(grpc, details);
   }
 
   #end(code: number, details: string): void {
@@ -252,9 +307,14 @@ export class AgentStream {
     clearInterval(this.#watchdog);
     this.#questions.close();
     this.#agents.left(this.#number, this.#node, this);
+    this.#agents.inbound.ended(this.#number);
     if (this.#node)
-      this.#agents.log.info({ node: this.#node, reason: details || 'it closed the stream' }, 'agent disconnected');
+      this.#agents.comings.say(
+        'info',
+        { node: this.#node, reason: details || 'it closed the stream' },
+        'agent disconnected',
+      );
     if (code === status.OK) this.#call.end();
-    else this.#call.emit('error', { code, details });
+    else this.#call.emit('error', { code, details: detailsOf(details) });
   }
 }

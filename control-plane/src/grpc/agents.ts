@@ -2,6 +2,7 @@
 //
 // The streams that are connected, one for each node.
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { BoundedLog } from '../bounded_log.js';
 import type { AgentCertificate, Proof } from '../identity/agent_certificate.js';
 import type { Enrolment } from '../identity/enrolment.js';
 import type { NodeIdentities } from '../identity/nodes.js';
@@ -12,6 +13,7 @@ import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
 import { AgentStream } from './agent_stream.js';
 import type { Frame } from './frames.js';
+import { Inbound } from './inbound.js';
 import type { Answer, Question } from './questions.js';
 
 export type AgentCall = ServerDuplexStream<Frame, types.cellwall.v1.StreamResponse.$Properties>;
@@ -26,13 +28,20 @@ export interface AgentAccess {
   readonly audit: Audit;
 }
 
+/** In ten seconds: a whole cluster can come back at once. */
+const MOST_COMINGS_TOLD = 500;
+
 export class Agents {
   readonly store: Store;
   readonly rollout: Rollout;
-  readonly log: Logger;
   readonly access: AgentAccess;
   /** Of the data folder. */
   readonly storeId: string;
+  readonly inbound = new Inbound();
+  /** What agents have done wrong. */
+  readonly complaints: BoundedLog;
+  /** Agents that come and go. */
+  readonly comings: BoundedLog;
   readonly #streams = new Map<number, AgentStream>();
   readonly #byNode = new Map<string, AgentStream>();
   /** May lack something of the newest rule sets. */
@@ -46,11 +55,16 @@ export class Agents {
     this.rollout = rollout;
     this.access = access;
     this.storeId = storeId;
-    this.log = log;
-    store.on('acknowledged', ({ stream, sequence, committed }) =>
-      this.#streams.get(stream)?.acknowledge(sequence, committed),
-    );
-    store.on('refused', ({ stream, message }) => this.#streams.get(stream)?.refuse(message));
+    this.complaints = new BoundedLog(log, 'more messages of agents were refused');
+    this.comings = new BoundedLog(log, 'more agents connected and disconnected', MOST_COMINGS_TOLD);
+    store.on('acknowledged', ({ stream, sequence, committed }) => {
+      this.inbound.release(stream);
+      this.#streams.get(stream)?.acknowledge(sequence, committed);
+    });
+    store.on('refused', ({ stream, message }) => {
+      this.inbound.release(stream);
+      this.#streams.get(stream)?.refuse(message);
+    });
     rollout.on('changed', () => this.#catchUp());
     access.nodes.on('revoked', (node) => this.#byNode.get(node)?.recheck());
     access.enrolment?.trust.on('changed', () => {
@@ -114,5 +128,7 @@ export class Agents {
 
   close(): void {
     for (const stream of this.#streams.values()) stream.serverStops();
+    this.complaints.close();
+    this.comings.close();
   }
 }

@@ -2,10 +2,10 @@
 //
 // What strangers can call: Enrol; and a stream, which is refused with the reason.
 import { type ServerUnaryCall, type ServiceDefinition, type sendUnaryData, status } from '@grpc/grpc-js';
-import { ERRORS, toPlain } from '../errors.js';
 import type { Enrolment } from '../identity/enrolment.js';
 import { type types, v1 } from '../ingest/wire.js';
 import type { AgentCall } from './agents.js';
+import { detailsOf, statusOf } from './status.js';
 import type { Strangers } from './strangers.js';
 
 type Request = types.cellwall.v1.EnrolRequest.$Properties;
@@ -57,10 +57,7 @@ export function enrolmentHandlers(enrolment: Enrolment | undefined, store: strin
       if (isTooMuch()) return done({ code: status.RESOURCE_EXHAUSTED, details: 'too many enrol at once; try again' });
       answer(enrolment, call.request, call.getPeer()).then(
         (response) => done(null, response),
-        (error: unknown) => {
-          const { code, message } = toPlain(error);
-          done({ code: ERRORS[code].grpc, details: message });
-        },
+        (error: unknown) => done(statusOf(error)),
       );
     },
   };
@@ -75,5 +72,5 @@ export const refuseStream =
   (call: AgentCall): void => {
     const why = strangers.reason(call.getPeer()) ?? 'it shows no certificate';
     call.on('error', () => {});
-    call.emit('error', { code: status.UNAUTHENTICATED, details: `the agent is not let in: ${why}` });
+    call.emit('error', { code: status.UNAUTHENTICATED, details: detailsOf(`the agent is not let in: ${why}`) });
   };

@@ -2,9 +2,14 @@
 //
 // The service by hand, so that flow batches pass as bytes: they are decoded on the writer's thread.
 import type { ServiceDefinition } from '@grpc/grpc-js';
+import { checkNested, STREAM_REQUEST } from '../ingest/nested.js';
 import { type types, v1 } from '../ingest/wire.js';
 
-export type Frame = { flows: Uint8Array } | { message: types.cellwall.v1.StreamRequest } | { malformed: string };
+export type Frame = { readonly bytes: number } & (
+  | { flows: Uint8Array }
+  | { message: types.cellwall.v1.StreamRequest }
+  | { malformed: string }
+);
 type Request = types.cellwall.v1.StreamRequest.$Properties;
 type Response = types.cellwall.v1.StreamResponse.$Properties;
 
@@ -26,12 +31,14 @@ export function flowsOf(data: Uint8Array): Uint8Array | undefined {
 }
 
 function readFrame(data: Buffer): Frame {
+  const bytes = data.length;
   const flows = flowsOf(data);
-  if (flows) return { flows };
+  if (flows) return { bytes, flows };
   try {
-    return { message: v1.StreamRequest.decode(data) };
+    checkNested(data, STREAM_REQUEST);
+    return { bytes, message: v1.StreamRequest.decode(data) };
   } catch (error) {
-    return { malformed: (error as Error).message };
+    return { bytes, malformed: (error as Error).message };
   }
 }
 
@@ -43,8 +50,11 @@ export const AGENT_SERVICE = {
     requestSerialize: (request: Request) =>
       Buffer.from(v1.StreamRequest.encode(v1.StreamRequest.create(request)).finish()),
     requestDeserialize: readFrame,
-    responseSerialize: (response: Response) =>
-      Buffer.from(v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish()),
+    // Not copied: rule sets can have megabytes.
+    responseSerialize: (response: Response) => {
+      const { buffer, byteOffset, length } = v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish();
+      return Buffer.from(buffer, byteOffset, length);
+    },
     responseDeserialize: (data: Buffer) => v1.StreamResponse.decode(data),
   },
 } as const satisfies ServiceDefinition;

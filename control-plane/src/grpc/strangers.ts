@@ -2,27 +2,26 @@
 //
 // Connections that have not shown a good certificate (yet): how many there may be, and what the log says of them.
 import type { Socket } from 'node:net';
+import { BoundedLog } from '../bounded_log.js';
 import type { Logger } from '../logger.js';
 
 /** More at once are closed: those of one address, so that it does not keep others out, and all together. */
 export const MOST_OF_ONE_ADDRESS = 256;
 export const MOST_STRANGERS = 1024;
-/** Refusals that the log tells one by one; the rest of the interval is summed up. */
-const MOST_TOLD = 20;
 const INTERVAL_MS = 10_000;
 
 export class Strangers {
   readonly #log: Logger;
+  readonly #refusals: BoundedLog;
   readonly #byAddress = new Map<string, number>();
   readonly #addressOf = new Map<string, string>();
   readonly #reasons = new Map<string, string>();
   readonly #timer: NodeJS.Timeout;
-  #told = 0;
-  #untold = 0;
   #turnedAway = 0;
 
   constructor(log: Logger) {
     this.#log = log;
+    this.#refusals = new BoundedLog(log, 'more connections for agents were refused');
     this.#timer = setInterval(() => this.#sumUp(), INTERVAL_MS).unref();
   }
 
@@ -72,21 +71,17 @@ export class Strangers {
   }
 
   refused(socket: Socket, reason: string): void {
-    if (this.#told >= MOST_TOLD) {
-      this.#untold++;
-      return;
-    }
-    this.#told++;
-    this.#log.warn({ peer: socket.remoteAddress, reason }, 'a connection for agents was refused');
+    this.#refusals.say('warn', { peer: socket.remoteAddress, reason }, 'a connection for agents was refused');
   }
 
   #sumUp(): void {
-    if (this.#untold > 0 || this.#turnedAway > 0)
-      this.#log.warn({ refused: this.#untold, tooMany: this.#turnedAway }, 'more connections for agents were refused');
-    this.#told = this.#untold = this.#turnedAway = 0;
+    if (this.#turnedAway > 0)
+      this.#log.warn({ connections: this.#turnedAway }, 'connections for agents were closed: there are too many');
+    this.#turnedAway = 0;
   }
 
   close(): void {
     clearInterval(this.#timer);
+    this.#refusals.close();
   }
 }

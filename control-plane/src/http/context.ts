@@ -9,6 +9,7 @@ import type { Counts, Limits } from '../limits.js';
 import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
+import type { Connections } from './connections.js';
 
 /** What routes work with. */
 export interface Context {
@@ -18,6 +19,7 @@ export interface Context {
   readonly access: Access;
   readonly limits: Limits;
   readonly counts: Counts;
+  readonly connections: Connections;
   /** Authors may approve what they have proposed themselves. */
   readonly selfApproval: boolean;
   readonly log: Logger;

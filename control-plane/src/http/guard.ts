@@ -83,6 +83,8 @@ export function guard(context: Context): MiddlewareHandler<Env> {
         );
       }
       c.set('caller', caller);
+      const socket = c.env.incoming?.socket;
+      if (socket) context.connections.known(socket);
     }
     underWay.set(key, (underWay.get(key) ?? 0) + 1);
     const done = () => {

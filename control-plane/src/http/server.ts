@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { type ServerType, serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
@@ -44,8 +44,6 @@ const LARGEST_BODY = 1 << 20;
 const REQUEST_MS = 30_000;
 /** Without a byte either way; streams of flows have a rule of their own. */
 const SILENT_MS = 60_000;
-/** More are closed at once. */
-const MOST_CONNECTIONS = 512;
 const ROUTES = [
   flows,
   flowStream,
@@ -156,7 +154,7 @@ export async function startHttp(
   if ('requestTimeout' in server) server.requestTimeout = REQUEST_MS;
   // Who does not read an answer keeps it in memory.
   if ('setTimeout' in server) server.setTimeout(SILENT_MS);
-  server.maxConnections = MOST_CONNECTIONS;
+  server.on('connection', (socket: Socket) => context.connections.add(socket));
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return {

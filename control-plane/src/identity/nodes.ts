@@ -32,11 +32,18 @@ export class NodeIdentities extends EventEmitter<{ revoked: [node: string] }> {
     this.#audit = audit;
   }
 
-  /** At the start, and after each change. */
+  /** At the start. */
   async load(): Promise<void> {
     const rows = await this.#store.writer.call('identities');
     this.#nodes.clear();
     for (const row of rows) this.#nodes.set(row.node, row);
+  }
+
+  /** After a change: certificates of a whole cluster are renewed at once when its authority is replaced. */
+  async #reload(node: string): Promise<void> {
+    const row = await this.#store.writer.call('identity', node);
+    if (row) this.#nodes.set(node, row);
+    else this.#nodes.delete(node);
   }
 
   get(node: string): NodeIdentity {
@@ -64,19 +71,19 @@ export class NodeIdentities extends EventEmitter<{ revoked: [node: string] }> {
 
   async issued(certificate: IssuedCertificate): Promise<void> {
     await this.#store.writer.call('certificateIssued', certificate);
-    await this.load();
+    await this.#reload(certificate.node);
   }
 
   /** What an agent says of its own renewal. */
   async reported(node: string, error: string): Promise<void> {
     if (!this.#nodes.has(node) || this.get(node).error === error) return;
     await this.#store.writer.call('certificateReported', node, error);
-    await this.load();
+    await this.#reload(node);
   }
 
   async revoke(node: string, actor: string): Promise<void> {
     await this.#store.writer.call('revokeNode', node);
-    await this.load();
+    await this.#reload(node);
     this.#audit(actor, 'node.revoke', node, {});
     this.emit('revoked', node);
   }
@@ -87,7 +94,7 @@ export class NodeIdentities extends EventEmitter<{ revoked: [node: string] }> {
     const from = newCertificate ? Math.floor(Date.now() / 1000) * 1e6 : 0;
     if (!(await this.#store.writer.call('allowNode', node, from)))
       throw new CellwallError('not_found', `node ${node} is not revoked`);
-    await this.load();
+    await this.#reload(node);
     this.#audit(actor, 'node.allow', node, { newCertificate });
   }
 }

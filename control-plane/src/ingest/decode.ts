@@ -3,6 +3,7 @@ import { packKind, TLS_VERSIONS } from '../flows/record.js';
 import type { ContainerFacts } from '../store/state.js';
 import { toFacts } from './containers.js';
 import { type Coverage, coverageOf, type DecodedMerge } from './coverage.js';
+import { checkNested, FLOW_BATCH } from './nested.js';
 import { bad, safe } from './safe.js';
 import { type types, v1 } from './wire.js';
 
@@ -338,6 +339,7 @@ function decodeOpen(open: types.cellwall.v1.OpenFlows.$Properties): DecodedBatch
 export function decodeBatch(data: Uint8Array): DecodedBatch {
   let batch: types.cellwall.v1.FlowBatch;
   try {
+    checkNested(data, FLOW_BATCH);
     batch = v1.FlowBatch.decode(data);
   } catch (error) {
     return bad((error as Error).message);

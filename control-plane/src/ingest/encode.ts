@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash, type Hash } from 'node:crypto';
 import type { CompiledAddress, CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from '../policy/index.js';
 import { v1 } from './wire.js';
 
 // Many nodes are sent the same addresses and the same rule sets, so that each is encoded once.
-const addressBytes = new WeakMap<readonly CompiledAddress[], Uint8Array>();
+interface Shared {
+  readonly bytes: Uint8Array;
+  /** Of SHA-256, after these bytes. */
+  readonly hash: Hash;
+}
+const addressBytes = new WeakMap<readonly CompiledAddress[], Shared>();
 const ruleSetBytes = new WeakMap<CompiledRuleSet, { readonly entries: number; readonly bytes: Uint8Array }>();
 
-function encodeShared(addresses: readonly CompiledAddress[]): Uint8Array {
-  const known = addressBytes.get(addresses) ?? v1.RuleSets.encode({ addresses: [...addresses] }).finish();
-  addressBytes.set(addresses, known);
-  return known;
+function encodeShared(addresses: readonly CompiledAddress[]): Shared {
+  const known = addressBytes.get(addresses);
+  if (known) return known;
+  const bytes = v1.RuleSets.encode({ addresses: [...addresses] }).finish();
+  const shared = { bytes, hash: createHash('sha256').update(bytes) };
+  addressBytes.set(addresses, shared);
+  return shared;
 }
 
 /** Rule sets change by additions only. */
@@ -22,10 +31,15 @@ function encodeRuleSet(set: CompiledRuleSet): Uint8Array {
   return bytes;
 }
 
-/** A serialized RuleSets, as agents keep it. Messages one after the other are one: their lists follow each other. */
-export function encodeRuleSets({ sharedAddresses, ruleSets, ...own }: CompiledRuleSets): Uint8Array {
-  const head = v1.RuleSets.encode(own).finish();
-  return Buffer.concat([head, ...ruleSets.map(encodeRuleSet), encodeShared(sharedAddresses)]);
+/**
+ * A serialized RuleSets, as agents keep it, and its SHA-256. Messages one after the other are one: their lists follow each other. What
+ * is shared comes first, so that it is hashed once for all nodes.
+ */
+export function encodeRuleSets({ sharedAddresses, ruleSets, ...own }: CompiledRuleSets) {
+  const shared = encodeShared(sharedAddresses);
+  const rest = Buffer.concat([v1.RuleSets.encode(own).finish(), ...ruleSets.map(encodeRuleSet)]);
+  const digest = shared.hash.copy().update(rest).digest();
+  return { payload: Buffer.concat([shared.bytes, rest]), digest };
 }
 
 /** A serialized RuleSetAmendment. */

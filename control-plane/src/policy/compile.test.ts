@@ -69,8 +69,8 @@ spec: {names: true, payload: true}
 `;
 
 test('observations come behind the policies, and change no byte of theirs', () => {
-  const plain = v1.RuleSets.decode(encodeRuleSets(compileText(two.split('---').slice(0, 2).join('---')).sets));
-  const observed = v1.RuleSets.decode(encodeRuleSets(compileText(two).sets));
+  const plain = v1.RuleSets.decode(encodeRuleSets(compileText(two.split('---').slice(0, 2).join('---')).sets).payload);
+  const observed = v1.RuleSets.decode(encodeRuleSets(compileText(two).sets).payload);
   expect(observed.policies.slice(0, 1)).toEqual(plain.policies);
   expect(observed.ruleSets).toEqual(plain.ruleSets);
   expect(observed.policies.slice(1)).toMatchObject([

@@ -41,6 +41,10 @@ export class Inventory {
     this.#nodesChanged = true;
   }
 
+  get size(): number {
+    return this.#addresses.size;
+  }
+
   get nodes(): WorldNode[] {
     return [...this.#addresses].map(([name, addresses]) => ({ name, addresses }));
   }

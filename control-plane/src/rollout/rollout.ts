@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Policies and observations, and which rule sets each node gets. They live here in memory as the store has them.
-import { createHash } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
@@ -86,6 +85,11 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
 
   get generation(): number {
     return this.#generation;
+  }
+
+  /** How many there are, with those that are away. */
+  get nodes(): number {
+    return this.#inventory.size;
   }
 
   /** Of all kinds, sorted by key. */
@@ -263,8 +267,7 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   /** undefined: there has never been a policy. */
   ruleSets(feed: Feed): RuleSetsPayload | undefined {
     if (!this.#compiler) return undefined;
-    const payload = encodeRuleSets(feed.full(this.#compiler));
-    return { generation: this.#generation, digest: createHash('sha256').update(payload).digest(), payload };
+    return { generation: this.#generation, ...encodeRuleSets(feed.full(this.#compiler)) };
   }
 
   /** What a node lacks; undefined: nothing. */

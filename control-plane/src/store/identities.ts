@@ -68,6 +68,9 @@ const TOKEN_COLUMNS =
   'id, node, created_us AS createdUs, expires_us AS expiresUs, used_us AS usedUs, used_by AS usedBy, revoked_us AS revokedUs';
 const time = (us: number) => new Date(us / 1000).toISOString();
 
+const IDENTITIES = `SELECT node, serial, issued_us AS issuedUs, ends_us AS endsUs, authority, method, revoked_us AS revokedUs,
+  accepted_from_us AS acceptedFromUs, error FROM identities`;
+
 export class Identities {
   readonly #database: Database;
 
@@ -174,11 +177,10 @@ export class Identities {
   }
 
   all(): NodeIdentity[] {
-    return this.#database
-      .prepare(
-        `SELECT node, serial, issued_us AS issuedUs, ends_us AS endsUs, authority, method, revoked_us AS revokedUs,
-           accepted_from_us AS acceptedFromUs, error FROM identities ORDER BY node`,
-      )
-      .all() as NodeIdentity[];
+    return this.#database.prepare(`${IDENTITIES} ORDER BY node`).all() as NodeIdentity[];
+  }
+
+  one(node: string): NodeIdentity | undefined {
+    return this.#database.prepare(`${IDENTITIES} WHERE node = ?`).get(node) as NodeIdentity | undefined;
   }
 }

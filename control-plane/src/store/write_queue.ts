@@ -10,6 +10,8 @@ import type { CommitResult, RawBatch, Storage } from './storage.js';
 
 /** Streams have a window of batches each, so what waits is bounded by windows, not by this. */
 const MOST_BATCHES_PER_COMMIT = 256;
+/** Decoded, bytes of a batch become some ten times as many. */
+const MOST_BYTES_PER_COMMIT = 32 << 20;
 /** Segments after each commit: more than a commit can fill, so that none are left behind under load. */
 const MOST_DIGESTED = 16;
 /** Notes that wait; above it the oldest are dropped: agents list their containers again with each connection. */
@@ -84,7 +86,7 @@ export class WriteQueue {
         return;
       }
       this.#writeNotes();
-      const batches = this.#batches.slice(0, MOST_BATCHES_PER_COMMIT);
+      const batches = this.#next();
       const { acknowledged, refused } = this.#commit(batches);
       this.#batches = this.#batches.slice(batches.length);
       if (this.#trouble) this.#recovered();
@@ -93,6 +95,15 @@ export class WriteQueue {
       this.#troubled(error);
     }
     if (this.#digest() || this.#trouble || this.#batches.length > 0 || this.#notes.length > 0) this.#schedule();
+  }
+
+  #next(): RawBatch[] {
+    let bytes = 0;
+    const beyond = this.#batches.findIndex(({ data }, index) => {
+      bytes += data.length;
+      return index === MOST_BATCHES_PER_COMMIT || (index > 0 && bytes > MOST_BYTES_PER_COMMIT);
+    });
+    return this.#batches.slice(0, beyond < 0 ? undefined : beyond);
   }
 
   /** After the commit was told. True: there is more to do. */

@@ -63,6 +63,7 @@ export interface WriterMethods {
   revokeNode(node: string): void;
   allowNode(node: string, acceptedFromUs: number): boolean;
   identities(): NodeIdentity[];
+  identity(node: string): NodeIdentity | undefined;
 }
 
 /** Tokens that are good for nothing are listed for so long. */
@@ -167,6 +168,7 @@ export class WriterCalls {
       revokeNode: (node) => identities.revoke(node, nowUs),
       allowNode: (node, acceptedFromUs) => identities.allow(node, acceptedFromUs),
       identities: () => identities.all(),
+      identity: (node) => identities.one(node),
     };
   }
 }

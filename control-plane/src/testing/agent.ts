@@ -37,6 +37,11 @@ export class TestAgent {
     this.#call.write(Buffer.from(v1.StreamRequest.encode(v1.StreamRequest.create(request)).finish()));
   }
 
+  /** Any bytes in place of a message. */
+  sendRaw(data: Uint8Array): void {
+    this.#call.write(Buffer.from(data));
+  }
+
   /** A serialized FlowBatch, as it is. */
   sendBatch(batch: Uint8Array): void {
     const length: number[] = [];

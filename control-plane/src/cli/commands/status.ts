@@ -32,6 +32,7 @@ interface Status {
     streams: number;
     streamsRefused: number;
     slowReadersDropped: number;
+    connectionsEvicted: number;
   };
   lost: Record<string, number>;
 }
@@ -44,6 +45,7 @@ function accessText({ access }: Status): string {
     [access.questionsRefused, 'questions too many'],
     [access.streamsRefused, 'streams too many'],
     [access.slowReadersDropped, 'slow readers dropped'],
+    [access.connectionsEvicted, 'connections evicted'],
   ] as const;
   const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
   const { streams } = access;

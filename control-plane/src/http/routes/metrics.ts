@@ -49,6 +49,7 @@ export function metrics(api: Api, context: Context): void {
     limited.set({ limit: 'rate' }, status.access.requestsLimited);
     limited.set({ limit: 'questions' }, status.access.questionsRefused);
     limited.set({ limit: 'streams' }, status.access.streamsRefused);
+    limited.set({ limit: 'connections' }, status.access.connectionsEvicted);
     streams.set(status.access.streams);
     slow.set(status.access.slowReadersDropped);
     audit.set(status.audit.count);

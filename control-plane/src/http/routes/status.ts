@@ -59,6 +59,7 @@ const status = createRoute({
           streams: z.number(),
           streamsRefused: z.number(),
           slowReadersDropped: z.number(),
+          connectionsEvicted: z.number(),
         }),
       }),
       'status',
@@ -68,7 +69,7 @@ const status = createRoute({
 });
 
 export async function readStatus(context: Context) {
-  const { store, rollout, agents, access, counts, dataFolder, startedUs } = context;
+  const { store, rollout, agents, access, counts, connections, dataFolder, startedUs } = context;
   const [summary, losses, nodes, audit, outages] = await Promise.all([
     store.reader.call('summary'),
     store.reader.call('losses'),
@@ -105,7 +106,12 @@ export async function readStatus(context: Context) {
     flows: { stored: summary.flows },
     lost: sumLosses(losses),
     audit,
-    access: { denials: access.denials.count, questionsRefused: store.reader.turns.refused, ...counts },
+    access: {
+      denials: access.denials.count,
+      questionsRefused: store.reader.turns.refused,
+      connectionsEvicted: connections.evicted,
+      ...counts,
+    },
   };
 }
 

@@ -64,15 +64,15 @@ export class Addresses {
     }
   }
 
-  /** Returns the addresses that this is about. */
+  /** Returns the addresses that this is about: a cluster joins node by node, so the others have to cost little. */
   setNodes(nodes: readonly WorldNode[]): Set<bigint> {
-    const touched = new Set(this.#nodes.keys());
+    const before = new Map(this.#nodes);
     this.#nodes.clear();
     for (const { name, addresses } of nodes)
-      for (const bits of bitsOf(addresses)) {
-        touched.add(bits);
-        this.#nodes.set(bits, [...(this.#nodes.get(bits) ?? []), name]);
-      }
+      for (const bits of knownBits(addresses)) this.#nodes.set(bits, [...(this.#nodes.get(bits) ?? []), name]);
+    const touched = new Set<bigint>();
+    for (const bits of [...before.keys(), ...this.#nodes.keys()])
+      if (before.get(bits)?.join(' ') !== this.#nodes.get(bits)?.join(' ')) touched.add(bits);
     return touched;
   }
 
@@ -192,6 +192,15 @@ export class Addresses {
 }
 
 const NOBODY: ReadonlySet<Resident> = new Set();
+
+const bitsByList = new WeakMap<readonly string[], readonly bigint[]>();
+
+/** Nodes are set anew with each that comes; their lists of addresses stay the same objects. */
+function knownBits(addresses: readonly string[]): readonly bigint[] {
+  const bits = bitsByList.get(addresses) ?? bitsOf(addresses);
+  bitsByList.set(addresses, bits);
+  return bits;
+}
 
 interface Served {
   readonly service: Service;
