@@ -34,6 +34,7 @@ export const REQUIRED: Readonly<Record<string, Requirement>> = {
   'GET /v1/hints': 'view',
   'GET /v1/explain': 'view',
   'GET /v1/policies': 'view',
+  'GET /v1/policies/learn': 'view',
   'GET /v1/policies/:namespace/:name': 'view',
   'GET /v1/policies/:namespace/:name/description': 'view',
   'PUT /v1/policies': 'admin',

@@ -34,6 +34,7 @@ import { nodeAccess } from './routes/node_access.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
+import { policyLearn } from './routes/policy_learn.js';
 import { proposals } from './routes/proposals.js';
 import { statusRoutes } from './routes/status.js';
 import { tokens } from './routes/tokens.js';
@@ -61,6 +62,7 @@ const ROUTES = [
   nodeAccess,
   joinTokens,
   authority,
+  policyLearn,
   policies,
   policyDescription,
   explanations,

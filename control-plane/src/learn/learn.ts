@@ -10,7 +10,7 @@ import { Labelling } from './labels.js';
 import { type PeerContext, peersOf } from './peers.js';
 import { canBeNamed } from './ports.js';
 import { type Generality, type LearnedRule, type PeerSeen, RuleWriter } from './rules.js';
-import { type Place, type Seen, workloadKey } from './seen.js';
+import { type Place, peerText, type Seen, workloadKey } from './seen.js';
 
 export interface LearnOptions extends Generality {
   /** Whose containers get policies; null: all. */
@@ -60,8 +60,11 @@ export interface LearnedPolicy {
 export interface Learned {
   readonly policies: readonly LearnedPolicy[];
   readonly apart: readonly Apart[];
+  /** What the policies are made of. */
+  readonly accepted: readonly Seen[];
 }
 
+const HOUR_US = 3600e6;
 const DAY_US = 86_400e6;
 const TCP = 6;
 
@@ -72,12 +75,6 @@ const slug = (text: string): string =>
     .replace(/^[.-]+|[.-]+$/g, '');
 const isJob = ({ labels }: Place): boolean => 'job-name' in labels || 'batch.kubernetes.io/job-name' in labels;
 
-function peerText({ peer, name, address }: Seen): string {
-  const place =
-    peer && [peer.namespace, peer.pod && workloadOf(peer), peer.container].filter((it) => it !== '').join('/');
-  return place || (name ?? address);
-}
-
 /** A tuple: one peer, one port, one direction of one workload container. */
 const tupleKey = (it: Seen): string =>
   [it.direction, peerText(it), it.backend?.address ?? '', it.address, it.protocol, it.port].join(' ');
@@ -87,20 +84,16 @@ class WorkloadContainer {
   readonly #seen: readonly Seen[];
   readonly #context: PeerContext;
   readonly #options: LearnOptions;
+  readonly #firstUs: number;
+  readonly #lastUs: number;
 
   constructor(seen: readonly Seen[], context: PeerContext, options: LearnOptions) {
     this.#own = (seen[0] as Seen).own;
     this.#seen = seen;
     this.#context = context;
     this.#options = options;
-  }
-
-  get #firstUs(): number {
-    return this.#seen.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY);
-  }
-
-  get #lastUs(): number {
-    return this.#seen.reduce((most, it) => Math.max(most, it.lastUs), 0);
+    this.#firstUs = seen.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY);
+    this.#lastUs = seen.reduce((most, it) => Math.max(most, it.lastUs), 0);
   }
 
   /** null: there is nothing to accept or refuse here. */
@@ -113,8 +106,9 @@ class WorkloadContainer {
     if (!canBeNamed(one.protocol)) return 'protocol';
     if (one.protocol === TCP && passed.every((it) => !it.answered)) return 'never-answered';
     const flows = passed.reduce((sum, it) => sum + it.flows, 0);
-    // What is seen once in a short time says little; a job does each thing once.
-    if (flows === 1 && this.#lastUs - this.#firstUs >= DAY_US && !isJob(this.#own)) return 'one-off';
+    // What is seen once in a short time says little; a job does each thing once; what lasts is no accident.
+    const isBrief = passed.every((it) => it.lastUs - it.firstUs < HOUR_US);
+    if (flows === 1 && isBrief && this.#lastUs - this.#firstUs >= DAY_US && !isJob(this.#own)) return 'one-off';
     return null;
   }
 
@@ -128,7 +122,7 @@ class WorkloadContainer {
     return isNode ? peer.node === own.node : peer.namespace === own.namespace && peer.container !== '';
   }
 
-  learn(): { policy: LearnedPolicy; apart: Apart[] } {
+  learn(): { policy: LearnedPolicy; apart: Apart[]; accepted: Seen[] } {
     const { namespace } = this.#own;
     const workload = workloadOf(this.#own);
     const { container } = this.#own;
@@ -139,7 +133,7 @@ class WorkloadContainer {
       const reason = this.#reasonFor(tuple);
       const refused = tuple.filter((it) => it.verdict === 'denied');
       const passed = tuple.filter((it) => it.verdict !== 'denied');
-      if (reason === null) accepted.push(...passed);
+      if (reason === null) for (const it of passed) accepted.push(it);
       if (reason !== null || refused.length > 0)
         apart.push(this.#apart(reason === null ? refused : tuple, reason ?? 'denied'));
     }
@@ -162,7 +156,7 @@ class WorkloadContainer {
     );
     const policy = {
       namespace,
-      name: slug(workload === container ? container : [workload, container].filter((it) => it !== '').join('-')),
+      name: slug([...new Set([workload, container])].filter((it) => it !== '').join('-')) || 'container',
       workload,
       subject: { ...pods, containers: [container] },
       mode: this.#options.mode,
@@ -172,7 +166,7 @@ class WorkloadContainer {
       firstUs: this.#firstUs,
       lastUs: this.#lastUs,
     };
-    return { policy, apart };
+    return { policy, apart, accepted };
   }
 
   #apart(tuple: readonly Seen[], reason: Reason): Apart {
@@ -186,8 +180,8 @@ class WorkloadContainer {
       protocol: one.protocol,
       port: one.port,
       flows: tuple.reduce((sum, it) => sum + it.flows, 0),
-      firstUs: Math.min(...tuple.map((it) => it.firstUs)),
-      lastUs: Math.max(...tuple.map((it) => it.lastUs)),
+      firstUs: tuple.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY),
+      lastUs: tuple.reduce((most, it) => Math.max(most, it.lastUs), 0),
       reason,
     };
   }
@@ -212,11 +206,13 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
   const groups = grouped(sorted.map((it) => [`${workloadKey(it.own)}/${it.own.container}`, it] as const));
   const policies: LearnedPolicy[] = [];
   const apart: Apart[] = [];
+  const accepted: Seen[] = [];
   const names = new Set<string>();
   for (const [, seen] of [...groups].sort(([a], [b]) => compare(a, b))) {
     const one = new WorkloadContainer(seen, context, options);
     const learned = one.learn();
-    apart.push(...learned.apart);
+    for (const it of learned.apart) apart.push(it);
+    for (const it of learned.accepted) accepted.push(it);
     if (learned.policy.subject.containers.includes('')) continue;
     let name = learned.policy.name;
     for (let number = 2; names.has(`${learned.policy.namespace}/${name}`); number++)
@@ -224,5 +220,5 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
     names.add(`${learned.policy.namespace}/${name}`);
     policies.push({ ...learned.policy, name });
   }
-  return { policies, apart: apart.sort((a, b) => compare(apartKey(a), apartKey(b))) };
+  return { policies, accepted, apart: apart.sort((a, b) => compare(apartKey(a), apartKey(b))) };
 }

@@ -30,8 +30,10 @@ export {
   policyKey,
   type Selection,
 } from './model.js';
+export { isDomainName, nameMatches } from './names.js';
 export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
+export { MOST_NAMES } from './schema_peers.js';
 export { observedOf, selects } from './select.js';
 export {
   canBePeer,

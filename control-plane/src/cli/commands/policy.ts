@@ -17,6 +17,7 @@ import {
 import { type DescribeOptions, describe } from './policy_describe.js';
 import { diff } from './policy_diff.js';
 import { KEY, policyAt } from './policy_keys.js';
+import { addLearn } from './policy_learn.js';
 import { addPropose } from './proposals.js';
 
 /** A policy or an observation. */
@@ -119,8 +120,9 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 
 export function policyCommand(): Command {
   const command = new Command('policy').description(
-    'policies and observations: apply, propose, get, describe, diff, delete',
+    'policies and observations: learn, simulate, apply, propose, get, describe, diff, delete',
   );
+  addLearn(command.command('learn'));
   addConnection(command.command('apply').description('create or replace all that a file holds, or nothing'))
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')
