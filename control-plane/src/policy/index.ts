@@ -13,12 +13,14 @@ export {
   type Verdict,
 } from './evaluate.js';
 export { type Ask, type EndExplained, type Explained, explain, nameOf } from './explain.js';
+export { withMode } from './mode.js';
 export {
   BUILTIN_RULES,
   type Direction,
   documentKey,
   KINDS,
   type Kind,
+  type Mode,
   type NamedPort,
   type Network,
   type Observation,
