@@ -108,6 +108,7 @@ it('the CLI speaks HTTP: of the server it uses pure code, what starts it, and wh
     'logger',
     'http_request',
     'policy/index',
+    'policy/foreign/index',
     'audit/chain',
     'access/roles',
   ];

@@ -2,9 +2,9 @@
 //
 // A change of policies tried on recorded flows, without a server.
 import { type Policy, type Problem, parseDocuments, policyKey } from '../policy/index.js';
-import { simulate } from './simulate.js';
 import type { Effect } from './effect.js';
 import type { Recording } from './recording.js';
+import { simulate } from './simulate.js';
 import { stableText, worldOf } from './world_record.js';
 
 export type WhatIf =

@@ -162,3 +162,20 @@ it('holds more names and addresses than one list may have', () => {
     1000, 500,
   ]);
 });
+
+it('does not open a whole pod when its caller is on record, and does when only the called end is', () => {
+  const db = (caller: Place) =>
+    seen(postgres, '10.1.0.7', 5432, { direction: 'ingress', peer: { ...caller, container: '' } });
+  const call = seen(nginx, '10.1.0.9', 5432, { peer: postgres });
+  const rulesOf = (all: Seen[]) =>
+    learn(input(all)).policies.map((it) => [it.name, it.egress.length, it.ingress.length]);
+  expect(rulesOf([db(nginx), call])).toEqual([
+    ['db-postgres', 0, 0],
+    ['web-nginx', 1, 0],
+  ]);
+  expect(rulesOf([db(nginx)])).toEqual([['db-postgres', 0, 1]]);
+  expect(rulesOf([db(nginx), { ...call, port: 5433 }])).toEqual([
+    ['db-postgres', 0, 1],
+    ['web-nginx', 1, 0],
+  ]);
+});

@@ -79,15 +79,31 @@ const isJob = ({ labels }: Place): boolean => 'job-name' in labels || 'batch.kub
 const tupleKey = (it: Seen): string =>
   [it.direction, peerText(it), it.backend?.address ?? '', it.address, it.protocol, it.port].join(' ');
 
+const callKey = (caller: Place, called: Place, protocol: number, port: number): string =>
+  [caller.namespace, caller.pod, called.namespace, called.pod, protocol, port].join('\0');
+
+/** Calls that the caller's own node has on record: it knows which container called. */
+function callsOf(seen: readonly Seen[]): Set<string> {
+  return new Set(
+    seen.flatMap(({ own, peer, direction, protocol, port, backend }) =>
+      direction === 'egress' && own.container !== '' && peer
+        ? [callKey(own, peer, protocol, backend?.port ?? port)]
+        : [],
+    ),
+  );
+}
+
 class WorkloadContainer {
   readonly #own: Place;
   readonly #seen: readonly Seen[];
   readonly #context: PeerContext;
   readonly #options: LearnOptions;
+  readonly #calls: ReadonlySet<string>;
   readonly #firstUs: number;
   readonly #lastUs: number;
 
-  constructor(seen: readonly Seen[], context: PeerContext, options: LearnOptions) {
+  constructor(seen: readonly Seen[], context: PeerContext, options: LearnOptions, calls: ReadonlySet<string>) {
+    this.#calls = calls;
     this.#own = (seen[0] as Seen).own;
     this.#seen = seen;
     this.#context = context;
@@ -119,7 +135,10 @@ class WorkloadContainer {
     const { peer, own } = it;
     if (!peer) return false;
     const isNode = peer.pod === '' && peer.container === '';
-    return isNode ? peer.node === own.node : peer.namespace === own.namespace && peer.container !== '';
+    if (isNode) return peer.node === own.node;
+    if (peer.namespace !== own.namespace) return false;
+    // The called end often knows the pod alone. A rule for all of it would open its other containers, too.
+    return peer.container !== '' || this.#calls.has(callKey(peer, own, it.protocol, it.port));
   }
 
   learn(): { policy: LearnedPolicy; apart: Apart[]; accepted: Seen[] } {
@@ -204,12 +223,13 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
   };
   const sorted = [...wanted].sort((a, b) => compare(tupleKey(a), tupleKey(b)) || a.firstUs - b.firstUs);
   const groups = grouped(sorted.map((it) => [`${workloadKey(it.own)}/${it.own.container}`, it] as const));
+  const calls = callsOf(wanted);
   const policies: LearnedPolicy[] = [];
   const apart: Apart[] = [];
   const accepted: Seen[] = [];
   const names = new Set<string>();
   for (const [, seen] of [...groups].sort(([a], [b]) => compare(a, b))) {
-    const one = new WorkloadContainer(seen, context, options);
+    const one = new WorkloadContainer(seen, context, options, calls);
     const learned = one.learn();
     for (const it of learned.apart) apart.push(it);
     for (const it of learned.accepted) accepted.push(it);

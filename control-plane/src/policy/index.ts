@@ -13,6 +13,7 @@ export {
   type Verdict,
 } from './evaluate.js';
 export { type Ask, type EndExplained, type Explained, explain, nameOf } from './explain.js';
+export type { Exported, Loss } from './foreign/common.js';
 export { withMode } from './mode.js';
 export {
   BUILTIN_RULES,

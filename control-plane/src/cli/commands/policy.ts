@@ -16,6 +16,7 @@ import {
 } from '../shared.js';
 import { type DescribeOptions, describe } from './policy_describe.js';
 import { diff } from './policy_diff.js';
+import { addExport, addImport } from './policy_foreign.js';
 import { KEY, policyAt } from './policy_keys.js';
 import { addLearn } from './policy_learn.js';
 import { addDemote, addPromote } from './policy_mode.js';
@@ -122,11 +123,13 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 
 export function policyCommand(): Command {
   const command = new Command('policy').description(
-    'policies and observations: learn, simulate, apply, promote, demote, propose, get, describe, diff, delete',
+    'policies and observations: learn, simulate, apply, promote, demote, propose, get, describe, diff, delete, export, import',
   );
   addLearn(command.command('learn'));
   addPromote(command.command('promote'));
   addDemote(command.command('demote'));
+  addExport(command.command('export'));
+  addImport(command.command('import'));
   addSimulate(command.command('simulate'));
   addConnection(command.command('apply').description('create or replace all that a file holds, or nothing'))
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
