@@ -56,6 +56,13 @@ it('policy and flows do no input or output', () => {
   expect(shown(wrong)).toEqual([]);
 });
 
+it('what learns from flows does no input or output either', () => {
+  const wrong = ALL.filter(
+    ({ from, to }) => inFolder(from, 'learn') && !inFolder(to, 'learn', 'policy', 'flows') && to !== 'yaml',
+  );
+  expect(shown(wrong)).toEqual([]);
+});
+
 it('the chain of the audit log can be proved without a server', () => {
   const wrong = ALL.filter(({ from, to }) => inFolder(from, 'audit') && to !== 'node:crypto');
   expect(shown(wrong)).toEqual([]);
@@ -101,6 +108,7 @@ it('the CLI speaks HTTP: of the server it uses pure code, what starts it, and wh
     'logger',
     'http_request',
     'policy/index',
+    'policy/foreign/index',
     'audit/chain',
     'access/roles',
   ];

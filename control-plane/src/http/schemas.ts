@@ -134,6 +134,7 @@ export const policySchema = z
     createdAt: z.string(),
     updatedAt: z.string(),
     document: z.record(z.string(), z.unknown()),
+    text: z.string().openapi({ description: 'as it was written, with comments' }),
   })
   .openapi('Policy');
 

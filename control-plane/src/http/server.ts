@@ -34,7 +34,10 @@ import { nodeAccess } from './routes/node_access.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
+import { policyFindings } from './routes/policy_findings.js';
+import { policyLearn } from './routes/policy_learn.js';
 import { proposals } from './routes/proposals.js';
+import { simulations } from './routes/simulation.js';
 import { statusRoutes } from './routes/status.js';
 import { tokens } from './routes/tokens.js';
 import { who } from './routes/who.js';
@@ -59,6 +62,9 @@ const ROUTES = [
   nodeAccess,
   joinTokens,
   authority,
+  policyLearn,
+  policyFindings,
+  simulations,
   policies,
   policyDescription,
   explanations,

@@ -4,9 +4,9 @@
 import { describe, expect, it } from 'vitest';
 import { Evaluator, NO_OPTIONS, parseDocuments, type WorldContainer } from '../policy/index.js';
 import { type History, makeHistory, placeOf } from '../testing/history.js';
-import { learn, type Place, type Seen, USUAL_OPTIONS, writeLearned } from './index.js';
+import { coverageOf, learn, type Place, type Seen, USUAL_OPTIONS, writeLearned } from './index.js';
 
-const COVERAGE = { sinceUs: 0, untilUs: 1, firstUs: 0, lastUs: 1, lost: 0, gaps: 0 };
+const COVERAGE = coverageOf({ sinceUs: 0, untilUs: 1, firstUs: 0, lastUs: 1, lost: [], silent: [], wrongClock: 0 });
 const OPTIONS = { ...USUAL_OPTIONS, mode: 'Enforce' } as const;
 
 function learnedFrom(

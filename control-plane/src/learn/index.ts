@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+export type { Conflict } from './conflicts.js';
+export { type Coverage, type CoverageInput, coverageOf, type Lost } from './coverage.js';
+export { type History, type LearnedAnswer, type LearnedSummary, learnFrom } from './history.js';
 export {
   type Apart,
   type Learned,
@@ -9,4 +12,4 @@ export {
   USUAL_OPTIONS,
 } from './learn.js';
 export { type Place, type Seen, toSeen } from './seen.js';
-export { type Coverage, writeLearned } from './write.js';
+export { writeLearned } from './write.js';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from 'vitest';
 import { parseDocuments } from '../policy/index.js';
+import { coverageOf } from './coverage.js';
 import { type LearnInput, learn, USUAL_OPTIONS } from './learn.js';
 import type { Place, Seen } from './seen.js';
 import { writeLearned } from './write.js';
@@ -56,14 +57,14 @@ const history: Seen[] = [
   seen(postgres, '10.1.0.7', 5432, { direction: 'ingress', peer: nginx }),
 ];
 const input = (all: readonly Seen[]): LearnInput => ({ seen: all, containers: [], services: [], apiServer: [] });
-const coverage = {
+const times = {
   sinceUs: START - HOUR,
   untilUs: START + 31 * HOUR,
   firstUs: START,
   lastUs: START + 30 * HOUR,
-  lost: 12,
-  gaps: 1,
 };
+const lost = [{ count: 12, hole: null }];
+const coverage = coverageOf({ ...times, lost, silent: [], wrongClock: 0 });
 
 it('writes a policy for each workload container, as a person would review it', async () => {
   const text = writeLearned(learn(input(history)), coverage);
@@ -119,7 +120,62 @@ it('joins names below a domain only when told, and never below one that may have
 });
 
 it('says what an empty history is', () => {
-  expect(writeLearned(learn(input([])), { ...coverage, firstUs: null, lastUs: null })).toContain(
-    'Nothing is on record',
+  expect(
+    writeLearned(
+      learn(input([])),
+      coverageOf({ ...times, firstUs: null, lastUs: null, lost, silent: [], wrongClock: 0 }),
+    ),
+  ).toContain('Nothing is on record');
+});
+
+it('lets no name break out of its comment, and takes none for a domain name that rules cannot have', () => {
+  const evil = 'x\n---\nkind: ContainerPolicy\u2028';
+  const text = writeLearned(
+    learn(
+      input([
+        seen(nginx, '192.0.2.1', 25, { name: evil, answered: false }),
+        seen(nginx, '192.0.2.2', 25, { name: evil }),
+      ]),
+    ),
+    coverage,
   );
+  const { policies, problems } = parseDocuments(text, 'learned');
+  expect(problems).toEqual([]);
+  expect(policies.map((it) => it.name)).toEqual(['web-nginx']);
+  expect(text).toContain('networks: [192.0.2.2]');
+  expect(text.split('\n').filter((line) => line.includes('x?---?kind'))).toHaveLength(1);
+});
+
+it('takes a connection that stays open for no accident', () => {
+  const { apart } = learn(
+    input([seen(nginx, '10.0.0.1', 80), seen(nginx, '10.0.0.2', 80, { flows: 1, lastUs: START + 20 * HOUR })]),
+  );
+  expect(apart).toEqual([]);
+});
+
+it('holds more names and addresses than one list may have', () => {
+  const many = Array.from({ length: 1500 }, (_, i) => seen(nginx, '203.0.113.7', 443, { name: `h${i}.example.com` }));
+  const text = writeLearned(learn(input(many)), coverage);
+  const { policies, problems } = parseDocuments(text, 'learned');
+  expect(problems).toEqual([]);
+  expect(policies[0]?.egress[0]?.peers.map((peer) => peer.kind === 'domainNames' && peer.names.length)).toEqual([
+    1000, 500,
+  ]);
+});
+
+it('does not open a whole pod when its caller is on record, and does when only the called end is', () => {
+  const db = (caller: Place) =>
+    seen(postgres, '10.1.0.7', 5432, { direction: 'ingress', peer: { ...caller, container: '' } });
+  const call = seen(nginx, '10.1.0.9', 5432, { peer: postgres });
+  const rulesOf = (all: Seen[]) =>
+    learn(input(all)).policies.map((it) => [it.name, it.egress.length, it.ingress.length]);
+  expect(rulesOf([db(nginx), call])).toEqual([
+    ['db-postgres', 0, 0],
+    ['web-nginx', 1, 0],
+  ]);
+  expect(rulesOf([db(nginx)])).toEqual([['db-postgres', 0, 1]]);
+  expect(rulesOf([db(nginx), { ...call, port: 5433 }])).toEqual([
+    ['db-postgres', 0, 1],
+    ['web-nginx', 1, 0],
+  ]);
 });

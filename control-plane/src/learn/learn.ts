@@ -10,7 +10,7 @@ import { Labelling } from './labels.js';
 import { type PeerContext, peersOf } from './peers.js';
 import { canBeNamed } from './ports.js';
 import { type Generality, type LearnedRule, type PeerSeen, RuleWriter } from './rules.js';
-import { type Place, type Seen, workloadKey } from './seen.js';
+import { type Place, peerText, type Seen, workloadKey } from './seen.js';
 
 export interface LearnOptions extends Generality {
   /** Whose containers get policies; null: all. */
@@ -60,8 +60,11 @@ export interface LearnedPolicy {
 export interface Learned {
   readonly policies: readonly LearnedPolicy[];
   readonly apart: readonly Apart[];
+  /** What the policies are made of. */
+  readonly accepted: readonly Seen[];
 }
 
+const HOUR_US = 3600e6;
 const DAY_US = 86_400e6;
 const TCP = 6;
 
@@ -72,35 +75,41 @@ const slug = (text: string): string =>
     .replace(/^[.-]+|[.-]+$/g, '');
 const isJob = ({ labels }: Place): boolean => 'job-name' in labels || 'batch.kubernetes.io/job-name' in labels;
 
-function peerText({ peer, name, address }: Seen): string {
-  const place =
-    peer && [peer.namespace, peer.pod && workloadOf(peer), peer.container].filter((it) => it !== '').join('/');
-  return place || (name ?? address);
-}
-
 /** A tuple: one peer, one port, one direction of one workload container. */
 const tupleKey = (it: Seen): string =>
   [it.direction, peerText(it), it.backend?.address ?? '', it.address, it.protocol, it.port].join(' ');
+
+const callKey = (caller: Place, called: Place, protocol: number, port: number): string =>
+  [caller.namespace, caller.pod, called.namespace, called.pod, protocol, port].join('\0');
+
+/** Calls that the caller's own node has on record: it knows which container called. */
+function callsOf(seen: readonly Seen[]): Set<string> {
+  return new Set(
+    seen.flatMap(({ own, peer, direction, protocol, port, backend }) =>
+      direction === 'egress' && own.container !== '' && peer
+        ? [callKey(own, peer, protocol, backend?.port ?? port)]
+        : [],
+    ),
+  );
+}
 
 class WorkloadContainer {
   readonly #own: Place;
   readonly #seen: readonly Seen[];
   readonly #context: PeerContext;
   readonly #options: LearnOptions;
+  readonly #calls: ReadonlySet<string>;
+  readonly #firstUs: number;
+  readonly #lastUs: number;
 
-  constructor(seen: readonly Seen[], context: PeerContext, options: LearnOptions) {
+  constructor(seen: readonly Seen[], context: PeerContext, options: LearnOptions, calls: ReadonlySet<string>) {
+    this.#calls = calls;
     this.#own = (seen[0] as Seen).own;
     this.#seen = seen;
     this.#context = context;
     this.#options = options;
-  }
-
-  get #firstUs(): number {
-    return this.#seen.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY);
-  }
-
-  get #lastUs(): number {
-    return this.#seen.reduce((most, it) => Math.max(most, it.lastUs), 0);
+    this.#firstUs = seen.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY);
+    this.#lastUs = seen.reduce((most, it) => Math.max(most, it.lastUs), 0);
   }
 
   /** null: there is nothing to accept or refuse here. */
@@ -113,8 +122,9 @@ class WorkloadContainer {
     if (!canBeNamed(one.protocol)) return 'protocol';
     if (one.protocol === TCP && passed.every((it) => !it.answered)) return 'never-answered';
     const flows = passed.reduce((sum, it) => sum + it.flows, 0);
-    // What is seen once in a short time says little; a job does each thing once.
-    if (flows === 1 && this.#lastUs - this.#firstUs >= DAY_US && !isJob(this.#own)) return 'one-off';
+    // What is seen once in a short time says little; a job does each thing once; what lasts is no accident.
+    const isBrief = passed.every((it) => it.lastUs - it.firstUs < HOUR_US);
+    if (flows === 1 && isBrief && this.#lastUs - this.#firstUs >= DAY_US && !isJob(this.#own)) return 'one-off';
     return null;
   }
 
@@ -125,10 +135,13 @@ class WorkloadContainer {
     const { peer, own } = it;
     if (!peer) return false;
     const isNode = peer.pod === '' && peer.container === '';
-    return isNode ? peer.node === own.node : peer.namespace === own.namespace && peer.container !== '';
+    if (isNode) return peer.node === own.node;
+    if (peer.namespace !== own.namespace) return false;
+    // The called end often knows the pod alone. A rule for all of it would open its other containers, too.
+    return peer.container !== '' || this.#calls.has(callKey(peer, own, it.protocol, it.port));
   }
 
-  learn(): { policy: LearnedPolicy; apart: Apart[] } {
+  learn(): { policy: LearnedPolicy; apart: Apart[]; accepted: Seen[] } {
     const { namespace } = this.#own;
     const workload = workloadOf(this.#own);
     const { container } = this.#own;
@@ -139,7 +152,7 @@ class WorkloadContainer {
       const reason = this.#reasonFor(tuple);
       const refused = tuple.filter((it) => it.verdict === 'denied');
       const passed = tuple.filter((it) => it.verdict !== 'denied');
-      if (reason === null) accepted.push(...passed);
+      if (reason === null) for (const it of passed) accepted.push(it);
       if (reason !== null || refused.length > 0)
         apart.push(this.#apart(reason === null ? refused : tuple, reason ?? 'denied'));
     }
@@ -162,7 +175,7 @@ class WorkloadContainer {
     );
     const policy = {
       namespace,
-      name: slug(workload === container ? container : [workload, container].filter((it) => it !== '').join('-')),
+      name: slug([...new Set([workload, container])].filter((it) => it !== '').join('-')) || 'container',
       workload,
       subject: { ...pods, containers: [container] },
       mode: this.#options.mode,
@@ -172,7 +185,7 @@ class WorkloadContainer {
       firstUs: this.#firstUs,
       lastUs: this.#lastUs,
     };
-    return { policy, apart };
+    return { policy, apart, accepted };
   }
 
   #apart(tuple: readonly Seen[], reason: Reason): Apart {
@@ -186,8 +199,8 @@ class WorkloadContainer {
       protocol: one.protocol,
       port: one.port,
       flows: tuple.reduce((sum, it) => sum + it.flows, 0),
-      firstUs: Math.min(...tuple.map((it) => it.firstUs)),
-      lastUs: Math.max(...tuple.map((it) => it.lastUs)),
+      firstUs: tuple.reduce((least, it) => Math.min(least, it.firstUs), Number.POSITIVE_INFINITY),
+      lastUs: tuple.reduce((most, it) => Math.max(most, it.lastUs), 0),
       reason,
     };
   }
@@ -210,13 +223,16 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
   };
   const sorted = [...wanted].sort((a, b) => compare(tupleKey(a), tupleKey(b)) || a.firstUs - b.firstUs);
   const groups = grouped(sorted.map((it) => [`${workloadKey(it.own)}/${it.own.container}`, it] as const));
+  const calls = callsOf(wanted);
   const policies: LearnedPolicy[] = [];
   const apart: Apart[] = [];
+  const accepted: Seen[] = [];
   const names = new Set<string>();
   for (const [, seen] of [...groups].sort(([a], [b]) => compare(a, b))) {
-    const one = new WorkloadContainer(seen, context, options);
+    const one = new WorkloadContainer(seen, context, options, calls);
     const learned = one.learn();
-    apart.push(...learned.apart);
+    for (const it of learned.apart) apart.push(it);
+    for (const it of learned.accepted) accepted.push(it);
     if (learned.policy.subject.containers.includes('')) continue;
     let name = learned.policy.name;
     for (let number = 2; names.has(`${learned.policy.namespace}/${name}`); number++)
@@ -224,5 +240,5 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
     names.add(`${learned.policy.namespace}/${name}`);
     policies.push({ ...learned.policy, name });
   }
-  return { policies, apart: apart.sort((a, b) => compare(apartKey(a), apartKey(b))) };
+  return { policies, accepted, apart: apart.sort((a, b) => compare(apartKey(a), apartKey(b))) };
 }

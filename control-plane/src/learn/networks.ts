@@ -37,7 +37,7 @@ function summarizeSorted(sorted: readonly bigint[], most: number): Summary {
   let unseen = 0;
   for (let first = 0, at = 0; at < sorted.length; at++) {
     if (at < shared.length && (shared[at] as number) >= least) continue;
-    const prefix = Math.min(WHOLE, ...shared.slice(first, at));
+    const prefix = shared.slice(first, at).reduce((least, it) => Math.min(least, it), WHOLE);
     networks.push(networkText(sorted[first] as bigint, prefix));
     unseen += 2 ** (WHOLE - prefix) - (at - first + 1);
     first = at + 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Who is meant by the far side of what was seen: containers before services, services before names, names before addresses.
-import { type Network, parseNetwork, type Service } from '../policy/index.js';
+import { isDomainName, type Network, parseNetwork, type Service } from '../policy/index.js';
 import type { Labelling } from './labels.js';
 import type { Seen } from './seen.js';
 
@@ -62,7 +62,9 @@ function addressPeer(seen: Seen, context: PeerContext): Peer {
   if (bits && context.apiServer.some((it) => within(it, bits))) return { kind: 'entity', entity: 'APIServer', port };
   if (peer && peer.pod === '' && peer.container === '' && peer.node === own.node && direction === 'egress')
     return { kind: 'entity', entity: 'Node', port };
-  if (name !== null && direction === 'egress') return { kind: 'name', name, port };
+  const lower = name?.toLowerCase().replace(/\.$/, '') ?? '';
+  // What containers look up is their own choice; not all of it is a name that a rule can have.
+  if (direction === 'egress' && isDomainName(lower)) return { kind: 'name', name: lower, port };
   return { kind: 'address', address, port };
 }
 

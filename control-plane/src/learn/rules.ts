@@ -2,7 +2,7 @@
 //
 // Rules for what was seen in one direction: one for each workload container, one for each set of ports of the others.
 import { grouped } from '../flows/group.js';
-import type { Direction } from '../policy/index.js';
+import { type Direction, MOST_NAMES } from '../policy/index.js';
 import { summarize } from './networks.js';
 import type { Peer, PeerDocument } from './peers.js';
 import { type PortUse, type ProtocolDocument, portsKey, summarizePorts } from './ports.js';
@@ -66,6 +66,11 @@ const slug = (text: string): string =>
     .slice(0, 60)
     .replace(/-+$/, '') || 'peer';
 
+function namePeers(all: readonly string[]): PeerDocument[] {
+  const parts = Array.from({ length: Math.ceil(all.length / MOST_NAMES) }, (_, i) => i * MOST_NAMES);
+  return parts.map((first) => ({ domainNames: all.slice(first, first + MOST_NAMES) }));
+}
+
 /** What one peer was used for. */
 interface Used {
   readonly peer: Peer;
@@ -113,7 +118,7 @@ export class RuleWriter {
       const names = group.flatMap(({ peer }) => (peer.kind === 'name' ? [peer.name] : []));
       const domainNames = wildcards(names, this.#generality.names);
       const title = domainNames.length === 1 ? (domainNames[0] as string) : `names-${this.#portTitle(group)}`;
-      return { title, peers: [{ domainNames }], unseen: 0, size: names.length };
+      return { title, peers: namePeers(domainNames), unseen: 0, size: names.length };
     });
     this.#byPorts(used, 'address', (group) => {
       const addresses = group.flatMap(({ peer }) => (peer.kind === 'address' ? [peer.address] : []));
@@ -125,9 +130,7 @@ export class RuleWriter {
   }
 
   #writeDns(used: readonly Used[]): void {
-    const addresses = used.flatMap(({ peer }) =>
-      peer.kind === 'address' ? [peer.address] : peer.kind === 'name' ? [] : [],
-    );
+    const addresses = used.flatMap(({ peer }) => (peer.kind === 'address' ? [peer.address] : []));
     const { networks, unseen } = summarize(addresses, this.#generality.networks);
     const peers: PeerDocument[] = used.flatMap(({ peer }): PeerDocument[] => {
       if (peer.kind === 'containers') return [{ containers: peer.document }];

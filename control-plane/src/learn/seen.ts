@@ -65,6 +65,13 @@ export function toSeen(edge: MapInput & { readonly container: { readonly node: s
   };
 }
 
+/** "namespace/workload/container", a name, or an address. */
+export function peerText({ peer, name, address }: Pick<Seen, 'peer' | 'name' | 'address'>): string {
+  const place =
+    peer && [peer.namespace, peer.pod && workloadOf(peer), peer.container].filter((it) => it !== '').join('/');
+  return place || (name ?? address);
+}
+
 /** What the pods of one Deployment, StatefulSet, DaemonSet or Job share. */
 export const workloadKey = (it: Pick<Place, 'namespace' | 'pod' | 'labels'>): string =>
   `${it.namespace}/${workloadOf(it)}`;

@@ -2,20 +2,19 @@
 //
 // Learned policies as YAML for review: the evidence stands beside each rule, what was left out at the end.
 import { Document, isMap, isScalar, isSeq, type Node, visit } from 'yaml';
-import { protocolName, timeText } from '../flows/record.js';
+import { protocolName } from '../flows/record.js';
+import type { Conflict } from './conflicts.js';
+import type { Coverage } from './coverage.js';
+import { coverageLines, some, span } from './coverage_text.js';
 import type { Apart, Learned, LearnedPolicy, Reason } from './learn.js';
 import type { LearnedRule } from './rules.js';
 
-/** How much of the time that was asked for is on record. */
-export interface Coverage {
-  readonly sinceUs: number;
-  readonly untilUs: number;
-  /** null: nothing is. */
-  readonly firstUs: number | null;
-  readonly lastUs: number | null;
-  /** Events that were lost in that time. */
-  readonly lost: number;
-  readonly gaps: number;
+/** What stands in the way of the learned policies. */
+export interface Standing {
+  readonly conflicts: readonly Conflict[];
+  readonly unasked: number;
+  /** Keys of policies that are there already. */
+  readonly replaced: readonly string[];
 }
 
 const REASONS: Readonly<Record<Reason, string>> = {
@@ -26,19 +25,14 @@ const REASONS: Readonly<Record<Reason, string>> = {
   unnamed: 'the container has no name',
 };
 
+/** As docs/POLICIES.md writes them. */
+const STYLE = { lineWidth: 0, flowCollectionPadding: false, indentSeq: false } as const;
 /** Lists and maps of at most so many characters stay on one line. */
 const LONGEST_LINE = 110;
 
-const minute = (us: number): string => timeText(us).replace(/:\d\d(\.\d+)?Z$/, 'Z');
-
-function span(firstUs: number, lastUs: number): string {
-  const [first, last] = [minute(firstUs), minute(lastUs)];
-  return first === last ? `at ${first}` : `${first} to ${last}`;
-}
-
 export function evidenceText({ evidence: { flows, firstUs, lastUs, unseen } }: LearnedRule): string {
-  const more = unseen > 0 ? `; accepts ${unseen.toLocaleString('en')} destinations that nobody went to` : '';
-  return ` ${flows.toLocaleString('en')} ${flows === 1 ? 'flow' : 'flows'}, ${span(firstUs, lastUs)}${more}`;
+  const more = unseen > 0 ? `; accepts ${some(unseen, 'destination')} that nobody went to` : '';
+  return ` ${some(flows, 'flow')}, ${span(firstUs, lastUs)}${more}`;
 }
 
 /** Short inner maps and lists on one line, as people write them. */
@@ -82,33 +76,46 @@ function policyDocument(policy: LearnedPolicy): Document {
       for (const pair of item.items) if (isMap(pair.value) || isSeq(pair.value)) fold(pair.value);
     }
   }
-  const notes = policy.notes.map((note) => `\n NOTE: ${note}`).join('');
-  document.commentBefore = ` ${policy.workload === '' ? policy.name : policy.workload}: seen ${span(policy.firstUs, policy.lastUs)}${notes}`;
+  const notes = policy.notes.map((note) => `\n NOTE: ${harmless(note)}`).join('');
+  document.commentBefore = ` ${harmless(policy.workload || policy.name)}: seen ${span(policy.firstUs, policy.lastUs)}${notes}`;
   return document;
 }
 
-function apartLine(it: Apart): string {
+function flowLine(it: Omit<Apart, 'firstUs' | 'lastUs' | 'reason'>): string {
   const own = [it.namespace, it.workload, it.container].filter((part) => part !== '').join('/');
   const way = it.direction === 'egress' ? 'to' : 'from';
-  const what = `${own} ${way} ${it.peer} ${protocolName(it.protocol)}/${it.port}`;
-  return `#   ${what}: ${it.flows.toLocaleString('en')} ${it.flows === 1 ? 'flow' : 'flows'}, ${span(it.firstUs, it.lastUs)}: ${REASONS[it.reason]}\n`;
+  return `${own} ${way} ${it.peer} ${protocolName(it.protocol)}/${it.port}: ${some(it.flows, 'flow')}`;
 }
 
-function coverageText({ sinceUs, untilUs, firstUs, lastUs, lost, gaps }: Coverage): string {
-  const asked = `# Learned from ${span(sinceUs, untilUs)}.\n`;
-  if (firstUs === null || lastUs === null) return `${asked}# Nothing is on record for that time.\n`;
-  const part = Math.min(1, (lastUs - firstUs) / Math.max(1, untilUs - sinceUs));
-  const covered = `# On record is ${span(firstUs, lastUs)}: ${Math.floor(100 * part)} % of it.\n`;
-  const holes =
-    lost > 0
-      ? `# ${lost.toLocaleString('en')} events in ${gaps} ${gaps === 1 ? 'gap' : 'gaps'} were lost: what they were is not learned ('cellwall losses').\n`
-      : '';
-  return asked + covered + holes;
+const apartLine = (it: Apart): string => `  ${flowLine(it)}, ${span(it.firstUs, it.lastUs)}: ${REASONS[it.reason]}`;
+
+function standingLines({ conflicts, unasked, replaced }: Standing): string[] {
+  return [
+    ...replaced.map(
+      (key) => `There is a policy ${key} already, which the one below would replace: 'cellwall policy diff'.`,
+    ),
+    ...(conflicts.length > 0 ? ['Policies that are there already refuse some of what the rules below accept:'] : []),
+    ...conflicts.map((it) => `  ${flowLine(it)}: refused by ${it.rule}`),
+    ...(unasked > 0 ? [`${some(unasked, 'connection')} more were not put to the policies that are there.`] : []),
+  ];
 }
 
-export function writeLearned({ policies, apart }: Learned, coverage: Coverage): string {
-  const parts = policies.map((policy) => policyDocument(policy).toString({ lineWidth: 0 }));
+const NOTHING: Standing = { conflicts: [], unasked: 0, replaced: [] };
+/** Names come from strangers: a line break in one would end the comment. */
+const harmless = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]/gu, '?');
+const comments = (lines: readonly string[]): string => lines.map((line) => `# ${harmless(line)}\n`).join('');
+
+export function writeLearned(
+  { policies, apart }: Pick<Learned, 'policies' | 'apart'>,
+  coverage: Coverage,
+  standing: Standing = NOTHING,
+): string {
+  const parts = policies.map((policy) => policyDocument(policy).toString(STYLE));
   const rest =
-    apart.length > 0 ? `# Not accepted by any rule above; judge these by hand:\n${apart.map(apartLine).join('')}` : '';
-  return coverageText(coverage) + parts.map((it) => `---\n${it}`).join('') + rest;
+    apart.length > 0 ? ['Not accepted by any rule above; judge these by hand:', ...apart.map(apartLine)] : [];
+  return [
+    comments([...coverageLines(coverage), ...standingLines(standing)]),
+    ...parts.map((it) => `---\n${it}`),
+    comments(rest),
+  ].join('');
 }

@@ -13,12 +13,15 @@ export {
   type Verdict,
 } from './evaluate.js';
 export { type Ask, type EndExplained, type Explained, explain, nameOf } from './explain.js';
+export type { Exported, Loss } from './foreign/common.js';
+export { withMode } from './mode.js';
 export {
   BUILTIN_RULES,
   type Direction,
   documentKey,
   KINDS,
   type Kind,
+  type Mode,
   type NamedPort,
   type Network,
   type Observation,
@@ -30,8 +33,10 @@ export {
   policyKey,
   type Selection,
 } from './model.js';
+export { isDomainName, nameMatches } from './names.js';
 export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
 export { type Parsed, parseDocuments, type Source } from './parse.js';
+export { MOST_NAMES } from './schema_peers.js';
 export { observedOf, selects } from './select.js';
 export {
   canBePeer,

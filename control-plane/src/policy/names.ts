@@ -6,3 +6,9 @@ export function nameMatches(pattern: string, name: string): boolean {
     ? name.endsWith(pattern.slice(1)) && name.length > pattern.length - 1
     : name === pattern;
 }
+
+const LONGEST = 240;
+
+/** That a rule can have, in lower case; "*." may stand in front. */
+export const isDomainName = (text: string): boolean =>
+  text.length <= LONGEST && /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(text);

@@ -14,6 +14,8 @@ export interface Source {
   readonly name: string;
   /** A plain object. */
   readonly document: unknown;
+  /** As the user wrote it, comments too, without the line between documents. */
+  readonly text: string;
 }
 
 export interface Parsed {
@@ -90,24 +92,30 @@ class Parser {
   readonly parsed: Parsed = { policies: [], observations: [], sources: [], problems: [] };
   readonly #places: Places;
   readonly #seen = new Set<string>();
+  readonly #text: string;
+  /** Where the document before ended. */
+  #end = 0;
 
-  constructor(places: Places) {
+  constructor(places: Places, text: string) {
     this.#places = places;
+    this.#text = text;
   }
 
   read(document: Document): void {
     const { problems } = this.parsed;
+    const from = this.#end;
+    this.#end = document.range?.[2] ?? from;
     for (const error of document.errors)
       problems.push({ where: this.#places.at(error.pos[0], []), message: error.message });
     if (document.errors.length > 0 || document.contents === null) return;
     const object = toObject(document, this.#places, problems);
     if (object === undefined || object === null) return;
     const result = schemaOf(Object(object)).safeParse(object);
-    if (result.success) this.#take(result.data as PolicyDocument | ObservationDocument, object, document);
+    if (result.success) this.#take(result.data as PolicyDocument | ObservationDocument, object, document, from);
     else problems.push(...problemsOf(result.error.issues, document, this.#places));
   }
 
-  #take(given: PolicyDocument | ObservationDocument, object: unknown, document: Document): void {
+  #take(given: PolicyDocument | ObservationDocument, object: unknown, document: Document, from: number): void {
     const { kind } = given;
     const { namespace = '', name } = given.metadata;
     const key = documentKey({ kind, namespace, name });
@@ -117,16 +125,21 @@ class Parser {
         message: `the ${kind === 'ContainerObservation' ? '' : 'policy '}${key} is there twice`,
       });
     this.#seen.add(key);
-    this.parsed.sources.push({ key, kind, namespace, name, document: object });
+    const text = withoutMarker(this.#text.slice(from, document.range?.[2]));
+    this.parsed.sources.push({ key, kind, namespace, name, document: object, text });
     if (given.kind === 'ContainerObservation') this.parsed.observations.push(toObservation(given));
     else this.parsed.policies.push(toPolicy(given));
   }
 }
 
+/** "---" and "..." at the edges. */
+const withoutMarker = (text: string): string =>
+  text.replace(/^(---[ \t]*\n|\s*\n)+/, '').replace(/\n(\.\.\.|---)\s*$/, '\n');
+
 /** Reads YAML or JSON with one or more documents. With any problem, nothing of the input should be used. */
 export function parseDocuments(text: string, source: string): Parsed {
   const places = new Places(source);
-  const parser = new Parser(places);
+  const parser = new Parser(places, text);
   const { parsed } = parser;
   if (text.length > LONGEST_INPUT) {
     parsed.problems.push({ where: source, message: `is longer than ${LONGEST_INPUT} bytes; split it` });

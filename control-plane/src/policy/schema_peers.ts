@@ -3,15 +3,16 @@
 // The parts of documents that say who is meant: selectors, peers and ports.
 import { z } from 'zod';
 import { ICMP, ICMPV6, type Network, type PortMatch, TCP, UDP } from './model.js';
+import { isDomainName } from './names.js';
 import { contains, parseNetwork } from './network.js';
 
-const MOST_NAMES = 1000;
+/** Of a list. */
+export const MOST_NAMES = 1000;
 const MOST_LABELS = 100;
 const MOST_PEERS = 1000;
 const MOST_PROTOCOLS = 1000;
 const MOST_NETWORKS = 100_000;
 const LONGEST_LABEL = 63;
-const LONGEST_DOMAIN = 240;
 
 export const name = z
   .string()
@@ -112,9 +113,8 @@ function findOverlaps(sorted: readonly Indexed[]) {
 
 const domainName = z
   .string()
-  .max(LONGEST_DOMAIN)
   .transform((text) => text.toLowerCase().replace(/\.$/, ''))
-  .refine((text) => /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(text), {
+  .refine(isDomainName, {
     message: 'is no domain name; write "api.example.com", or "*.example.com" for all names below it',
   });
 

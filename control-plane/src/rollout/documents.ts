@@ -23,10 +23,10 @@ export interface Change {
 }
 
 /** What there is to know of a document that is to be stored. */
-export type NewDocument = Pick<StoredPolicy, 'key' | 'namespace' | 'name' | 'document'>;
+export type NewDocument = Pick<StoredPolicy, 'key' | 'namespace' | 'name' | 'document' | 'text'>;
 
-export function toStore({ key, namespace, name, document }: Source): NewDocument {
-  return { key, namespace, name, document: JSON.stringify(document) };
+export function toStore({ key, namespace, name, document, text }: Source): NewDocument {
+  return { key, namespace, name, document: JSON.stringify(document), text };
 }
 
 /** All documents of the store, read: policies and observations, sorted by key. */

@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What an edge is: what flows have in common that are summed up together.
+import { ENDS, KIND } from '../flows/record.js';
+
 export const HOUR_US = 3600e6;
 
 /** Parts of `kind` that edges keep apart: all but flags, how it ended, and why it failed. */
-export const EDGE_KIND = 0x3f800fff;
+const EDGE_KIND = 0x3f800fff;
+const END = { shift: KIND.end.shift, mask: KIND.end.mask, failed: ENDS.indexOf('failed') };
+const FAILED = END.failed << END.shift;
+
+/** Of how it ended only this is kept, whether it failed: nobody can learn from a call that nobody answered. */
+export const edgeKind = (kind: number): number =>
+  (kind & EDGE_KIND) | (((kind >> END.shift) & END.mask) === END.failed ? FAILED : 0);
+const EDGE_KIND_SQL = `(f.kind & ${EDGE_KIND} | (f.kind >> ${END.shift} & ${END.mask} = ${END.failed}) * ${FAILED})`;
 
 /** Columns of edges that name one, of a flow `f` with its translation `t`: the port is the server's, as it was asked for. */
-export const EDGE_KEYS = `f.end_us / ${HOUR_US} AS hour, f.container, f.kind & ${EDGE_KIND} AS kind, f.remote_high AS peer_high, f.remote_low AS peer_low,
+export const EDGE_KEYS = `f.end_us / ${HOUR_US} AS hour, f.container, ${EDGE_KIND_SQL} AS kind, f.remote_high AS peer_high, f.remote_low AS peer_low,
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN f.remote_port ELSE f.local_port END AS port,
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_high, 0) ELSE 0 END AS backend_high,
   CASE WHEN (f.kind >> 8) & 3 = 1 THEN coalesce(t.destination_low, 0) ELSE 0 END AS backend_low,

@@ -6,7 +6,7 @@ import { DIRECTIONS, KIND } from '../flows/record.js';
 import type { Half } from '../ingest/decode.js';
 import { SEGMENT_ROWS } from './caller_ports.js';
 import type { NewRows } from './day_file.js';
-import { EDGE_KIND, HOUR_US } from './edge_columns.js';
+import { edgeKind, HOUR_US } from './edge_columns.js';
 
 const EGRESS = DIRECTIONS.indexOf('egress');
 
@@ -53,6 +53,7 @@ export class EdgeSums {
       }
       if (!segment) continue;
       const kind = kinds[i] as number;
+      const sumKind = edgeKind(kind);
       const isEgress = ((kind >> KIND.direction.shift) & KIND.direction.mask) === EGRESS;
       const translation = isEgress && translations.size > 0 ? translations.get(i) : undefined;
       const remote = columns.remoteAddress[i] as number;
@@ -63,7 +64,7 @@ export class EdgeSums {
       const named = flows.names[i] as number;
       const name = named === 0 ? 0 : (batch.strings[named - 1] as number);
       const rule = columns.rule[i] as number;
-      let text = `${hour} ${container} ${kind & EDGE_KIND} ${texts[remote]} ${port} ${rule} ${name}`;
+      let text = `${hour} ${container} ${sumKind} ${texts[remote]} ${port} ${rule} ${name}`;
       if (translation)
         text += ` ${texts[translation.destination]} ${translation.destinationPort} ${texts[translation.source]}`;
       let sum = segment.get(text);
@@ -78,7 +79,7 @@ export class EdgeSums {
             ]
           : [0, 0, 0, 0, 0];
         const peer = addresses[remote];
-        const key = [hour, container, kind & EDGE_KIND, peer?.high ?? 0, peer?.low ?? 0, port, ...ends, rule, name];
+        const key = [hour, container, sumKind, peer?.high ?? 0, peer?.low ?? 0, port, ...ends, rule, name];
         sum = { key, flows: 0, sent: 0, received: 0, firstUs: end, lastUs: end };
         segment.set(text, sum);
         if (segment.size > MOST_EDGES) {

@@ -10,6 +10,7 @@ import type { Connections } from './connections.js';
 import { dayOf } from './days.js';
 import type { Directory, LabelledPeer } from './directory.js';
 import { EDGE_GROUP, EDGE_KEYS, EDGE_SUMS, edgeFlows, HOUR_US } from './edge_columns.js';
+import { type EdgeRow, EdgeTable, KEYS } from './edge_table.js';
 import type { Conditions } from './flow_query.js';
 import { rangeOf } from './reading.js';
 import { listMonths } from './roll_ups.js';
@@ -59,47 +60,10 @@ export interface Edges {
   readonly untilUs: number;
 }
 
-type EdgeRow = Record<
-  | 'container'
-  | 'kind'
-  | 'peer_high'
-  | 'peer_low'
-  | 'port'
-  | 'backend_high'
-  | 'backend_low'
-  | 'backend_port'
-  | 'outside_high'
-  | 'outside_low'
-  | 'rule'
-  | 'name'
-  | 'flows'
-  | 'sent'
-  | 'received'
-  | 'first_us'
-  | 'last_us',
-  bigint
->;
-
 interface Times {
   readonly sinceUs: number;
   readonly untilUs: number;
 }
-
-const KEY_COLUMNS = [
-  'container',
-  'kind',
-  'peer_high',
-  'peer_low',
-  'port',
-  'backend_high',
-  'backend_low',
-  'backend_port',
-  'outside_high',
-  'outside_low',
-  'rule',
-  'name',
-] as const;
-const KEYS = KEY_COLUMNS.join(', ');
 
 export class EdgeReading {
   readonly #connections: Connections;
@@ -110,9 +74,9 @@ export class EdgeReading {
     this.#directory = directory;
   }
 
-  /** conditions: on the container `c` and its node `n`. */
-  edges(times: Times, conditions: Conditions): Edges {
-    const sums = new Map<string, EdgeRow>();
+  /** conditions: on the container `c` and its node `n`. onlyWanted: edges that do not fulfil them are left out. */
+  edges(times: Times, conditions: Conditions, onlyWanted = false): Edges {
+    const sums = new EdgeTable(onlyWanted ? this.#wanted(conditions) : undefined);
     let covered = times;
     for (const day of this.#connections.days()) {
       if (day < dayOf(times.sinceUs - DAY_US) || day > dayOf(times.untilUs + DAY_US)) continue;
@@ -122,22 +86,57 @@ export class EdgeReading {
           sinceUs: Math.min(covered.sinceUs, plan.sinceUs),
           untilUs: Math.max(covered.untilUs, plan.untilUs),
         };
-        for (const row of [...hours(database, plan), ...remainder(database, plan)]) addTo(sums, row);
+        for (const row of hours(database, plan)) sums.add(row);
+        for (const row of remainder(database, plan)) sums.add(row);
       });
     }
     for (const month of listMonths(this.#connections.folder)) {
       const plan = wholeHours(times);
       if (month < dayOf(times.sinceUs - DAY_US).slice(0, 7) || month > dayOf(times.untilUs + DAY_US).slice(0, 7))
         continue;
-      const rows = this.#connections.askMonth(month, (database) => hours(database, plan));
-      if (rows.length > 0)
+      const found = this.#connections.askMonth(month, (database) => {
+        let any = false;
+        for (const row of hours(database, plan)) {
+          sums.add(row);
+          any = true;
+        }
+        return any;
+      });
+      if (found)
         covered = {
           sinceUs: Math.min(covered.sinceUs, plan.sinceUs),
           untilUs: Math.max(covered.untilUs, plan.untilUs),
         };
-      for (const row of rows) addTo(sums, row);
     }
-    return { edges: this.#named([...sums.values()], conditions), ...covered };
+    return { edges: this.#named(sums.rows, conditions), ...covered };
+  }
+
+  /** Of the days whose rows are gone. null: there are none in that time. */
+  firstOfMonths({ sinceUs, untilUs }: Times): number | null {
+    for (const month of listMonths(this.#connections.folder)) {
+      const first = this.#connections.askMonth(
+        month,
+        (database) =>
+          database
+            .prepare(
+              'SELECT min(first_us) FROM edges WHERE hour = (SELECT min(hour) FROM edges WHERE hour BETWEEN ? AND ?)',
+            )
+            .pluck()
+            .get(hourOf(sinceUs), hourOf(untilUs)) as number | null,
+      );
+      if (first !== null) return Math.max(first, sinceUs);
+    }
+    return null;
+  }
+
+  #wanted({ sql, values }: Conditions): Set<bigint> {
+    const ids = this.#connections
+      .state()
+      .prepare(`SELECT c.id FROM containers c JOIN nodes n ON n.id = c.node WHERE ${sql.join(' AND ') || '1'}`)
+      .safeIntegers()
+      .pluck()
+      .all(...values) as bigint[];
+    return new Set(ids);
   }
 
   #named(rows: readonly EdgeRow[], conditions: Conditions): Edge[] {
@@ -204,14 +203,14 @@ function wholeHours({ sinceUs, untilUs }: Times): Omit<Plan, 'digested'> {
   return { sinceUs: whole.firstHour * HOUR_US, untilUs: (whole.lastHour + 1) * HOUR_US - 1, ...whole };
 }
 
-function hours(database: Database, { firstHour, lastHour }: Pick<Plan, 'firstHour' | 'lastHour'>): EdgeRow[] {
+function hours(database: Database, { firstHour, lastHour }: Pick<Plan, 'firstHour' | 'lastHour'>): Iterable<EdgeRow> {
   return database
     .prepare(
       `SELECT ${KEYS}, sum(flows) AS flows, sum(sent) AS sent, sum(received) AS received, min(first_us) AS first_us, max(last_us) AS last_us
        FROM edges WHERE hour BETWEEN ? AND ? AND ${costs('first_us')} GROUP BY ${KEYS}`,
     )
     .safeIntegers()
-    .all(firstHour, lastHour) as EdgeRow[];
+    .iterate(firstHour, lastHour) as Iterable<EdgeRow>;
 }
 
 /** Ids, without doubles, of rows that may not be in the hours that are taken whole. */
@@ -221,16 +220,17 @@ function loose(database: Database, plan: Plan): { first: number; last: number }[
     rangeOf(database, { sinceUs: Math.max(plan.sinceUs, (plan.lastHour + 1) * HOUR_US), untilUs: plan.untilUs }),
     { first: plan.digested + 1, last: Number.MAX_SAFE_INTEGER },
   ];
+  // A wrong clock in a commit puts ranges out of order.
+  const sorted = ranges.filter((it) => it !== undefined).sort((a, b) => a.first - b.first);
   let from = 1;
-  return ranges.flatMap((range) => {
-    if (!range) return [];
+  return sorted.flatMap((range) => {
     const first = Math.max(range.first, from);
     from = Math.max(from, range.last + 1);
     return first <= range.last ? [{ first, last: range.last }] : [];
   });
 }
 
-function remainder(database: Database, plan: Plan): EdgeRow[] {
+function* remainder(database: Database, plan: Plan): Iterable<EdgeRow> {
   const sum = database
     .prepare(
       `SELECT ${EDGE_KEYS}, ${EDGE_SUMS} FROM ${edgeFlows()}
@@ -238,24 +238,9 @@ function remainder(database: Database, plan: Plan): EdgeRow[] {
        ${EDGE_GROUP}`,
     )
     .safeIntegers();
-  return loose(database, plan).flatMap(
-    ({ first, last }) =>
-      sum.all(first, last, plan.sinceUs, plan.untilUs, plan.digested, plan.firstHour, plan.lastHour) as EdgeRow[],
-  );
-}
-
-function addTo(sums: Map<string, EdgeRow>, row: EdgeRow): void {
-  const key = KEY_COLUMNS.map((column) => row[column]).join(' ');
-  const known = sums.get(key);
-  if (!known) {
-    sums.set(key, row);
-    return;
-  }
-  known.flows += row.flows;
-  known.sent += row.sent;
-  known.received += row.received;
-  if (row.first_us < known.first_us) known.first_us = row.first_us;
-  if (row.last_us > known.last_us) known.last_us = row.last_us;
+  const { sinceUs, untilUs, digested, firstHour, lastHour } = plan;
+  for (const { first, last } of loose(database, plan))
+    yield* sum.iterate(first, last, sinceUs, untilUs, digested, firstHour, lastHour) as Iterable<EdgeRow>;
 }
 
 function toEdge(

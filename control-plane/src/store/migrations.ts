@@ -97,6 +97,8 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE kernel_losses ADD COLUMN first_us INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE kernel_losses ADD COLUMN last_us INTEGER NOT NULL DEFAULT 0;
   `,
+  // Policies as they were written, with their comments.
+  `ALTER TABLE policies ADD COLUMN text TEXT NOT NULL DEFAULT '';`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

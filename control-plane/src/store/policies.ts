@@ -9,6 +9,8 @@ export interface StoredPolicy {
   readonly name: string;
   /** JSON. */
   readonly document: string;
+  /** As the user wrote it; '': it was stored before texts were kept. */
+  readonly text: string;
   readonly generation: number;
   readonly createdUs: number;
   readonly updatedUs: number;
@@ -41,7 +43,7 @@ export class Policies {
   all(): StoredPolicy[] {
     return this.#database
       .prepare(
-        'SELECT key, namespace, name, document, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
+        'SELECT key, namespace, name, document, text, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
       )
       .all() as StoredPolicy[];
   }
@@ -49,10 +51,10 @@ export class Policies {
   put(policy: Omit<StoredPolicy, 'createdUs' | 'updatedUs'>, nowUs: number): void {
     this.#database
       .prepare(
-        `INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET document = excluded.document, generation = excluded.generation, updated_us = excluded.updated_us`,
+        `INSERT INTO policies (key, namespace, name, document, text, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET document = excluded.document, text = excluded.text, generation = excluded.generation, updated_us = excluded.updated_us`,
       )
-      .run(policy.key, policy.namespace, policy.name, policy.document, policy.generation, nowUs, nowUs);
+      .run(policy.key, policy.namespace, policy.name, policy.document, policy.text, policy.generation, nowUs, nowUs);
   }
 
   delete(key: string): boolean {

@@ -5,6 +5,8 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
 import type { FilterPart } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
+import { type LearnOptions, learnFrom } from '../learn/index.js';
+import type { World } from '../policy/index.js';
 import { AuditReading } from './audit_reading.js';
 import { Budget } from './budget.js';
 import { Connections } from './connections.js';
@@ -13,6 +15,7 @@ import { Directory } from './directory.js';
 import { EdgeReading } from './edges.js';
 import { containerConditions } from './flow_query.js';
 import { Inventory } from './inventory.js';
+import { Learning } from './learning.js';
 import { ProposalReading } from './proposals.js';
 import type { FromWorker, ToWorker, WorkerOptions } from './protocol.js';
 import { Reading } from './reading.js';
@@ -31,6 +34,7 @@ const inventory = new Inventory(connections, directory);
 const conversations = new Conversations(connections, reading, directory);
 const edges = new EdgeReading(connections, directory);
 const who = new Who(connections, reading);
+const learning = new Learning(connections, directory, reading, edges, inventory);
 const audit = new AuditReading(connections);
 const proposals = new ProposalReading(connections);
 const ruleUses = new RuleUses(connections);
@@ -46,6 +50,11 @@ const methods = {
   partner: (flow: StoredFlow) => conversations.partners([flow]).values().next().value,
   edges: (times: { sinceUs: number; untilUs: number }, filter: FilterPart) =>
     edges.edges(times, containerConditions(filter)),
+  learned: (times: { sinceUs: number; untilUs: number }, options: LearnOptions, world: World, nowUs: number) => {
+    const [namespace, ...more] = options.namespaces ?? [];
+    const filter = namespace !== undefined && more.length === 0 ? { namespace } : {};
+    return learnFrom(learning.history(times, filter, nowUs), options, world);
+  },
   who: who.ask.bind(who),
   ruleUses: ruleUses.of.bind(ruleUses),
   ruleName: ruleUses.name.bind(ruleUses),

@@ -33,7 +33,7 @@ export interface WriterMethods {
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. decision: of the proposal that this is. */
   changePolicies(
-    put: readonly { key: string; namespace: string; name: string; document: string }[],
+    put: readonly { key: string; namespace: string; name: string; document: string; text: string }[],
     remove: readonly string[],
     audit: readonly NewAuditEntry[],
     decision?: Decision,

@@ -16,6 +16,7 @@ type Options = ConnectionOptions &
     readonly file?: string;
     readonly cursor?: string;
     readonly peers?: boolean;
+    readonly world?: boolean;
   };
 
 const PAGE = '2000';
@@ -42,7 +43,14 @@ async function pageOf(client: Client, query: Query): Promise<Page> {
 }
 
 /** Returns how many. Each page is added once, whatever happens to the connection. */
-async function exportAll(client: Client, query: Query, sink: Sink, from: string | undefined): Promise<number> {
+async function exportAll(
+  client: Client,
+  query: Query,
+  sink: Sink,
+  from: string | undefined,
+  head: object | undefined,
+): Promise<number> {
+  if (head) sink.begin?.(head);
   let cursor: string | null | undefined = from;
   let count = 0;
   do {
@@ -100,6 +108,8 @@ async function toFile(file: string, write: (partial: string) => Promise<number>)
 }
 
 async function run(options: Options): Promise<void> {
+  if (options.world && (options.output !== 'jsonl' || options.cursor !== undefined))
+    throw new CommandError('--world is for -o jsonl, from the beginning', EXIT.usage);
   const client = connect(options);
   const query = {
     ...filterQuery(options),
@@ -107,8 +117,13 @@ async function run(options: Options): Promise<void> {
     until: options.until ?? new Date().toISOString(),
     ...(options.peers && { peers: 'true' }),
   };
+  // Without --since, all that there is.
+  const { since = '3650d', until } = options;
+  const head = options.world
+    ? await client.json<object>('GET', '/v1/world', { since, until: until ?? query.until })
+    : undefined;
   const write = async (file: string | undefined) =>
-    exportAll(client, query, await makeSink(options.output, file), options.cursor);
+    exportAll(client, query, await makeSink(options.output, file), options.cursor, head);
   const count = await (options.file === undefined ? write(undefined) : toFile(options.file, write));
   process.stderr.write(`${count} flows exported\n`);
 }
@@ -116,6 +131,7 @@ async function run(options: Options): Promise<void> {
 const EXAMPLES = `
 Examples:
   cellwall export --since 1d -o parquet --file flows.parquet
+  cellwall export -o jsonl --world --since 7d --file flows.jsonl      # for 'policy simulate --from'
   cellwall export --namespace shop --verdict denied --since 7d -o csv > denied.csv
 
 The columns are described in docs/STORE.md.`;
@@ -127,6 +143,10 @@ export function exportCommand(): Command {
     .addOption(new Option('-o, --output <format>', 'how').choices(['jsonl', 'csv', 'parquet']).default('jsonl'))
     .option('--file <file>', 'where to; it is there when it is whole. Else standard output')
     .option('--peers', 'also tell who is at the other end; slower')
+    .option(
+      '--world',
+      "begin with one line on containers, nodes and policies, for 'policy simulate --from'; with -o jsonl",
+    )
     .option('--cursor <cursor>', 'go on where an export broke off')
     .addHelpText('after', EXAMPLES);
   return addConnection(command).action(run);

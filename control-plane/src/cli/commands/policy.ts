@@ -16,7 +16,11 @@ import {
 } from '../shared.js';
 import { type DescribeOptions, describe } from './policy_describe.js';
 import { diff } from './policy_diff.js';
+import { addExport, addImport } from './policy_foreign.js';
 import { KEY, policyAt } from './policy_keys.js';
+import { addLearn } from './policy_learn.js';
+import { addDemote, addPromote } from './policy_mode.js';
+import { addSimulate } from './policy_simulate.js';
 import { addPropose } from './proposals.js';
 
 /** A policy or an observation. */
@@ -26,6 +30,7 @@ interface Policy {
   mode: string | null;
   generation: number;
   updatedAt: string;
+  text: string;
   document: { spec?: { egress?: unknown[]; ingress?: unknown[]; names?: boolean; payload?: boolean } };
 }
 
@@ -76,10 +81,9 @@ function rulesOf({ kind, document }: Policy): number | null {
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 
-async function printYaml(found: readonly Policy[]): Promise<void> {
-  // Loaded here: completion starts every command and should not wait for it.
-  const { stringify } = await import('yaml');
-  print(found.map((policy) => stringify(policy.document)).join('---\n'));
+/** As they were written. */
+function printYaml(found: readonly Policy[]): void {
+  print(found.map(({ text }) => (text.endsWith('\n') ? text : `${text}\n`)).join('---\n'));
 }
 
 async function get(key: string | undefined, options: ConnectionOptions & { output: Output | 'yaml' }): Promise<void> {
@@ -119,8 +123,14 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 
 export function policyCommand(): Command {
   const command = new Command('policy').description(
-    'policies and observations: apply, propose, get, describe, diff, delete',
+    'policies and observations: learn, simulate, apply, promote, demote, propose, get, describe, diff, delete, export, import',
   );
+  addLearn(command.command('learn'));
+  addPromote(command.command('promote'));
+  addDemote(command.command('demote'));
+  addExport(command.command('export'));
+  addImport(command.command('import'));
+  addSimulate(command.command('simulate'));
   addConnection(command.command('apply').description('create or replace all that a file holds, or nothing'))
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')

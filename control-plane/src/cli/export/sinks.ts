@@ -11,6 +11,8 @@ import { FLOW_CSV_HEAD, flowCsv } from '../flow_listing.js';
 import { csvLine } from '../format.js';
 
 export interface Sink {
+  /** A line in front of the flows; of JSON lines only. */
+  begin?(head: object): void;
   add(flows: readonly Flow[]): Promise<void>;
   finish(): Promise<void>;
 }
@@ -31,6 +33,10 @@ export class TextSink implements Sink {
     if (file !== undefined) this.#out.on('error', () => {});
     this.#line = LINES[format].line;
     this.#out.write(LINES[format].head);
+  }
+
+  begin(head: object): void {
+    this.#out.write(`${JSON.stringify(head)}\n`);
   }
 
   /** Waits for whoever reads slowly. */

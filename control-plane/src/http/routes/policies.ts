@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRoute, z } from '@hono/zod-openapi';
+import { stringify } from 'yaml';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
 import { KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
@@ -99,6 +100,7 @@ export function showPolicy(stored: StoredPolicy) {
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),
     document: document as unknown as Record<string, unknown>,
+    text: stored.text || stringify(document),
   };
 }
 
