@@ -30,7 +30,7 @@ export interface Structural {
 }
 
 /** Of one object in Kubernetes. */
-export const MOST_LENGTHS = { rules: 1000, peers: 200, protocols: 100, labels: 100 } as const;
+export const MOST_LENGTHS = { rules: 1000, peers: 100, protocols: 100, labels: 100 } as const;
 
 type Json = Readonly<Record<string, unknown>>;
 
