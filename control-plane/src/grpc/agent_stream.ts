@@ -193,6 +193,7 @@ export class AgentStream {
     const error = applied.error ?? '';
     if (error !== '') this.#agents.log.error({ node, generation, error }, 'the node refused the newest policy');
     await this.#agents.store.writer.call('applied', node, generation, error);
+    this.#agents.rollout.emit('applied');
     // Once: an agent that refuses the whole would refuse it again.
     if (error !== '' && this.#amended) this.#sendRuleSets();
   }

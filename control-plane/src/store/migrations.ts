@@ -97,6 +97,11 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE kernel_losses ADD COLUMN first_us INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE kernel_losses ADD COLUMN last_us INTEGER NOT NULL DEFAULT 0;
   `,
+  // Where a policy is kept, and what Kubernetes said of the cluster last.
+  `
+  ALTER TABLE policies ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+  CREATE TABLE cluster (kind TEXT NOT NULL, key TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

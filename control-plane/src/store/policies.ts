@@ -3,12 +3,16 @@
 // Policies in state.db, their generation, and the numbers of their rules.
 import type { Database } from 'better-sqlite3';
 
+/** Where it is kept: here, or as an object of Kubernetes. */
+export type Origin = '' | 'kubernetes';
+
 export interface StoredPolicy {
   readonly key: string;
   readonly namespace: string;
   readonly name: string;
   /** JSON. */
   readonly document: string;
+  readonly origin: Origin;
   readonly generation: number;
   readonly createdUs: number;
   readonly updatedUs: number;
@@ -41,7 +45,7 @@ export class Policies {
   all(): StoredPolicy[] {
     return this.#database
       .prepare(
-        'SELECT key, namespace, name, document, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
+        'SELECT key, namespace, name, document, origin, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
       )
       .all() as StoredPolicy[];
   }
@@ -49,10 +53,10 @@ export class Policies {
   put(policy: Omit<StoredPolicy, 'createdUs' | 'updatedUs'>, nowUs: number): void {
     this.#database
       .prepare(
-        `INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET document = excluded.document, generation = excluded.generation, updated_us = excluded.updated_us`,
+        `INSERT INTO policies (key, namespace, name, document, origin, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET document = excluded.document, origin = excluded.origin, generation = excluded.generation, updated_us = excluded.updated_us`,
       )
-      .run(policy.key, policy.namespace, policy.name, policy.document, policy.generation, nowUs, nowUs);
+      .run(policy.key, policy.namespace, policy.name, policy.document, policy.origin, policy.generation, nowUs, nowUs);
   }
 
   delete(key: string): boolean {

@@ -6,7 +6,8 @@ import { describe, expect, it, test } from 'vitest';
 import { parse } from 'yaml';
 import { problemsOf } from '../../testing/custom_resources.js';
 import { parseDocuments } from '../parse.js';
-import { CRD_KINDS, type CrdKind, crd, crdFile, crdText } from './crd.js';
+import { crd, crdFile, crdText } from './crd.js';
+import { CRD_KINDS, type CrdKind } from './kinds.js';
 import { type Structural, toStructural } from './structural.js';
 
 const DEPLOY = join(import.meta.dirname, '../../../../deploy');

@@ -5,26 +5,20 @@ import { stringify } from 'yaml';
 import { z } from 'zod';
 import { API_GROUP, API_VERSION } from '../model.js';
 import { SCHEMAS } from '../schema.js';
+import { type CrdKind, pluralOf } from './kinds.js';
 import { type Structural, toStructural } from './structural.js';
 import { addValidations } from './validations.js';
 
-export const CRD_KINDS = ['ContainerPolicy', 'ClusterContainerPolicy'] as const;
-export type CrdKind = (typeof CRD_KINDS)[number];
-
-const ABOUT: Readonly<Record<CrdKind, { plural: string; shortName: string; text: string }>> = {
+const ABOUT: Readonly<Record<CrdKind, { shortName: string; text: string }>> = {
   ContainerPolicy: {
-    plural: 'containerpolicies',
     shortName: 'cwpol',
     text: 'What the containers of one namespace that it selects may do.',
   },
   ClusterContainerPolicy: {
-    plural: 'clustercontainerpolicies',
     shortName: 'ccwpol',
     text: 'What containers of all namespaces may do. It is asked before any ContainerPolicy.',
   },
 };
-
-export const pluralOf = (kind: CrdKind): string => ABOUT[kind].plural;
 
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
   subject: 'Whom it selects. What is left out selects everything.',
@@ -103,7 +97,8 @@ function specOf(kind: CrdKind): Structural {
 }
 
 export function crd(kind: CrdKind) {
-  const { plural, shortName, text } = ABOUT[kind];
+  const { shortName, text } = ABOUT[kind];
+  const plural = pluralOf(kind);
   return {
     apiVersion: 'apiextensions.k8s.io/v1',
     kind: 'CustomResourceDefinition',
