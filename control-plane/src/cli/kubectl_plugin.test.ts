@@ -17,7 +17,8 @@ case "$*" in
   *port-forward*) [ -z "$BROKEN" ] || { echo 'pod not found'; exit 1; }; echo 'Forwarding from 127.0.0.1:17481 -> 7481'; echo $$ >"$ASKED.pid"; exec sleep 60 ;;
 esac
 `;
-const CELLWALL = '#!/bin/sh\necho "$CELLWALL_SERVER $CELLWALL_TOKEN $(cat "$CELLWALL_CA")"; for it in "$@"; do echo "<$it>"; done; exit 4\n';
+const CELLWALL =
+  '#!/bin/sh\necho "$CELLWALL_SERVER $CELLWALL_TOKEN $(cat "$CELLWALL_CA")"; for it in "$@"; do echo "<$it>"; done; exit 4\n';
 
 function run(env: Record<string, string>, ...args: string[]) {
   const folder = temporaryFolder();

@@ -267,15 +267,14 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
     return false;
   }
 
-  #keepCluster(): void {
-    const rows = this.cluster.takeUnsaved();
-    if (rows.length > 0) this.#store.writer.call('changeCluster', rows).catch(() => {});
-  }
-
   #flush(): void {
     const isOther = this.#takeCluster();
-    this.#keepCluster();
-    if (isOther) return this.#compile();
+    const unsaved = this.cluster.takeUnsaved();
+    if (unsaved.length > 0) this.#store.writer.call('changeCluster', unsaved).catch(() => {});
+    if (isOther) {
+      this.#compile();
+      return;
+    }
     const { changes, nodesChanged } = this.#inventory.take();
     if (nodesChanged) this.#compiler?.setNodes(this.#inventory.nodes);
     if (changes.length > 0) this.#compiler?.update(changes);
