@@ -72,11 +72,13 @@ demo-stop: ## stop what `make demo KEEP=1` left running
 	@if [ -s build/demo.pid ]; then $(SUDO) kill -TERM "$$(cat build/demo.pid)" && echo 'stopping the demo'; else echo 'no demo is running'; fi
 
 .PHONY: lint
-lint: setup ## formats, types, wire contract
+lint: setup ## formats, types, wire contract, what is made from the sources
 	@echo 'TypeScript: types'
 	@npm run --silent check
 	@echo 'TypeScript: format and lint'
 	@node node_modules/@biomejs/biome/bin/biome check --error-on-warnings .
+	@echo 'schemas of policies: made from the sources'
+	@npm run --silent schema -- --check
 	@echo 'wire contract: lint'
 	@node node_modules/@bufbuild/buf/bin/buf lint proto
 	@deploy/setup/contract.sh

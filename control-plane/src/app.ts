@@ -13,6 +13,8 @@ import { startHttp } from './http/server.js';
 import { auditTo } from './identity/record.js';
 import { startIdentity } from './identity/start.js';
 import { KubernetesApi } from './kubernetes/api.js';
+import { AuthorityMap } from './kubernetes/authority_map.js';
+import { Informers } from './kubernetes/informers.js';
 import { LIMITS, newCounts } from './limits.js';
 import { createLogger } from './logger.js';
 import { Rollout } from './rollout/rollout.js';
@@ -61,6 +63,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await Promise.race([rollout.load(), failed]);
     const kubernetes = config.kubernetes && new KubernetesIdentity(new KubernetesApi(config.kubernetes));
     const access = new Access(store, { fileToken: config.httpToken, kubernetes }, log);
+    const informers = config.cluster && new Informers(new KubernetesApi(config.cluster), store, rollout, log);
     const startedUs = Date.now() * 1000;
     const once = await access.load(startedUs);
     const identity = await startIdentity(
@@ -79,6 +82,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       rollout,
       agents,
       access,
+      informers,
       limits: { ...LIMITS, ...config.limits },
       counts: newCounts(),
       connections: new Connections(),
@@ -91,13 +95,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     closing.push(() => http.close());
     const grpc = await startGrpc(config.grpc, identity.forAgents, agents, log);
     closing.push(() => grpc.close());
+    if (informers) {
+      informers.start();
+      closing.push(() => informers.close());
+    }
     const tellHead = async () => log.info({ audit: headText(await store.writer.call('auditHead')) }, 'audit log');
     await tellHead();
     const telling = setInterval(() => tellHead().catch(() => {}), AUDIT_HEAD_MS).unref();
     closing.push(async () => clearInterval(telling));
+    const map = config.tls?.kind === 'own' ? config.tls.authorityMap : undefined;
+    const authority = map && new AuthorityMap(new KubernetesApi(map), map.name, log);
+    if (authority) closing.push(() => authority.close());
+    if (trust) authority?.publish(trust.bundle);
     trust?.on('changed', () => {
       grpc.changed();
       http.show(trust.server);
+      authority?.publish(trust.bundle);
     });
     log.info(
       { grpc: grpc.address, http: http.address, data: config.dataFolder, generation: rollout.generation },

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The options of the server, checked. The only place that reads the environment is cli/shared.ts.
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
 import type { KubernetesOptions } from './kubernetes/api.js';
@@ -30,6 +31,10 @@ export interface ServerOptions {
   readonly tlsClientNames?: 'node' | 'any' | undefined;
   /** NAMESPACE/NAME: agents in pods enrol with tokens of this service account. */
   readonly kubernetesAgents?: string | undefined;
+  /** Whether the server keeps in step with Kubernetes. auto: where it is a pod with a service account. */
+  readonly kubernetesMode?: KubernetesMode | undefined;
+  /** NAMESPACE/NAME of a ConfigMap that gets the authority's certificate. */
+  readonly kubernetesAuthority?: string | undefined;
   readonly kubernetesApi?: string | undefined;
   readonly kubernetesAccount?: string | undefined;
   readonly httpTokenFile?: string | undefined;
@@ -53,6 +58,9 @@ export interface ServerOptions {
   readonly dnsServers?: string | undefined;
 }
 
+export const KUBERNETES_MODES = ['auto', 'on', 'off'] as const;
+export type KubernetesMode = (typeof KUBERNETES_MODES)[number];
+
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -73,6 +81,7 @@ export interface GivenTls {
 export interface OwnTls {
   readonly kind: 'own';
   readonly agentPods: (KubernetesOptions & { readonly account: string }) | undefined;
+  readonly authorityMap: (KubernetesOptions & { readonly name: string }) | undefined;
   readonly names: readonly string[];
   readonly agentLifeMs: number;
 }
@@ -86,6 +95,8 @@ export interface ServerConfig {
   readonly tls: Tls | undefined;
   readonly httpToken: string | undefined;
   readonly kubernetes: KubernetesOptions | undefined;
+  /** undefined: the server keeps in step with no cluster. */
+  readonly cluster: KubernetesOptions | undefined;
   readonly selfApproval: boolean;
   readonly limits: Partial<Limits>;
   readonly query: { readonly seconds: number; readonly rows: number };
@@ -142,10 +153,26 @@ function readApiServer(options: ServerOptions): KubernetesOptions {
   return { api, folder };
 }
 
+function readCluster(options: ServerOptions): KubernetesOptions | undefined {
+  const { kubernetesMode = 'auto', kubernetesAccount = KUBERNETES.folder } = options;
+  const isPod = existsSync(join(kubernetesAccount, 'token'));
+  return kubernetesMode === 'on' || (kubernetesMode === 'auto' && isPod) ? readApiServer(options) : undefined;
+}
+
+/** NAMESPACE/NAME */
+const OBJECT = /^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/;
+
+function readAuthorityMap(options: ServerOptions): OwnTls['authorityMap'] {
+  const { kubernetesAuthority: name } = options;
+  if (name === undefined) return undefined;
+  if (!OBJECT.test(name)) refuse(`--kubernetes-authority ${name}: give NAMESPACE/NAME of a ConfigMap`);
+  return { ...readApiServer(options), name };
+}
+
 function readAgentPods(options: ServerOptions): OwnTls['agentPods'] {
   const { kubernetesAgents: account } = options;
   if (account === undefined) return undefined;
-  if (!/^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/.test(account))
+  if (!OBJECT.test(account))
     refuse(`--kubernetes-agents ${account}: give NAMESPACE/NAME of the agents' service account`);
   return { ...readApiServer(options), account };
 }
@@ -163,6 +190,7 @@ function readOwnTls(options: ServerOptions, hosts: readonly string[]): OwnTls {
   return {
     kind: 'own',
     agentPods: readAgentPods(options),
+    authorityMap: readAuthorityMap(options),
     names: [...new Set([...names, ...own, 'localhost', '127.0.0.1', '::1'])],
     agentLifeMs: life * 1000,
   };
@@ -239,6 +267,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
     tls,
     httpToken,
     kubernetes: options.kubernetesAuth ? readApiServer(options) : undefined,
+    cluster: readCluster(options),
     selfApproval: options.selfApproval ?? false,
     limits: {
       ...(options.httpRate !== undefined && { requestsPerSecond: positive(options.httpRate, '--http-rate') }),

@@ -49,7 +49,8 @@ function casesOf(seed: number, folder: string): string[] {
   const compiler = compilerOf(world, numbers, seed);
   const evaluator = new Evaluator(world);
   const sets = new Map(world.nodes.map(({ name }) => [name, fullFor(compiler, name)]));
-  for (const [node, compiled] of sets) writeFileSync(join(folder, `${seed}-${node}.pb`), encodeRuleSets(compiled).payload);
+  for (const [node, compiled] of sets)
+    writeFileSync(join(folder, `${seed}-${node}.pb`), encodeRuleSets(compiled).payload);
   return connections(random, world).flatMap((connection) => {
     const { container } = connection;
     const compiled = sets.get(container.node);

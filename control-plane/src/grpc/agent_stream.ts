@@ -230,6 +230,7 @@ export class AgentStream {
         'the node refused the newest policy',
       );
     await this.#agents.store.writer.call('applied', node, generation, error);
+    this.#agents.rollout.emit('applied');
     // Once: an agent that refuses the whole would refuse it again.
     if (error !== '' && this.#amended) this.#sendRuleSets();
   }

@@ -5,6 +5,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Access } from '../access/access.js';
 import type { Caller } from '../access/caller.js';
 import type { Agents } from '../grpc/agents.js';
+import type { Informers } from '../kubernetes/informers.js';
 import type { Counts, Limits } from '../limits.js';
 import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
@@ -17,6 +18,8 @@ export interface Context {
   readonly rollout: Rollout;
   readonly agents: Agents;
   readonly access: Access;
+  /** undefined: no cluster. */
+  readonly informers: Informers | undefined;
   readonly limits: Limits;
   readonly counts: Counts;
   readonly connections: Connections;

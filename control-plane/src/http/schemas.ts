@@ -130,6 +130,7 @@ export const policySchema = z
     namespace: z.string(),
     name: z.string(),
     mode: z.string().nullable().openapi({ description: 'null: an observation' }),
+    keptIn: z.enum(['cellwall', 'kubernetes']).openapi({ description: 'kubernetes: it is changed with kubectl' }),
     generation: z.number(),
     createdAt: z.string(),
     updatedAt: z.string(),

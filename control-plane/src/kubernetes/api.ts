@@ -2,9 +2,11 @@
 //
 // The API server of Kubernetes, asked with the service account of this pod.
 import { readFileSync } from 'node:fs';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { CellwallError } from '../errors.js';
+import { Lines } from './lines.js';
 
 export interface KubernetesOptions {
   /** https://HOST:PORT */
@@ -13,11 +15,37 @@ export interface KubernetesOptions {
   readonly folder: string;
 }
 
+/** It answered, but not with what was asked for. */
+export class RefusedByApi extends CellwallError {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super('store_unavailable', message);
+    this.status = status;
+  }
+}
+
+export interface Question {
+  readonly method: 'GET' | 'POST' | 'PATCH';
+  readonly path: string;
+  readonly body?: object | undefined;
+  /** Of the answer. */
+  readonly mostBytes?: number;
+}
+
+export interface Watcher {
+  opened(): void;
+  line(text: string): void;
+}
+
 const PATIENCE_MS = 5000;
 /** A pod with all its fields is some 100 KiB. */
 const LARGEST_ANSWER = 2 << 20;
 /** Under way; more are refused. */
 const MOST_ASKED = 20;
+/** A line of a watch is one object, which the API server keeps below 2 MiB or so. */
+const LONGEST_LINE = 8 << 20;
+const KEEP_ALIVE_MS = 15_000;
 
 export class KubernetesApi {
   readonly #options: KubernetesOptions;
@@ -42,53 +70,95 @@ export class KubernetesApi {
     return readFileSync(join(this.#options.folder, name), 'utf8').trim();
   }
 
-  /** Throws store_unavailable: nobody answers, or not with what was asked for. */
-  async ask<T>(method: 'GET' | 'POST', path: string, body?: object): Promise<T> {
+  /** Throws store_unavailable: nobody answers, or not with what was asked for (RefusedByApi). */
+  async ask<T>(method: Question['method'], path: string, body?: object, mostBytes?: number): Promise<T> {
     if (this.#asked >= MOST_ASKED)
       throw new CellwallError(
         'store_unavailable',
         'too many questions wait for the API server of Kubernetes; try again',
       );
     this.#asked++;
+    const signal = AbortSignal.timeout(PATIENCE_MS);
     try {
-      return JSON.parse(await this.#send(method, path, body)) as T;
+      const question = { method, path, body, ...(mostBytes !== undefined && { mostBytes }) };
+      return JSON.parse(await this.#answer(question, signal)) as T;
     } catch (error) {
-      throw new CellwallError('store_unavailable', `the API server of Kubernetes: ${(error as Error).message}`);
+      throw this.#explained(signal.aborted ? new Error(`no answer within ${PATIENCE_MS} ms`) : error);
     } finally {
       this.#asked--;
     }
   }
 
-  #send(method: string, path: string, body?: object): Promise<string> {
+  /** Gives each line as it comes, until the API server ends the answer. Throws as ask. */
+  async watch(path: string, { opened, line }: Watcher, signal: AbortSignal): Promise<void> {
+    try {
+      const response = await this.#send({ method: 'GET', path }, signal, (asked) => {
+        asked.setSocketKeepAlive(true, KEEP_ALIVE_MS);
+      });
+      if (response.statusCode !== 200) throw await refusal(response, 'GET', path);
+      opened();
+      const lines = new Lines(LONGEST_LINE, line);
+      for await (const part of response) lines.add(part as Buffer);
+    } catch (error) {
+      throw this.#explained(error);
+    }
+  }
+
+  #explained(error: unknown): CellwallError {
+    if (error instanceof RefusedByApi) return error;
+    return new CellwallError('store_unavailable', `the API server of Kubernetes: ${(error as Error).message}`);
+  }
+
+  async #answer(question: Question, signal: AbortSignal): Promise<string> {
+    const response = await this.#send(question, signal);
+    const isGood = response.statusCode === 200 || response.statusCode === 201;
+    if (!isGood) throw await refusal(response, question.method, question.path);
+    return textOf(response, question.mostBytes ?? LARGEST_ANSWER);
+  }
+
+  #send(
+    { method, path, body }: Question,
+    signal: AbortSignal,
+    prepare: (asked: ClientRequest) => void = () => {},
+  ): Promise<IncomingMessage> {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const headers = {
       authorization: `Bearer ${this.#read('token')}`,
       accept: 'application/json',
-      ...(text !== undefined && { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
+      ...(text !== undefined && { 'content-type': type, 'content-length': Buffer.byteLength(text) }),
     };
+    const url = new URL(path, this.#options.api);
     return new Promise((resolve, reject) => {
-      const asked = request(
-        new URL(path, this.#options.api),
-        { method, headers, ca: this.#read('ca.crt'), signal },
-        (response) => {
-          const parts: Buffer[] = [];
-          let size = 0;
-          response.on('data', (part: Buffer) => {
-            parts.push(part);
-            size += part.length;
-            if (size > LARGEST_ANSWER) asked.destroy(new Error('its answer is too large'));
-          });
-          response.on('error', reject);
-          response.on('end', () => {
-            if (response.statusCode !== 200 && response.statusCode !== 201)
-              reject(new Error(`${method} ${path} was answered with ${response.statusCode}`));
-            else resolve(Buffer.concat(parts).toString('utf8'));
-          });
-        },
-      );
-      asked.on('error', (error) => reject(signal.aborted ? new Error(`no answer within ${PATIENCE_MS} ms`) : error));
+      const asked = request(url, { method, headers, ca: this.#read('ca.crt'), signal }, resolve);
+      asked.on('error', reject);
+      prepare(asked);
       asked.end(text);
     });
   }
+}
+
+async function textOf(response: IncomingMessage, mostBytes: number): Promise<string> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of response) {
+    parts.push(part as Buffer);
+    size += (part as Buffer).length;
+    if (size > mostBytes) throw new Error('its answer is too large');
+  }
+  return Buffer.concat(parts).toString('utf8');
+}
+
+/** What it says goes into the message: of a missing right, whose and which. */
+async function refusal(response: IncomingMessage, method: string, path: string): Promise<RefusedByApi> {
+  const status = response.statusCode ?? 0;
+  let why = '';
+  try {
+    const { message } = JSON.parse(await textOf(response, LARGEST_ANSWER)) as { message?: unknown };
+    if (typeof message === 'string') why = `: ${message.slice(0, 500)}`;
+  } catch {
+    // Not a Status of Kubernetes.
+  }
+  const where = path.split('?')[0];
+  return new RefusedByApi(status, `the API server of Kubernetes: ${method} ${where} was answered with ${status}${why}`);
 }

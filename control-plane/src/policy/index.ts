@@ -2,6 +2,7 @@
 export type { CompiledAddress, CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from './compile/compiled.js';
 export { type ContainerChange, PolicyCompiler } from './compile/compiler.js';
 export { Feed } from './compile/feed.js';
+export { CRD_KINDS, type CrdKind, pluralOf } from './crd/kinds.js';
 export {
   type CandidateTrace,
   type Connection,
@@ -16,6 +17,8 @@ export { type Ask, type EndExplained, type Explained, explain, nameOf } from './
 export type { Exported, Loss } from './foreign/common.js';
 export { withMode } from './mode.js';
 export {
+  API_GROUP,
+  API_VERSION,
   BUILTIN_RULES,
   type Direction,
   documentKey,

@@ -104,6 +104,9 @@ export interface Observation extends Selection, Observed {
   readonly name: string;
 }
 
+export const API_GROUP = 'cellwall.dev';
+export const API_VERSION = 'v1alpha1';
+
 /** The kinds of documents that there are. */
 export const KINDS = ['ContainerPolicy', 'ClusterContainerPolicy', 'ContainerObservation'] as const;
 export type Kind = (typeof KINDS)[number];

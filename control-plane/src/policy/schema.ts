@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { z } from 'zod';
-import { KINDS } from './model.js';
+import { API_GROUP, API_VERSION, KINDS } from './model.js';
 import {
   clusterSubject,
   listOf,
@@ -76,7 +76,7 @@ function checkRules(spec: { egress: { name: string }[]; ingress: { name: string 
 }
 
 /** What all kinds have. */
-const apiVersion = z.literal('cellwall.dev/v1alpha1');
+const apiVersion = z.literal(`${API_GROUP}/${API_VERSION}`);
 const words = z.record(z.string(), z.string()).optional();
 const metadata = z.strictObject({
   name,

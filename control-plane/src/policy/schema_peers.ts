@@ -157,9 +157,12 @@ const port = z.number().int().min(1, 'must be a port from 1 to 65535').max(65535
 const range = z
   .strictObject({ start: port, end: port })
   .refine((given) => given.start <= given.end, { message: 'starts after its end' });
+const NO_PORT_NAME = 'is no name of a port: at most 15 of a-z, 0-9 and "-", with a letter';
 const portName = z
   .string()
-  .regex(/^(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*$/, 'is no name of a port: at most 15 of a-z, 0-9 and "-"');
+  .max(15, NO_PORT_NAME)
+  .regex(/[a-z]/, { message: NO_PORT_NAME, abort: true })
+  .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, NO_PORT_NAME);
 const destinationPort = z
   .strictObject({ number: port.optional(), range: range.optional(), name: portName.optional() })
   .refine((given) => [given.number, given.range, given.name].filter((it) => it !== undefined).length === 1, {

@@ -12,7 +12,7 @@ import {
   type Source,
   selects,
 } from '../policy/index.js';
-import type { StoredPolicy } from '../store/policies.js';
+import type { Origin, StoredPolicy } from '../store/policies.js';
 
 export interface Change {
   readonly key: string;
@@ -23,10 +23,10 @@ export interface Change {
 }
 
 /** What there is to know of a document that is to be stored. */
-export type NewDocument = Pick<StoredPolicy, 'key' | 'namespace' | 'name' | 'document' | 'text'>;
+export type NewDocument = Pick<StoredPolicy, 'key' | 'namespace' | 'name' | 'document' | 'text' | 'origin'>;
 
-export function toStore({ key, namespace, name, document, text }: Source): NewDocument {
-  return { key, namespace, name, document: JSON.stringify(document), text };
+export function toStore({ key, namespace, name, document, text }: Source, origin: Origin = ''): NewDocument {
+  return { key, namespace, name, document: JSON.stringify(document), text, origin };
 }
 
 /** All documents of the store, read: policies and observations, sorted by key. */
@@ -58,6 +58,10 @@ export class Documents {
 
   has(key: string): boolean {
     return this.#stored.has(key);
+  }
+
+  get(key: string): StoredPolicy | undefined {
+    return this.#stored.get(key);
   }
 
   changeBy({ key, document }: Pick<NewDocument, 'key' | 'document'>): Change {

@@ -25,6 +25,12 @@ export interface Standing {
 
 const worlds = (world: World, policies: readonly Policy[]) => ({ before: world, after: { ...world, policies } });
 
+/** The object in Kubernetes would bring it back. */
+function refuseKept(documents: Documents, key: string): void {
+  if (documents.get(key)?.origin === 'kubernetes')
+    throw new CellwallError('conflict', `${key} is kept in Kubernetes; change it with kubectl`);
+}
+
 export function planApply({ documents, generation, world }: Standing, text: string, source: string): Plan {
   const { policies, observations, sources, problems } = parseDocuments(text, source);
   if (problems.length > 0)
@@ -33,18 +39,20 @@ export function planApply({ documents, generation, world }: Standing, text: stri
     ...policies.map((policy) => [policyKey(policy), policy] as const),
     ...observations.map((observation) => [observationKey(observation), observation] as const),
   ]);
-  const put = sources.map(toStore);
+  const put = sources.map((source) => toStore(source));
   const applied = put.map((document) => documents.changeBy(document));
   const changed = new Set(applied.filter(({ change }) => change !== 'unchanged').map(({ key }) => key));
+  for (const key of changed) refuseKept(documents, key);
   const kept = documents.policies.filter((policy) => !changed.has(policyKey(policy)));
   const fresh = policies.filter((policy) => changed.has(policyKey(policy)));
   return { put, applied, selections, generation, ...worlds(world, [...kept, ...fresh]) };
 }
 
 export function planDelete({ documents, generation, world }: Standing, key: string): Plan {
-  const stored = documents.stored().find((it) => it.key === key);
+  const stored = documents.get(key);
   if (!stored)
     throw new CellwallError('not_found', `there is no policy ${key}; 'cellwall policy get' lists what there is`);
+  refuseKept(documents, key);
   const own = documents.policies.filter((policy) => policyKey(policy) === key);
   const kept = documents.policies.filter((policy) => policyKey(policy) !== key);
   const selections = new Map<string, Selection>(own.map((policy) => [key, policy]));

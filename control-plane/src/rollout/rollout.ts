@@ -6,8 +6,6 @@ import type { NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
 import { encodeRuleSets } from '../ingest/encode.js';
 import {
-  BUILTIN_RULES,
-  type CompiledAmendment,
   type Connection,
   type Evaluation,
   evaluate,
@@ -20,53 +18,34 @@ import {
   type PolicyOptions,
   parseDocuments,
   policyKey,
-  type Selection,
   type World,
+  type WorldContainer,
 } from '../policy/index.js';
 import type { StoredPolicy } from '../store/policies.js';
 import type { Decision } from '../store/proposals.js';
 import type { ContainerFacts } from '../store/state.js';
 import type { Store } from '../store/store.js';
+import { Cluster } from './cluster.js';
 import { type Change, Documents, type NewDocument } from './documents.js';
 import { Inventory } from './inventory.js';
+import { sameOptions, withServices } from './options.js';
+import type { Doing, Done, RuleSetsPayload, Update } from './outcome.js';
 import { type Plan, planApply, planDelete, type Standing } from './plan.js';
-import { Services } from './services.js';
-
-export interface RuleSetsPayload {
-  readonly generation: number;
-  /** SHA-256 of payload. */
-  readonly digest: Buffer;
-  readonly payload: Uint8Array;
-}
-
-export type Update = { readonly ruleSets: RuleSetsPayload } | { readonly amendment: CompiledAmendment };
-
-export interface Done {
-  readonly applied: Change[];
-  readonly generation: number;
-  /** Which containers each document is about. */
-  readonly selections: ReadonlyMap<string, Selection>;
-}
-
-/** For the audit log, and of which proposal this is. */
-export interface Doing {
-  readonly audit: readonly NewAuditEntry[];
-  readonly decision?: Decision;
-  /** Refused when the policies are of another one by now. */
-  readonly generation?: number;
-}
+import { RuleNumbers } from './rule_numbers.js';
 
 /** Containers come in crowds: what changes within this time is one amendment. */
 const BATCH_MS = 50;
 
-/** changed: nodes may lack something. */
-export class Rollout extends EventEmitter<{ changed: [] }> {
-  readonly services = new Services();
+/** changed: nodes may lack something; applied: a node has told what is in force there. */
+export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
+  /** Kubernetes tells; clusterChanged makes it count. */
+  readonly cluster = new Cluster();
   readonly #store: Store;
-  readonly #options: PolicyOptions;
+  readonly #given: PolicyOptions;
+  #options: PolicyOptions;
   readonly #inventory = new Inventory();
   #documents = new Documents([]);
-  readonly #numbers = new Map<string, number>();
+  readonly #numbers: RuleNumbers;
   #compiler: PolicyCompiler | undefined;
   #generation = 0;
   #batch: NodeJS.Timeout | undefined;
@@ -76,11 +55,9 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
   constructor(store: Store, options: PolicyOptions = NO_OPTIONS) {
     super();
     this.#store = store;
+    this.#given = options;
     this.#options = options;
-    this.services.on('changed', () => {
-      this.#compiler?.setServices(this.services.all);
-      this.emit('changed');
-    });
+    this.#numbers = new RuleNumbers(store);
   }
 
   get generation(): number {
@@ -97,6 +74,14 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return this.#documents.stored();
   }
 
+  document(key: string): StoredPolicy | undefined {
+    return this.#documents.get(key);
+  }
+
+  containers(): WorldContainer[] {
+    return this.#inventory.containers();
+  }
+
   /** Keys of the policies; what only observes is not among them. */
   selecting(container: PolicyContainer): string[] {
     return this.#documents.selecting(container);
@@ -111,7 +96,7 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return {
       policies,
       containers: this.#inventory.containers(),
-      services: this.services.all,
+      services: this.cluster.services,
       nodes: this.#inventory.nodes,
       options: this.#options,
     };
@@ -140,13 +125,15 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     const byNode = new Map<string, ContainerFacts[]>();
     for (const { node, ...facts } of containers) byNode.set(node, [...(byNode.get(node) ?? []), facts]);
     for (const [node, facts] of byNode) this.#inventory.update(node, facts, [], true);
+    this.cluster.load(await this.#store.writer.call('cluster'));
+    this.#takeCluster();
     await this.#reload();
   }
 
   async #reload(): Promise<void> {
     const { generation, policies } = await this.#store.writer.call('policies');
     const documents = new Documents(policies, this.#documents);
-    await this.#learnNumbers(documents.policies);
+    await this.#numbers.learn(documents.policies);
     this.#documents = documents;
     this.#generation = generation;
     this.#compile();
@@ -161,25 +148,11 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
       observations: this.#documents.observations,
       options: this.#options,
       nodes: this.#inventory.nodes,
-      services: this.services.all,
+      services: this.cluster.services,
       containers: this.#inventory.all(),
       revision: (this.#compiler?.revision ?? 0) + 1,
-      ruleNumber: (policy, rule) => this.#numberOf(policy, rule),
+      ruleNumber: (policy, rule) => this.#numbers.of(policy, rule),
     });
-  }
-
-  /** Compilation must not wait for the writer, so it gets the numbers of all rules before. */
-  async #learnNumbers(policies: readonly Policy[]): Promise<void> {
-    const names = policies.flatMap((policy) =>
-      [...BUILTIN_RULES, ...[...policy.egress, ...policy.ingress].map((rule) => rule.name)].map(
-        (rule) => [policyKey(policy), rule] as const,
-      ),
-    );
-    const fresh = names.filter(([policy, rule]) => !this.#numbers.has(`${policy}\0${rule}`));
-    if (fresh.length === 0) return;
-    const numbers = await this.#store.writer.call('ruleNumbers', fresh);
-    for (const [index, [policy, rule]] of fresh.entries())
-      this.#numbers.set(`${policy}\0${rule}`, numbers[index] as number);
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -198,6 +171,27 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     return planDelete(this.#standing(), key);
   }
 
+  /** Puts and deletes what is kept in Kubernetes, as one generation; nothing when nothing changes. */
+  synchronise(
+    put: readonly NewDocument[],
+    remove: readonly string[],
+    auditOf: (change: Change) => NewAuditEntry,
+  ): Promise<number> {
+    return this.#inTurn(async () => {
+      const changes = put.map((document) => this.#documents.changeBy(document));
+      const changed = put.filter((_, index) => changes[index]?.change !== 'unchanged');
+      const gone = remove.filter((key) => this.#documents.get(key)?.origin === 'kubernetes');
+      if (changed.length === 0 && gone.length === 0) return this.#generation;
+      await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+      const told = [
+        ...changes.filter(({ change }) => change !== 'unchanged'),
+        ...gone.map((key): Change => ({ key, change: 'deleted', before: null, after: '{}' })),
+      ];
+      await this.#change(changed, gone, told.map(auditOf));
+      return this.#generation;
+    });
+  }
+
   #standing(): Standing {
     return { documents: this.#documents, generation: this.#generation, world: this.world() };
   }
@@ -210,7 +204,7 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
       const applied = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
       if (changed.length > 0 || decision) {
-        await this.#learnNumbers(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+        await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
         await this.#change(changed, [], audit, decision);
       }
       return { applied, generation: this.#generation, selections };
@@ -257,7 +251,34 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     }, BATCH_MS).unref();
   }
 
+  /** rollout.cluster has something new. */
+  clusterChanged(): void {
+    this.#soon();
+  }
+
+  /** Returns whether the options have changed, and all has to be compiled anew. */
+  #takeCluster(): boolean {
+    const { pods, services, nodes } = this.cluster.take();
+    for (const key of pods) this.#inventory.setPod(key, this.cluster.pod(key));
+    if (nodes) this.#inventory.setClusterNodes(this.cluster.nodes);
+    if (!services) return false;
+    const options = withServices(this.#given, this.cluster.services);
+    if (!sameOptions(options, this.#options)) {
+      this.#options = options;
+      return true;
+    }
+    this.#compiler?.setServices(this.cluster.services);
+    return false;
+  }
+
   #flush(): void {
+    const isOther = this.#takeCluster();
+    const unsaved = this.cluster.takeUnsaved();
+    if (unsaved.length > 0) this.#store.writer.call('changeCluster', unsaved).catch(() => {});
+    if (isOther) {
+      this.#compile();
+      return;
+    }
     const { changes, nodesChanged } = this.#inventory.take();
     if (nodesChanged) this.#compiler?.setNodes(this.#inventory.nodes);
     if (changes.length > 0) this.#compiler?.update(changes);
@@ -278,11 +299,5 @@ export class Rollout extends EventEmitter<{ changed: [] }> {
     if (amendment !== 'full') return { amendment };
     const ruleSets = this.ruleSets(feed);
     return ruleSets && { ruleSets };
-  }
-
-  #numberOf(policy: string, rule: string): number {
-    const number = this.#numbers.get(`${policy}\0${rule}`);
-    if (number === undefined) throw new CellwallError('internal', `rule ${rule} of ${policy} has no number`);
-    return number;
   }
 }

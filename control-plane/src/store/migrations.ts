@@ -99,6 +99,11 @@ export const STATE_MIGRATIONS: readonly string[] = [
   `,
   // Policies as they were written, with their comments.
   `ALTER TABLE policies ADD COLUMN text TEXT NOT NULL DEFAULT '';`,
+  // Where a policy is kept, and what Kubernetes said of the cluster last.
+  `
+  ALTER TABLE policies ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+  CREATE TABLE cluster (kind TEXT NOT NULL, key TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

@@ -3,6 +3,9 @@
 // Policies in state.db, their generation, and the numbers of their rules.
 import type { Database } from 'better-sqlite3';
 
+/** Where it is kept: here, or as an object of Kubernetes. */
+export type Origin = '' | 'kubernetes';
+
 export interface StoredPolicy {
   readonly key: string;
   readonly namespace: string;
@@ -11,6 +14,7 @@ export interface StoredPolicy {
   readonly document: string;
   /** As the user wrote it; '': it was stored before texts were kept. */
   readonly text: string;
+  readonly origin: Origin;
   readonly generation: number;
   readonly createdUs: number;
   readonly updatedUs: number;
@@ -43,7 +47,7 @@ export class Policies {
   all(): StoredPolicy[] {
     return this.#database
       .prepare(
-        'SELECT key, namespace, name, document, text, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
+        'SELECT key, namespace, name, document, text, origin, generation, created_us AS createdUs, updated_us AS updatedUs FROM policies ORDER BY key',
       )
       .all() as StoredPolicy[];
   }
@@ -51,10 +55,20 @@ export class Policies {
   put(policy: Omit<StoredPolicy, 'createdUs' | 'updatedUs'>, nowUs: number): void {
     this.#database
       .prepare(
-        `INSERT INTO policies (key, namespace, name, document, text, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET document = excluded.document, text = excluded.text, generation = excluded.generation, updated_us = excluded.updated_us`,
+        `INSERT INTO policies (key, namespace, name, document, text, origin, generation, created_us, updated_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET document = excluded.document, text = excluded.text, origin = excluded.origin, generation = excluded.generation, updated_us = excluded.updated_us`,
       )
-      .run(policy.key, policy.namespace, policy.name, policy.document, policy.text, policy.generation, nowUs, nowUs);
+      .run(
+        policy.key,
+        policy.namespace,
+        policy.name,
+        policy.document,
+        policy.text,
+        policy.origin,
+        policy.generation,
+        nowUs,
+        nowUs,
+      );
   }
 
   delete(key: string): boolean {

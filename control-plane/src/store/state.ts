@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { AuditLog } from './audit_log.js';
+import { ClusterRows } from './cluster_rows.js';
 import { Identities } from './identities.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
@@ -72,6 +73,7 @@ const namesOf = (it: ContainerFacts): string[] => [
 
 export class State {
   readonly policies: Policies;
+  readonly cluster: ClusterRows;
   readonly open: OpenConnections;
   readonly audit: AuditLog;
   readonly tokens: Tokens;
@@ -95,6 +97,7 @@ export class State {
       throw new CellwallError('store_unavailable', `${file} cannot be opened: ${(error as Error).message}${advice}`);
     }
     this.policies = new Policies(this.#database);
+    this.cluster = new ClusterRows(this.#database);
     this.outages = new Outages(this.#database);
     this.identities = new Identities(this.#database);
     this.open = new OpenConnections(this.#database, (text) => this.stringId(text));

@@ -2,9 +2,10 @@
 import type { Details, Head, NewAuditEntry } from '../audit/chain.js';
 import { CellwallError } from '../errors.js';
 import { type Gate, holdAt } from './backup/gate.js';
+import type { ClusterRow } from './cluster_rows.js';
 import type { IssuedCertificate, JoinTokenRow, NewJoinToken, NodeIdentity, TokenUse } from './identities.js';
 import { isOutOfSpace } from './open.js';
-import type { StoredPolicy } from './policies.js';
+import type { Origin, StoredPolicy } from './policies.js';
 import type { Decision, NewProposal, StoredProposal } from './proposals.js';
 import type { ClusterFacts, ContainerFacts } from './state.js';
 import type { Storage } from './storage.js';
@@ -26,6 +27,9 @@ export interface WriterMethods {
   ): void;
   containers(node: string, epoch: string): ContainerFacts[];
   inventory(): ClusterFacts;
+  /** What Kubernetes said last. */
+  cluster(): ClusterRow[];
+  changeCluster(rows: readonly ClusterRow[]): void;
   /** Writes nothing until the snapshot of a backup is taken. */
   hold(gate: Gate): void;
   /** For a damage that a reader has met. */
@@ -33,7 +37,7 @@ export interface WriterMethods {
   policies(): { generation: number; policies: StoredPolicy[] };
   /** Puts and deletes together, as one new generation; returns it. decision: of the proposal that this is. */
   changePolicies(
-    put: readonly { key: string; namespace: string; name: string; document: string; text: string }[],
+    put: readonly { key: string; namespace: string; name: string; document: string; text: string; origin: Origin }[],
     remove: readonly string[],
     audit: readonly NewAuditEntry[],
     decision?: Decision,
@@ -77,6 +81,7 @@ const NOTES: ReadonlySet<string> = new Set<keyof WriterMethods>([
   'updateContainers',
   'tokenUsed',
   'certificateReported',
+  'changeCluster',
 ]);
 
 export class WriterCalls {
@@ -117,6 +122,8 @@ export class WriterCalls {
         state.updateContainers(node, epoch, facts, removed, complete, nowUs),
       containers: (node, epoch) => state.containers(node, epoch),
       inventory: () => state.inventory(),
+      cluster: () => state.cluster.all(),
+      changeCluster: (rows) => state.cluster.change(rows),
       hold: holdAt,
       quarantine: (day, inode) => this.#storage.quarantine(day, nowUs, inode),
       policies: () => ({ generation: state.policies.generation(), policies: state.policies.all() }),

@@ -17,6 +17,8 @@ interface Options {
   readonly tls: 'auto' | 'own' | 'off';
   readonly tlsNames?: string;
   readonly kubernetesAgents?: string;
+  readonly kubernetes: 'auto' | 'on' | 'off';
+  readonly kubernetesAuthority?: string;
   readonly kubernetesApi: string;
   readonly kubernetesAccount: string;
   readonly agentCertificateLife: number;
@@ -58,7 +60,7 @@ async function run(options: Options): Promise<void> {
   // Loaded here: no other command needs the server's modules.
   const { startServer } = await import('../../app.js');
   try {
-    const server = await startServer({ ...options, dataFolder: options.data });
+    const server = await startServer({ ...options, kubernetesMode: options.kubernetes, dataFolder: options.data });
     if (server.onceToken) print(firstLogin(server.httpAddress, server.onceToken));
     const asked = new Promise<void>((resolve) => {
       process.once('SIGTERM', resolve);
@@ -90,6 +92,18 @@ export function serverCommand(): Command {
     .option(
       '--kubernetes-agents <account>',
       'NAMESPACE/NAME of the service account of agents that are pods: they get certificates with its tokens',
+    )
+    .addOption(
+      new Option(
+        '--kubernetes <how>',
+        'on: policies are read from Kubernetes, too, and what they mean from its pods, services and nodes; auto: that, where this server is a pod',
+      )
+        .choices(['auto', 'on', 'off'])
+        .default('auto'),
+    )
+    .option(
+      '--kubernetes-authority <map>',
+      'NAMESPACE/NAME of a ConfigMap that gets the certificate of the authority, for the pods of agents',
     )
     .option('--kubernetes-api <url>', 'of the API server', KUBERNETES.api)
     .option(

@@ -25,18 +25,28 @@ export function metrics(api: Api, context: Context): void {
   const lag = gauge('cellwall_node_lag_seconds', 'Age of the oldest flow that an agent has and the server has not.', [
     'node',
   ]);
+  const behind = gauge('cellwall_node_policy_behind', 'Generations that a node has not applied yet.', ['node']);
   const spool = gauge('cellwall_node_spool_bytes', 'Flows that wait on the disk of a node.', ['node']);
   const merged = gauge('cellwall_node_flows_merged', 'Flows that share a record, since the start of the agent.', [
     'node',
   ]);
+  const inStep = gauge('cellwall_kubernetes_in_step', '1: as Kubernetes has it; 0: see kubernetes in /v1/status.', [
+    'resource',
+  ]);
+  const objects = gauge('cellwall_kubernetes_objects', 'Objects of Kubernetes that are known.', ['resource']);
   api.get('/metrics', async (c) => {
     const [status, nodes] = await Promise.all([readStatus(context), readNodes(context)]);
-    for (const it of [nodeLost, lag, spool, merged]) it.reset();
-    for (const { name: node, delivery, lost: ofNode } of nodes) {
+    for (const it of [nodeLost, lag, behind, spool, merged]) it.reset();
+    for (const { name: node, delivery, lost: ofNode, generation: policy } of nodes) {
+      behind.set({ node }, Math.max(0, policy.wanted - policy.applied));
       for (const [reason, count] of Object.entries(ofNode)) nodeLost.set({ node, reason }, count);
       lag.set({ node }, delivery.lagUs / 1e6);
       spool.set({ node }, delivery.spoolBytes);
       merged.set({ node }, delivery.mergedEvents);
+    }
+    for (const { resource, state, objects: count } of status.kubernetes?.collections ?? []) {
+      inStep.set({ resource }, state === 'current' ? 1 : 0);
+      objects.set({ resource }, count);
     }
     stored.set(status.flows.stored);
     for (const [reason, count] of Object.entries(status.lost)) lost.set({ reason }, count);

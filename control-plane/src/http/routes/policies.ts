@@ -96,6 +96,7 @@ export function showPolicy(stored: StoredPolicy) {
     namespace: stored.namespace,
     name: stored.name,
     mode: document.kind === 'ContainerObservation' ? null : (document.spec?.mode ?? 'Enforce'),
+    keptIn: stored.origin === 'kubernetes' ? ('kubernetes' as const) : ('cellwall' as const),
     generation: stored.generation,
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),

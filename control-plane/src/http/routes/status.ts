@@ -3,6 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { timeText } from '../../flows/record.js';
 import { VERSION } from '../../version.js';
 import type { Api, Context } from '../context.js';
+import { kubernetesSchema, shownKubernetes } from '../kubernetes.js';
 import { sumLosses } from '../losses.js';
 import { failures, json, lostSchema } from '../schemas.js';
 import { backupSchema, shownBackup } from './backup.js';
@@ -47,6 +48,9 @@ const status = createRoute({
           backup: backupSchema.nullable(),
         }),
         nodes: z.object({ connected: z.number(), known: z.number() }),
+        kubernetes: kubernetesSchema
+          .nullable()
+          .openapi({ description: 'null: the server keeps in step with no cluster' }),
         flows: z.object({ stored: z.number() }),
         lost: lostSchema,
         audit: z.object({ count: z.number(), hash: z.string() }).openapi({
@@ -103,6 +107,7 @@ export async function readStatus(context: Context) {
       backup: backup && shownBackup(backup),
     },
     nodes: { connected: agents.connected, known: nodes.length },
+    kubernetes: shownKubernetes(context.informers),
     flows: { stored: summary.flows },
     lost: sumLosses(losses),
     audit,

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The chart, rendered by a stand-in for helm (chart.ts), against the schemas of Kubernetes and against what the server asks for.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import { describe, expect, it, test } from 'vitest';
+import { customPolicies, NAMESPACES, NODES, PODS } from '../kubernetes/resources.js';
+import { SERVICES, SLICES } from '../kubernetes/services.js';
+import { CRD_KINDS } from '../policy/index.js';
+import { CHART, chartValues, type Manifest, mergeValues, render } from './chart.js';
+import { manifestsText, uninstallText } from './manifests.js';
+
+const require = createRequire(import.meta.url);
+const ALL = {
+  agent: { privileged: true, extraArgs: ['--udp-idle', '60'] },
+  server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'] },
+  images: { pullSecrets: [{ name: 'registry' }] },
+  monitoring: { serviceMonitor: true, rules: true, dashboard: true },
+};
+const NONE = { networkPolicy: { enabled: false }, uninstallHook: { enabled: false }, agent: { tolerations: [] } };
+
+/** Throws with what is wrong. The Prometheus operator's kinds are not Kubernetes' own. */
+function validate(manifest: Manifest): void {
+  const { apiVersion, kind } = manifest;
+  if (apiVersion.startsWith('monitoring.coreos.com/')) return;
+  const models = require(`kubernetes-models/${apiVersion}`) as Record<string, new (it: object) => { validate(): void }>;
+  const Model = models[kind];
+  if (!Model) throw new Error(`Kubernetes has no ${apiVersion} ${kind}`);
+  new Model(manifest).validate();
+}
+
+const find = (manifests: Manifest[], kind: string, name: string) => {
+  const found = manifests.find((it) => it.kind === kind && it.metadata.name === name);
+  if (!found) throw new Error(`there is no ${kind} ${name}`);
+  return found as Manifest & { spec: { template: { spec: PodSpec } }; rules: Rule[] };
+};
+interface Container {
+  readonly args: string[];
+  readonly securityContext: Record<string, unknown>;
+}
+interface PodSpec {
+  readonly containers: Container[];
+  readonly initContainers: Container[];
+  readonly [field: string]: unknown;
+}
+interface Rule {
+  readonly apiGroups: string[];
+  readonly resources: string[];
+  readonly verbs: string[];
+}
+
+describe.each([
+  ['its own values', {}],
+  ['all that can be switched on', ALL],
+  ['all that can be switched off', NONE],
+])('with %s', (_, values) => {
+  it('each object is one by the schemas of Kubernetes', () => {
+    for (const manifest of render(values, 'somewhere')) expect(() => validate(manifest)).not.toThrow();
+  });
+
+  it('each object of a namespace is in that of the release', () => {
+    const cluster = ['ClusterRole', 'ClusterRoleBinding'];
+    for (const { kind, metadata } of render(values, 'somewhere'))
+      expect([kind, metadata.name, metadata.namespace]).toEqual([
+        kind,
+        metadata.name,
+        cluster.includes(kind) ? undefined : 'somewhere',
+      ]);
+  });
+});
+
+test('the check of objects can fail', () => {
+  const [first] = render();
+  expect(() =>
+    validate({ ...(first as Manifest), kind: 'DaemonSet', apiVersion: 'apps/v1', spec: { selector: 7 } }),
+  ).toThrowError();
+});
+
+test('the plain manifests are those of this version of the chart (npm run schema writes them)', () => {
+  const folder = join(CHART, '../../manifests');
+  expect(readFileSync(join(folder, 'cellwall.yaml'), 'utf8')).toBe(manifestsText());
+  expect(readFileSync(join(folder, 'uninstall.yaml'), 'utf8')).toBe(uninstallText());
+});
+
+test('the agent has the capabilities that it needs and no others, and a root file system that is read-only', () => {
+  const { containers, initContainers, ...pod } = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec;
+  for (const { securityContext } of [...containers, ...initContainers])
+    expect(securityContext).toMatchObject({
+      privileged: false,
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: ['BPF', 'PERFMON', 'NET_ADMIN', 'SYS_PTRACE', 'SYS_RESOURCE', 'SYS_ADMIN'] },
+    });
+  expect(pod).toMatchObject({ priorityClassName: 'system-node-critical', automountServiceAccountToken: false });
+  const privileged = find(render(ALL), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0];
+  expect(privileged?.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 });
+});
+
+test('the server may do what it does, and nothing else', () => {
+  const { rules } = find(render(), 'ClusterRole', 'cellwall-server');
+  const given = rules.flatMap(({ apiGroups, resources, verbs }) =>
+    apiGroups.flatMap((group) => resources.flatMap((name) => verbs.map((verb) => `${verb} ${name}.${group}`))),
+  );
+  const watched = [PODS, NODES, NAMESPACES, SERVICES, SLICES, ...CRD_KINDS.map(customPolicies)];
+  const needed = [
+    ...watched.flatMap(({ name, group }) => ['list', 'watch'].map((verb) => `${verb} ${name}.${group}`)),
+    ...CRD_KINDS.map((kind) => `patch ${customPolicies(kind).name}/status.cellwall.dev`),
+    'create events.',
+    'create tokenreviews.authentication.k8s.io',
+    'create subjectaccessreviews.authorization.k8s.io',
+  ];
+  expect([...given].sort()).toEqual([...needed].sort());
+});
+
+test('every option that the chart gives is one of the server and of the agent', () => {
+  const optionsIn = (text: string) => new Set(text.match(/--[a-z][a-z-]+/g));
+  const source = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
+  const given = (args: string[]) => args.filter((it) => it.startsWith('--'));
+  const server = find(render(), 'StatefulSet', 'cellwall-server').spec.template.spec.containers[0]?.args ?? [];
+  const known = optionsIn(source('control-plane/src/cli/commands/server.ts'));
+  expect(given(server).filter((it) => !known.has(it))).toEqual([]);
+  const agent = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0]?.args ?? [];
+  const knownByAgent = optionsIn(source('agent-bpf/src/config.cc'));
+  expect(given(agent).filter((it) => !knownByAgent.has(it))).toEqual([]);
+  expect(given(server).length + given(agent).length).toBeGreaterThan(15);
+});
+
+test('alerts and panels ask for metrics that the server has', () => {
+  const source = readFileSync(join(import.meta.dirname, '../http/routes/metrics.ts'), 'utf8');
+  const asked = `${JSON.stringify(find(render(ALL), 'PrometheusRule', 'cellwall'))}${readFileSync(join(CHART, 'files/dashboard.json'), 'utf8')}`;
+  const names = new Set(asked.match(/cellwall_[a-z_]+/g));
+  expect(names.size).toBeGreaterThan(8);
+  expect([...names].filter((name) => !source.includes(`'${name}'`))).toEqual([]);
+});
+
+describe('values.schema.json', () => {
+  const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as object;
+  const validator = new Ajv({ strict: false }).compile(schema);
+
+  it.each([{}, ALL, NONE])('takes good values', (values) => {
+    expect(validator(mergeValues(chartValues(), values)) || validator.errors).toBe(true);
+  });
+
+  it.each([
+    { agent: { startup: 'maybe' } },
+    { agent: { cgroup: '/kubepods' } },
+    { agent: { colour: 'red' } },
+    { agent: { updateMaxUnavailable: '0%' } },
+    { images: { tag: 'a b' } },
+    { server: { retentionDays: 0 } },
+    { server: { storage: { size: 'large' } } },
+    { sever: {} },
+  ])('refuses %j', (values) => {
+    expect(validator(mergeValues(chartValues(), values))).toBe(false);
+  });
+});
