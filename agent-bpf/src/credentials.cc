@@ -40,10 +40,8 @@ Credentials::Credentials(const CredentialOptions& options)
 
 Result<std::unique_ptr<Credentials>> Credentials::open(const CredentialOptions& options) {
   std::unique_ptr<Credentials> made(new Credentials(options));
-  if (!options.files.certificate.empty()) {
-    if (auto files = made->given(); !files) return std::unexpected(files.error());
-    return made;
-  }
+  if (auto files = made->given(); !files) return std::unexpected(files.error());
+  if (!options.files.certificate.empty()) return made;
   const auto kept = made->file_.load();
   if (!kept) return std::unexpected(kept.error());
   const Lock lock(made->mutex_);

@@ -3,6 +3,9 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** Nothing that a result is asked of takes longer. */
+const LONGEST_MS = 240_000;
+
 /** Runs a command to its end; throws with what it said when it fails. */
 export function run(
   command: string,
@@ -18,13 +21,19 @@ export function run(
   return done.stdout;
 }
 
-/** As run(), but a failure is a result too. */
+/** As run(), but a failure is a result too; what hangs is ended, and fails. */
 export function tryRun(
   command: string,
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): { code: number; stdout: string; stderr: string } {
-  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, env: { ...process.env, ...env } });
+  const done = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 64 << 20,
+    env: { ...process.env, ...env },
+    timeout: LONGEST_MS,
+    killSignal: 'SIGKILL',
+  });
   return { code: done.status ?? 255, stdout: done.stdout ?? '', stderr: done.stderr ?? String(done.error ?? '') };
 }
 
