@@ -140,8 +140,8 @@ describe('server', () => {
   test.each([
     ['an unknown flag', ['--colour'], 2, 'unknown option'],
     ['an address without a port', ['--grpc-listen', 'localhost'], 2, 'give HOST:PORT'],
-    ['plain gRPC for others', ['--grpc-listen', '0.0.0.0:0'], 2, 'can be reached from outside'],
-    ['plain HTTP for others', ['--http-listen', '0.0.0.0:0'], 2, 'can be reached from outside'],
+    ['plain gRPC for others', ['--tls', 'off', '--grpc-listen', '0.0.0.0:0'], 2, 'can be reached from outside'],
+    ['plain HTTP for others', ['--tls', 'off', '--http-listen', '0.0.0.0:0'], 2, 'can be reached from outside'],
     ['a certificate without its key', ['--tls-cert', '/etc/passwd'], 2, 'go together'],
     [
       'a certificate that is none',
