@@ -7,8 +7,8 @@ export function nameMatches(pattern: string, name: string): boolean {
     : name === pattern;
 }
 
-const LONGEST = 240;
+export const LONGEST_DOMAIN = 240;
 
 /** That a rule can have, in lower case; "*." may stand in front. */
 export const isDomainName = (text: string): boolean =>
-  text.length <= LONGEST && /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(text);
+  text.length <= LONGEST_DOMAIN && /^(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(text);

@@ -3,7 +3,7 @@
 // The parts of documents that say who is meant: selectors, peers and ports.
 import { z } from 'zod';
 import { ICMP, ICMPV6, type Network, type PortMatch, TCP, UDP } from './model.js';
-import { isDomainName } from './names.js';
+import { isDomainName, LONGEST_DOMAIN } from './names.js';
 import { contains, parseNetwork } from './network.js';
 
 /** Of a list. */
@@ -113,6 +113,7 @@ function findOverlaps(sorted: readonly Indexed[]) {
 
 const domainName = z
   .string()
+  .max(LONGEST_DOMAIN)
   .transform((text) => text.toLowerCase().replace(/\.$/, ''))
   .refine(isDomainName, {
     message: 'is no domain name; write "api.example.com", or "*.example.com" for all names below it',
