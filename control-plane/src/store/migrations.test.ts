@@ -27,7 +27,7 @@ function oldFolder(stateSteps: number, daySteps: number): string {
   migrate(state, STATE_MIGRATIONS.slice(0, stateSteps));
   state.exec(`
     INSERT INTO settings VALUES ('generation', '7');
-    INSERT INTO policies VALUES ('a', '', 'a', '{}', 7, 1, 1);
+    INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES ('a', '', 'a', '{}', 7, 1, 1);
     INSERT INTO nodes (id, name, epoch, hello, last_seen_us) VALUES (1, 'n', 'boot.1', '{}', 1);
     INSERT INTO containers (id, node, boot, cgroup, name, first_us, last_us) VALUES (1, 1, 'boot', 7, 'web', 1, 1);
     INSERT INTO strings VALUES (1, 'curl');
