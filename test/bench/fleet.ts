@@ -17,8 +17,10 @@ async function start(folder: string, name: string, cleanup: Cleanup, agents: num
   cleanup.add('the server', () => server.process.stop());
   const fleet = await Fleet.start(server, agents, containers);
   cleanup.add('the simulated agents', () => fleet.stop());
+  const began = performance.now();
   await fleet.connect();
-  return { server, fleet, resident: () => usageOf(server.process.pid).mostMiB };
+  const connectedSeconds = (performance.now() - began) / 1000;
+  return { server, fleet, connectedSeconds, resident: () => usageOf(server.process.pid).mostMiB };
 }
 
 export interface IngestFigures {
@@ -69,9 +71,13 @@ export async function measureFleet(
   changes: number,
   sendSeconds: number,
 ): Promise<FleetFigures> {
-  const began = performance.now();
-  const { server, fleet, resident } = await start(folder, `fleet-${agents}`, cleanup, agents, containers);
-  const connectedSeconds = (performance.now() - began) / 1000;
+  const { server, fleet, connectedSeconds, resident } = await start(
+    folder,
+    `fleet-${agents}`,
+    cleanup,
+    agents,
+    containers,
+  );
   const pushes = await measurePushes(server, fleet, changes);
   await fleet.send({ rows: 100, window: 2 });
   await sleep(1000);

@@ -25,10 +25,11 @@ import { usageOf } from '../harness/usage.js';
 
 const LONG = process.env.LONG === '1';
 const MUTATIONS = LONG ? 5000 : 150;
+const CONNECTIONS = LONG ? 2000 : 700;
 const FLOOD_S = LONG ? 20 : 3;
 const MOST_MIB = 900;
-/** On a machine with two cores, which the attackers share. */
-const MOST_WAIT_MS = 3000;
+/** On two cores, which the attackers share; or so many times what an answer takes on this machine without them. */
+const MOST_WAIT = { ms: 3000, times: 20 };
 const MIB = 1 << 20;
 
 const cleanup = new Cleanup();
@@ -42,6 +43,7 @@ let evil: Enrolled;
 let honest: TestAgent;
 let admin: HonestAdmin;
 let sequence = 0;
+let mostWaitMs = 0;
 const opened: TestAgent[] = [];
 
 const agentOf = (who: Enrolled): TestAgent => {
@@ -60,6 +62,9 @@ beforeAll(async () => {
   await honest.hello('honest');
   const beat = setInterval(() => honest.send({ heartbeat: { number: 1 } }), 3000);
   cleanup.add('the heartbeat', () => clearInterval(beat));
+  const calm = new HonestAdmin(server);
+  await sleep(1000);
+  mostWaitMs = Math.max(MOST_WAIT.ms, MOST_WAIT.times * Math.max(...(await calm.stop())));
 });
 beforeEach(() => {
   admin = new HonestAdmin(server);
@@ -74,7 +79,7 @@ afterEach(async ({ task }) => {
     `${task.name}: an admin waited ${Math.max(...waits).toFixed(0)} ms at most, ${mostMiB.toFixed(0)} MiB resident at most`,
   );
   expect(server.process.running).toBe(true);
-  expect(Math.max(...waits)).toBeLessThan(MOST_WAIT_MS);
+  expect(Math.max(...waits)).toBeLessThan(mostWaitMs);
   expect(mostMiB).toBeLessThan(MOST_MIB);
 });
 afterAll(() => {
@@ -273,9 +278,9 @@ test('requests without a token, with a revoked one and over the rate are turned 
   expect(logged('"level"') - before).toBeLessThan(100);
 });
 
-test('2,000 connections that say nothing, or a byte now and then, keep nobody out', async () => {
+test(`${CONNECTIONS} connections that say nothing keep nobody out`, async () => {
   const { hostname: host, port } = new URL(server.http);
-  const sockets = Array.from({ length: LONG ? 2000 : 700 }, () => connect({ host, port: Number(port) }));
+  const sockets = Array.from({ length: CONNECTIONS }, () => connect({ host, port: Number(port) }));
   for (const socket of sockets) socket.on('error', () => {});
   await sleep(LONG ? 40_000 : 2000);
   const { access } = await server.get<{ access: { connectionsEvicted: number } }>('/v1/status');
