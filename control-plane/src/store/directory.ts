@@ -4,7 +4,7 @@
 import type { Database } from 'better-sqlite3';
 import { grouped } from '../flows/group.js';
 import { displayName, type Peer } from '../flows/record.js';
-import { addressBits, addressText } from '../policy/index.js';
+import { addressBits, addressText } from '../policy/network.js';
 import { toBits } from './addresses.js';
 import type { Conditions, Names } from './flow_query.js';
 import { where } from './flow_query.js';

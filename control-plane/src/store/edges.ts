@@ -3,7 +3,7 @@
 // Who called whom, summed up: whole hours from the roll-ups, the rest from the rows; of days that are gone, whole hours alone.
 import type { Database } from 'better-sqlite3';
 import { type Translation, unpackKind } from '../flows/record.js';
-import { addressText } from '../policy/index.js';
+import { addressText } from '../policy/network.js';
 import { toBits } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';

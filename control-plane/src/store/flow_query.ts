@@ -3,7 +3,7 @@
 // Filters to SQL. Column names as in migrations.ts; a flow is `f`, its translation is looked up where it is needed.
 import type { ContainerPattern, Filter, FilterPart, Peer, Selector } from '../flows/filter.js';
 import { DIRECTIONS, KIND, type KindPart } from '../flows/record.js';
-import { prefixMask } from '../policy/index.js';
+import { prefixMask } from '../policy/network.js';
 
 export type Value = number | bigint | string;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import type { StoredFlow, Translation } from '../flows/record.js';
-import { addressText } from '../policy/index.js';
+import { addressText } from '../policy/network.js';
 import { toBits } from './addresses.js';
 
 /** What is selected of a flow `f`, with the state file attached as `state`. */

@@ -4,7 +4,8 @@
 import type { Database } from 'better-sqlite3';
 import type { FilterPart } from '../flows/filter.js';
 import { isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
-import { type History, type Lost, type Place, type Seen, toSeen } from '../learn/index.js';
+import type { History, Lost, Place, Seen } from '../learn/index.js';
+import { toSeen } from '../learn/seen.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { DAY_US, dayOf } from './days.js';

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
 import type { FilterPart } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
-import { type LearnOptions, learnFrom } from '../learn/index.js';
+import type { LearnOptions } from '../learn/index.js';
 import type { World } from '../policy/index.js';
 import { AuditReading } from './audit_reading.js';
 import { Budget } from './budget.js';
@@ -50,9 +50,11 @@ const methods = {
   partner: (flow: StoredFlow) => conversations.partners([flow]).values().next().value,
   edges: (times: { sinceUs: number; untilUs: number }, filter: FilterPart) =>
     edges.edges(times, containerConditions(filter)),
-  learned: (times: { sinceUs: number; untilUs: number }, options: LearnOptions, world: World, nowUs: number) => {
+  learned: async (times: { sinceUs: number; untilUs: number }, options: LearnOptions, world: World, nowUs: number) => {
     const [namespace, ...more] = options.namespaces ?? [];
     const filter = namespace !== undefined && more.length === 0 ? { namespace } : {};
+    // Much to load, and seldom asked for.
+    const { learnFrom } = await import('../learn/index.js');
     return learnFrom(learning.history(times, filter, nowUs), options, world);
   },
   who: who.ask.bind(who),
@@ -76,13 +78,13 @@ const methods = {
 };
 export type ReaderMethods = typeof methods;
 
-port.on('message', (message: ToWorker) => {
+async function answer(message: ToWorker): Promise<void> {
   if (message.type === 'call') {
     try {
       const run = (methods as Record<string, (...args: never[]) => unknown>)[message.method];
       budget.begin();
       if (!run) throw new Error(`the reader has no method ${message.method}`);
-      say({ type: 'result', id: message.id, value: run(...(message.args as never[])) });
+      say({ type: 'result', id: message.id, value: await run(...(message.args as never[])) });
     } catch (error) {
       say({ type: 'error', id: message.id, error: toPlain(error) });
     }
@@ -91,4 +93,10 @@ port.on('message', (message: ToWorker) => {
     say({ type: 'closed' });
     port.close();
   }
+}
+
+// One after the other: they share a budget.
+let before = Promise.resolve();
+port.on('message', (message: ToWorker) => {
+  before = before.then(() => answer(message));
 });

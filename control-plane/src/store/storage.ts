@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { CellwallError } from '../errors.js';
 import { type DecodedBatch, decodeBatch } from '../ingest/decode.js';
-import { addressText } from '../policy/index.js';
+import { addressText } from '../policy/network.js';
 import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
 import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';

@@ -4,7 +4,7 @@
 import type { Database } from 'better-sqlite3';
 import { endsOf } from '../flows/ends.js';
 import { type Endpoint, isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
-import { addressText } from '../policy/index.js';
+import { addressText } from '../policy/network.js';
 import { toBits, toHalves } from './addresses.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
