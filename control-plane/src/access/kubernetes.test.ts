@@ -70,7 +70,13 @@ async function standInApiServer(rights: Record<string, string[]>) {
   return {
     asked,
     close,
-    options: { kubernetesAuth: true, kubernetesApi: `https://127.0.0.1:${port}`, kubernetesAccount: account },
+    // It is asked who people are, and has nothing to list.
+    options: {
+      kubernetesAuth: true,
+      kubernetesMode: 'off' as const,
+      kubernetesApi: `https://127.0.0.1:${port}`,
+      kubernetesAccount: account,
+    },
   };
 }
 
