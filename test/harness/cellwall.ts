@@ -169,3 +169,7 @@ export function startAgent(options: AgentOptions): Background {
   ];
   return new Background(AGENT, args, options.log);
 }
+
+/** What was lost, by reason; {}: nothing. */
+export const lossesIn = (lost: Record<string, number>): Record<string, number> =>
+  Object.fromEntries(Object.entries(lost).filter(([, count]) => count > 0));
