@@ -90,8 +90,8 @@ test('an agent that is killed leaves enforcement in force, and loses nothing unc
   expect(flows.nodes[0]?.generation.applied).toBe(1);
 });
 
-test('while the server is away the agent enforces, keeps what fits, and counts what does not', async () => {
-  await lab.startAgent(['--queue-bytes', String(256 << 10)]);
+test('while the server is away an agent without a spool enforces, keeps what fits, and counts what does not', async () => {
+  await lab.startAgent(['--spool-bytes', '0', '--queue-bytes', String(256 << 10)]);
   const tallies = await flood(async () => {
     await sleep(1000);
     await lab.server.process.stop();
