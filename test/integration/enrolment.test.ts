@@ -240,6 +240,8 @@ test('a server with other data is refused its policies, until the agent is enrol
   // The data is lost, the authority was kept elsewhere.
   run('cp', ['-a', file('data/ca'), file('ca-copy')]);
   rmSync(file('data'), { recursive: true });
+  // With it went all tokens: the admin logs in anew.
+  rmSync(file('data.config'), { recursive: true });
   mkdirSync(file('data'), { mode: 0o700 });
   run('cp', ['-a', file('ca-copy'), file('data/ca')]);
   await startServer();
