@@ -221,7 +221,10 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
     services: input.services,
     apiServer: input.apiServer,
   };
-  const sorted = [...wanted].sort((a, b) => compare(tupleKey(a), tupleKey(b)) || a.firstUs - b.firstUs);
+  const sorted = wanted
+    .map((it) => ({ it, key: tupleKey(it) }))
+    .sort((a, b) => compare(a.key, b.key) || a.it.firstUs - b.it.firstUs)
+    .map(({ it }) => it);
   const groups = grouped(sorted.map((it) => [`${workloadKey(it.own)}/${it.own.container}`, it] as const));
   const calls = callsOf(wanted);
   const policies: LearnedPolicy[] = [];

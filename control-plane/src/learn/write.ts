@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Learned policies as YAML for review: the evidence stands beside each rule, what was left out at the end.
-import { Document, isMap, isScalar, isSeq, type Node, visit } from 'yaml';
+import { Document, isMap, isSeq, type Node, visit } from 'yaml';
 import { protocolName } from '../flows/record.js';
 import type { Conflict } from './conflicts.js';
 import type { Coverage } from './coverage.js';
@@ -61,12 +61,10 @@ function policyDocument(policy: LearnedPolicy): Document {
     metadata: { name: policy.name, ...(policy.namespace !== '' && { namespace: policy.namespace }) },
     spec,
   });
-  for (const part of ['metadata', 'subject', 'isolate'])
-    visit(document, {
-      Pair: (_, pair) => {
-        if (isScalar(pair.key) && pair.key.value === part && (isMap(pair.value) || isSeq(pair.value))) fold(pair.value);
-      },
-    });
+  for (const path of [['metadata'], ['spec', 'subject'], ['spec', 'isolate']]) {
+    const part = document.getIn(path, true);
+    if (isMap(part) || isSeq(part)) fold(part);
+  }
   for (const direction of ['egress', 'ingress'] as const) {
     const list = document.getIn(['spec', direction]);
     if (!isSeq(list)) continue;
