@@ -27,7 +27,10 @@ void BatchSpool::squeeze(SpoolRecord* record, SpoolLevel level) {
   v1::StreamRequest message;
   if (!message.ParseFromString(record->body)) return;
   if (level >= kSpoolMerged && record->level < kSpoolMerged) squeezer_.merge(message.mutable_flows());
-  if (level >= kSpoolShed) squeezer_.shed(message.mutable_flows(), v1::LOSS_REASON_SPOOL_FULL);
+  if (level >= kSpoolShed) {
+    const auto keep = level == kSpoolShed ? Squeezer::Keep::kRefusalsAndNewPairs : Squeezer::Keep::kRefusals;
+    squeezer_.shed(message.mutable_flows(), keep, v1::LOSS_REASON_SPOOL_FULL);
+  }
   record->body = message.SerializeAsString();
 }
 

@@ -70,7 +70,7 @@ void Delivery::shrink_queue() {
 bool Delivery::squeeze_one() {
   Batch* best = nullptr;
   for (Batch& batch : fresh_) {
-    if (!batch.fixed && batch.level < kSpoolShed && (!best || batch.level < best->level)) best = &batch;
+    if (!batch.fixed && batch.level < kSpoolRefusals && (!best || batch.level < best->level)) best = &batch;
   }
   if (!best) return false;
   auto* flows = best->message->mutable_flows();
@@ -78,7 +78,9 @@ bool Delivery::squeeze_one() {
     squeezer().mark_new_pairs(flows);
     squeezer().merge(flows);
   } else {
-    squeezer().shed(flows, v1::LOSS_REASON_QUEUE_FULL);
+    const auto keep =
+        best->level == kSpoolMerged ? Squeezer::Keep::kRefusalsAndNewPairs : Squeezer::Keep::kRefusals;
+    squeezer().shed(flows, keep, v1::LOSS_REASON_QUEUE_FULL);
   }
   best->level++;
   queue_bytes_ -= best->bytes;

@@ -78,7 +78,7 @@ class Spool {
   std::string trouble() const { return sync_.trouble(); }
 
  private:
-  static constexpr uint8_t kNamesOnly = kSpoolShed + 1;
+  static constexpr uint8_t kNamesOnly = kSpoolRefusals + 1;
   struct Segment {
     uint64_t number = 0;
     uint64_t bytes = 0;

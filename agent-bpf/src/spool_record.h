@@ -19,6 +19,7 @@ enum SpoolLevel : uint8_t {
   kSpoolWhole = 0,
   kSpoolMerged = 1,  // rows that are alike are one
   kSpoolShed = 2,    // only refusals and the first rows of new pairs are left
+  kSpoolRefusals = 3,
 };
 
 struct SpoolRecord {

@@ -155,12 +155,12 @@ void Squeezer::merge(v1::FlowBatch* batch) {
   batch->set_events(events);
 }
 
-void Squeezer::shed(v1::FlowBatch* batch, v1::LossReason reason) {
+void Squeezer::shed(v1::FlowBatch* batch, Keep keep, v1::LossReason reason) {
   std::vector<FlowRow> rows, kept;
   if (!read_rows(batch->ended(), &rows)) return;
   const uint32_t events = events_of(*batch);
   for (const FlowRow& row : rows) {
-    if (row.verdict == v1::VERDICT_DENIED || row.first_of_pair) {
+    if (row.verdict == v1::VERDICT_DENIED || (row.first_of_pair && keep == Keep::kRefusalsAndNewPairs)) {
       kept.push_back(row);
       continue;
     }

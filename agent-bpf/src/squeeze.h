@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Makes batches smaller for want of room: rows that are alike become one, and then rows are left out,
-// refusals and the first of a new pair last. A batch covers the same events afterwards, and counts what it
+// the first of a new pair late and refusals last. A batch covers the same events afterwards, and counts what it
 // has no row for.
 #pragma once
 
@@ -34,7 +34,8 @@ class Squeezer {
   // For shed(), before anything of it is merged: each batch once, in their order.
   void mark_new_pairs(v1::FlowBatch* batch);
   void merge(v1::FlowBatch* batch);
-  void shed(v1::FlowBatch* batch, v1::LossReason reason);
+  enum class Keep { kRefusalsAndNewPairs, kRefusals };
+  void shed(v1::FlowBatch* batch, Keep keep, v1::LossReason reason);
   const SqueezeCounters& counters() const { return counters_; }
 
  private:

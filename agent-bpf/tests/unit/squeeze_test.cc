@@ -159,7 +159,7 @@ TEST(Squeezer, leaves_out_all_but_refusals_and_first_rows_of_pairs_and_counts_th
   for (auto* batch : {&first, &second}) {
     squeezer.mark_new_pairs(batch);
     squeezer.merge(batch);
-    squeezer.shed(batch, v1::LOSS_REASON_SPOOL_FULL);
+    squeezer.shed(batch, Squeezer::Keep::kRefusalsAndNewPairs, v1::LOSS_REASON_SPOOL_FULL);
   }
   EXPECT_EQ(rows_of(first).size(), 2U) << "both pairs were new";
   const auto rows = rows_of(second);
@@ -173,6 +173,10 @@ TEST(Squeezer, leaves_out_all_but_refusals_and_first_rows_of_pairs_and_counts_th
   EXPECT_EQ(second.dropped(0).first_us(), 3900U);
   EXPECT_EQ(second.dropped(0).last_us(), 6000U);
   EXPECT_EQ(squeezer.counters().shed_events, 2U);
+  squeezer.shed(&second, Squeezer::Keep::kRefusals, v1::LOSS_REASON_SPOOL_FULL);
+  ASSERT_EQ(rows_of(second).size(), 1U);
+  EXPECT_EQ(rows_of(second)[0].verdict, v1::VERDICT_DENIED);
+  EXPECT_EQ(second.dropped(0).count(), 3U);
 }
 
 }  // namespace
