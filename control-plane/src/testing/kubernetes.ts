@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterEach } from 'vitest';
 import type { KubernetesOptions } from '../kubernetes/api.js';
 import type { KubernetesObject } from '../kubernetes/resources.js';
@@ -47,6 +48,7 @@ export class StandInApi {
   /** Versions before this one are forgotten. */
   #oldest = 0;
   #server: Server | undefined;
+  readonly #sockets = new Set<Duplex>();
   #port = 0;
 
   private constructor(folder: string, port: number) {
@@ -72,6 +74,10 @@ export class StandInApi {
   async startAgain(): Promise<void> {
     const tls = { cert: readFileSync(this.#path('server.pem')), key: readFileSync(this.#path('server.key')) };
     const server = createServer(tls, (request, response) => void this.#answer(request, response));
+    server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
     await new Promise<void>((done) => server.listen(this.#port, '127.0.0.1', done));
     this.#server = server;
   }
@@ -82,8 +88,10 @@ export class StandInApi {
     this.#server = undefined;
     if (!server) return;
     this.#watches.clear();
-    server.closeAllConnections();
-    await new Promise((done) => server.close(done));
+    const closed = new Promise((done) => server.close(done));
+    // Those in the middle of a handshake, too.
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
   }
 
   /** collection: pods, containerpolicies and so on. */
