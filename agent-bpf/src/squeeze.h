@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Makes batches smaller for want of room: rows that are alike become one, and then rows are left out,
-// the first of a new pair late and refusals last. A batch covers the same events afterwards, and counts what it
-// has no row for.
+// the first of a new pair late and refusals last. A batch covers the same events afterwards, and counts what
+// it has no row for.
 #pragma once
 
 #include <cstdint>
