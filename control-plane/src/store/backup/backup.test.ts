@@ -71,6 +71,18 @@ describe('a backup', () => {
     expect((await again.hello('n')).committedEventIndex).toBe(1700);
   });
 
+  it("has the server's own authority, so that agents know a server that is restored", async () => {
+    const first = await testServer(temporaryFolder(), { tls: 'own' });
+    const to = temporaryFolder();
+    const data = join(temporaryFolder(), 'restored');
+    await take(first.folder, to);
+    await restore(to, data);
+    for (const name of ['ca/authority.pem', 'ca/server.pem']) {
+      expect(readFileSync(join(data, name), 'utf8')).toBe(readFileSync(join(first.folder, name), 'utf8'));
+      expect(statSync(join(data, name)).mode & 0o077).toBe(0);
+    }
+  });
+
   it('is of one moment in all its files, while flows go into two days in turn', async () => {
     const { folder, storage, commit } = dataFolder();
     const to = temporaryFolder();

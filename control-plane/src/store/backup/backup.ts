@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Copies a store into a new folder under `to`, page by page, while it is written to.
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -14,9 +15,10 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { CellwallError } from '../../errors.js';
 import { VERSION } from '../../version.js';
 import { schemaOf } from '../migrations.js';
@@ -141,6 +143,16 @@ async function copy(file: SnapshotFile, path: string, pace: Pace): Promise<Backu
   return { name: file.name, bytes: statSync(path).size, sha256: await digestOf(path), schema, source: file.source };
 }
 
+/** Small, and read when the snapshot was taken. */
+function write(file: SnapshotFile, content: Buffer, path: string): BackupFile {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(path, content, { mode: 0o600 });
+  syncPath(path);
+  syncPath(dirname(path));
+  const sha256 = createHash('sha256').update(content).digest('hex');
+  return { name: file.name, bytes: content.length, sha256, source: file.source };
+}
+
 function share(from: string, path: string): void {
   try {
     linkSync(from, path);
@@ -189,9 +201,9 @@ export async function backup(options: BackupOptions, whileHeld: WhileHeld, progr
     let copiedBytes = 0;
     for (const file of snapshot) {
       const path = join(partial, file.name);
-      const before = file.database ? undefined : known(file.name, file.source);
+      const before = file.database || file.content ? undefined : known(file.name, file.source);
       if (before) share(join(previous?.folder ?? '', file.name), path);
-      const one = before ?? (await copy(file, path, pace));
+      const one = before ?? (file.content ? write(file, file.content, path) : await copy(file, path, pace));
       if (!before) copiedBytes += one.bytes;
       files.push(one);
     }

@@ -22,11 +22,13 @@ const sourceSchema = z.object({
   walModifiedNs: z.string(),
 });
 const fileSchema = z.object({
-  name: z.string().regex(/^(state|flows-\d{4}-\d{2}-\d{2}|rollups-\d{4}-\d{2})\.db$/),
+  name: z
+    .string()
+    .regex(/^((state|flows-\d{4}-\d{2}-\d{2}|rollups-\d{4}-\d{2})\.db|ca\/(authority|previous|next|server)\.pem)$/),
   bytes: z.number().int().min(0),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Steps of store/migrations.ts that the file has seen. */
-  schema: z.number().int().min(1),
+  /** Steps of store/migrations.ts that a database has seen. */
+  schema: z.number().int().min(1).optional(),
   source: sourceSchema,
 });
 const manifestSchema = z.object({

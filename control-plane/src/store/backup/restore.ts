@@ -37,7 +37,7 @@ async function verify(folder: string, manifest: Manifest): Promise<void> {
   if (!manifest.files.some(({ name }) => name === 'state.db')) refuse(`${folder} has no state.db`);
   for (const { name, bytes, sha256, schema } of manifest.files) {
     const path = join(folder, name);
-    refuseNewer(schema, path, migrationsOf(name));
+    if (schema !== undefined) refuseNewer(schema, path, migrationsOf(name));
     const size = statSync(path, { throwIfNoEntry: false })?.size;
     if (size === undefined) refuse(`${path} is missing: the backup cannot be restored`);
     if (size !== bytes) refuse(`${path} is damaged: it has ${size} bytes, ${bytes} were copied; take another backup`);
@@ -75,6 +75,7 @@ export async function restore(from: string, data: string | undefined): Promise<R
   try {
     mkdirSync(partial, { recursive: true, mode: 0o700 });
     for (const { name, sha256 } of manifest.files) {
+      mkdirSync(dirname(join(partial, name)), { recursive: true, mode: 0o700 });
       copyFileSync(join(folder, name), join(partial, name), constants.COPYFILE_FICLONE);
       syncPath(join(partial, name));
       if ((await digestOf(join(partial, name))) !== sha256) refuse(`${name} was damaged on its way to ${data}`);
