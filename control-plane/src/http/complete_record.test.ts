@@ -3,7 +3,7 @@
 // All that is known of a flow, through the whole server.
 import { describe, expect, it } from 'vitest';
 import { batchOf, type SampleFlow } from '../testing/batches.js';
-import { type TestServer, testServer } from '../testing/server.js';
+import { shared, type TestServer, testServer } from '../testing/server.js';
 
 const NOW = Date.now() * 1000;
 const DENIED = { verdict: 2, end: 2 };
@@ -92,6 +92,8 @@ const LOOKUPS = [
 ];
 
 describe('a complete record', () => {
+  const story = shared(() => storyServer());
+
   it('has both sides of translation, the name, what is carried, and who is at the other end', async () => {
     const server = await storyServer();
     const { flows } = await page(server, 'container=nginx');
@@ -140,8 +142,7 @@ describe('a complete record', () => {
     ['not=from=shop/web/nginx', 4],
     ['container=shop/*/nginx', 2],
   ])('answers %s with %i flows', async (query, count) => {
-    const server = await storyServer();
-    expect((await page(server, query)).flows).toHaveLength(count);
+    expect((await page(await story(), query)).flows).toHaveLength(count);
   });
 
   it.each([
@@ -153,7 +154,7 @@ describe('a complete record', () => {
     ['service=:443', /ADDRESS or ADDRESS:PORT/],
     ['from=a/b/c/d', /from "a\/b\/c\/d"/],
   ])('refuses %s', async (query, message) => {
-    const { status, body } = await (await testServer()).ask(`/v1/flows?${query}`);
+    const { status, body } = await (await story()).ask(`/v1/flows?${query}`);
     expect(status).toBe(400);
     expect((body as { error: { message: string } }).error.message).toMatch(message);
   });

@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { batchOf, columnsOf, plainFlows, type SampleFlow } from '../testing/batches.js';
 import { TOKEN } from '../testing/certificates.js';
-import { type TestServer, testServer } from '../testing/server.js';
+import { shared, type TestServer, testServer } from '../testing/server.js';
 import { REQUIRED } from './required_roles.js';
 
 const NOW = Date.now() * 1000;
@@ -76,6 +76,14 @@ describe('/v1/flows', () => {
     });
   });
 
+  const mixed = shared(() =>
+    serverWith([
+      { cgroup: 7, endUs: NOW - 4 },
+      { cgroup: 8, endUs: NOW - 3, remote: [10, 0, 0, 5], remotePort: 1433, ...DENIED },
+      { cgroup: 7, endUs: NOW - 2, protocol: 17, remote: [0xfd, ...Array(14).fill(0), 1], remotePort: 53 },
+      { cgroup: 9, endUs: NOW - 1, direction: 2, end: 3, remote: [192, 0, 2, 1] },
+    ]),
+  );
   it.each([
     ['verdict=denied', 1],
     ['verdict=allowed', 3],
@@ -95,19 +103,14 @@ describe('/v1/flows', () => {
     ['to=1h', 0],
     ['end=failed', 1],
   ])('with %s finds %i', async (query, count) => {
-    const server = await serverWith([
-      { cgroup: 7, endUs: NOW - 4 },
-      { cgroup: 8, endUs: NOW - 3, remote: [10, 0, 0, 5], remotePort: 1433, ...DENIED },
-      { cgroup: 7, endUs: NOW - 2, protocol: 17, remote: [0xfd, ...Array(14).fill(0), 1], remotePort: 53 },
-      { cgroup: 9, endUs: NOW - 1, direction: 2, end: 3, remote: [192, 0, 2, 1] },
-    ]);
-    expect((await page(server, query)).flows).toHaveLength(count);
+    expect((await page(await mixed(), query)).flows).toHaveLength(count);
   });
 
+  const many = shared(() => serverWith(plainFlows(50, 7, NOW)));
   it.each(['', 'container=cgroup:7&', 'pod=web&'])(
     'pages through everything once, newest first (%s)',
     async (filter) => {
-      const server = await serverWith(plainFlows(50, 7, NOW));
+      const server = await many();
       const seen: Flow[] = [];
       for (let cursor: string | null = ''; cursor !== null; ) {
         const { flows, nextCursor }: Page = await page(server, `${filter}limit=7${cursor && `&cursor=${cursor}`}`);
@@ -142,7 +145,7 @@ describe('/v1/flows', () => {
     'contaner=web',
     'since=1h&until=2h',
   ])('refuses %s with one error', async (query) => {
-    const { status, body } = await (await testServer()).ask(`/v1/flows?${query}`);
+    const { status, body } = await (await mixed()).ask(`/v1/flows?${query}`);
     expect(status).toBe(400);
     expect(body).toMatchObject({ error: { code: 'invalid_filter', message: expect.any(String) } });
   });
@@ -308,6 +311,11 @@ describe('/v1/containers and /v1/nodes', () => {
 });
 
 describe('/v1/hints', () => {
+  const known = shared(async () => {
+    const server = await serverWith([]);
+    await server.ask(...put(`${policy('a')}---${observation('seen')}`));
+    return server;
+  });
   it.each([
     ['field=container', ['shop/web/malware', 'shop/web/nginx']],
     ['field=container&prefix=shop/web/n', ['shop/web/nginx']],
@@ -318,9 +326,7 @@ describe('/v1/hints', () => {
     ['field=policy', ['observation:shop/seen', 'shop/a']],
     ['field=policy&prefix=observation:', ['observation:shop/seen']],
   ])('with %s gives %j', async (query, values) => {
-    const server = await serverWith([]);
-    await server.ask(...put(`${policy('a')}---${observation('seen')}`));
-    expect((await server.ask(`/v1/hints?${query}`)).body).toEqual({ values });
+    expect((await (await known()).ask(`/v1/hints?${query}`)).body).toEqual({ values });
   });
 
   it('gives the first fifty, and knows its fields', async () => {

@@ -11,7 +11,7 @@ import { batchOf, plainFlows } from '../testing/batches.js';
 import { TOKEN } from '../testing/certificates.js';
 import { enrol, enrolled, enrolNode, makeKeys, makeRequest } from '../testing/enrolled.js';
 import { temporaryFolder } from '../testing/folder.js';
-import { type TestServer, testServer } from '../testing/server.js';
+import { shared, type TestServer, testServer } from '../testing/server.js';
 import { AuthorityFolder } from './authority_folder.js';
 import { makeAuthority, signAgent } from './certificates.js';
 import * as x509 from './x509.js';
@@ -112,6 +112,7 @@ describe('an agent that enrols', () => {
     expect((await ask(await server.token('node=n1'), 'n1')).chain).toContain('BEGIN CERTIFICATE');
   });
 
+  const patient = shared(() => ownServer());
   it.each([
     ['a foreign name', async () => makeRequest(await makeKeys(), 'CN=other'), /for "CN=other", and not for CN=n1/],
     ['two names', async () => makeRequest(await makeKeys(), 'CN=n1+CN=other'), /not for CN=n1/],
@@ -157,8 +158,9 @@ describe('an agent that enrols', () => {
     ['more bytes than are read', async () => new Uint8Array(4097), /4097 bytes; at most 4096/],
     ['no request', async () => Uint8Array.of(1, 2, 3), /malformed/],
   ])('is refused when its request has %s, and its token stays good', async (_, make, reason) => {
-    const server = await ownServer();
-    const joinToken = await server.token();
+    const server = await patient();
+    // Of its own: the node enrols once more in each of these tests.
+    const joinToken = await server.token('node=n1');
     const pkcs10 = await make();
     await expect(
       enrol(server.grpcAddress, server.authorities, { node: 'n1', joinToken, certificateRequest: { pkcs10 } }),

@@ -13,6 +13,11 @@ export function temporaryFolder(): string {
   return folder;
 }
 
-afterEach(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
-});
+/** Those made since the last test, which are no longer removed after this one. */
+export const keepFolders = (): string[] => folders.splice(0);
+
+export function removeFolders(from: string[]): void {
+  for (const folder of from.splice(0)) rmSync(folder, { recursive: true, force: true });
+}
+
+afterEach(() => removeFolders(folders));

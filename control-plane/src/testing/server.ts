@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterEach } from 'vitest';
+import { afterAll, afterEach } from 'vitest';
 import { type RunningServer, type ServerOptions, startServer } from '../app.js';
 import { TestAgent } from './agent.js';
 import { TOKEN, tokenFile } from './certificates.js';
-import { temporaryFolder } from './folder.js';
+import { keepFolders, removeFolders, temporaryFolder } from './folder.js';
 
 const closing: (() => unknown)[] = [];
 
@@ -54,6 +54,29 @@ export async function testServer(folder = temporaryFolder(), more: Partial<Serve
   };
 }
 
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
+async function closeThem(them: (() => unknown)[]): Promise<void> {
+  for (const close of them.splice(0).reverse()) await close();
+}
+
+/** One server for tests that change nothing: made by the first of them, closed after the last of the file. */
+export function shared<T extends TestServer>(make: () => Promise<T>): () => Promise<T> {
+  let server: Promise<T> | undefined;
+  const own: (() => unknown)[] = [];
+  const folders: string[] = [];
+  afterAll(async () => {
+    await closeThem(own);
+    removeFolders(folders);
+  });
+  const begin = async () => {
+    const made = await make();
+    own.push(...closing.splice(0));
+    folders.push(...keepFolders());
+    return made;
+  };
+  return () => {
+    server ??= begin();
+    return server;
+  };
+}
+
+afterEach(() => closeThem(closing));
