@@ -12,8 +12,8 @@ import { until } from '../harness/run.js';
 const LONG = process.env.LONG === '1';
 /** An hour of a busy node, or enough of it to fill the ring twice. */
 const OUTAGE = LONG ? 10_000_000 : 250_000;
-const KILLS = LONG ? 200 : 12;
-const OVERLOAD_S = LONG ? 120 : 15;
+const KILLS = LONG ? 200 : 6;
+const OVERLOAD_S = LONG ? 120 : 6;
 const LONGEST_MS = LONG ? 1_800_000 : 120_000;
 
 let lab: DeliveryLab;
@@ -149,7 +149,7 @@ test('an agent that is stopped has delivered, or has on disk, all that there was
   await expectAll();
 });
 
-test('a server that accepts and says nothing is left for the next of the list, and one that falls silent too', async () => {
+test('a server that accepts and says nothing is left for the next of the list', async () => {
   const silent = await new Promise<Server>((resolve) => {
     const server = createServer(() => {}).listen(0, '127.0.0.1', () => resolve(server));
   });
@@ -158,13 +158,19 @@ test('a server that accepts and says nothing is left for the next of the list, a
     lab.startDriver([], `127.0.0.1:${port},${lab.server.grpc}`);
     await lab.produce(1000);
     expect(await lab.settled(40_000)).toMatchObject({ stored: 1000, lost: 0 });
-    process.kill(lab.server.process.pid, 'SIGSTOP');
-    // More than a stream's windows hold, so that the agent sits in a write that never ends.
-    await lab.produce(60_000);
-    await sleep(18_000);
-    process.kill(lab.server.process.pid, 'SIGCONT');
-    await expectAll();
   } finally {
     silent.close();
   }
+});
+
+test.runIf(LONG)('a stream whose server falls silent in the middle of a write is given up', async () => {
+  lab.startDriver();
+  await lab.produce(1000);
+  await lab.settled();
+  process.kill(lab.server.process.pid, 'SIGSTOP');
+  // More than a stream's windows hold.
+  await lab.produce(60_000);
+  await sleep(18_000);
+  process.kill(lab.server.process.pid, 'SIGCONT');
+  await expectAll();
 });

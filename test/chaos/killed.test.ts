@@ -12,7 +12,7 @@ import { ROOT } from '../harness/root.js';
 import { Background, until } from '../harness/run.js';
 import { mistakes, rowsOf } from './numbered_rows.js';
 
-const KILLS = process.env.LONG ? 1000 : 20;
+const KILLS = process.env.LONG ? 1000 : 8;
 /** Kills on one folder, so that what is counted each time stays small. */
 const PER_FOLDER = 25;
 const LONGEST_START_MS = 5000;

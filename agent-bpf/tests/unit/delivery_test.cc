@@ -165,7 +165,7 @@ TEST(Delivery, tells_which_status_has_arrived) {
 
 // Streams break, agents die, servers commit without the agent hearing of it, the ring and the queue overflow.
 TEST(Delivery, every_event_is_stored_once_or_counted_lost_whatever_happens) {
-  for (uint32_t seed = 1; seed <= 300; seed++) {
+  for (uint32_t seed = 1; seed <= 100; seed++) {
     std::mt19937 random(seed);
     const auto chance = [&](int percent) { return static_cast<int>(random() % 100) < percent; };
     FakeRing ring(kRingBytes);

@@ -35,7 +35,7 @@ TEST_F(Directories, have_what_is_in_them_and_below_up_to_a_limit) {
 TEST_F(Directories, that_vanish_meanwhile_are_no_error) {
   std::atomic<bool> done = false;
   std::thread other([&] {
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 400; i++) {
       std::error_code ignored;
       fs::create_directories(root_ / "pod/a/b/c", ignored);
       fs::remove_all(root_ / "pod", ignored);
