@@ -144,7 +144,7 @@ attacks: build ## as test-attacks, with a million tries of each race
 
 .PHONY: truth
 truth: build ## the record beside conntrack and tcpdump, longer: 200 containers come and go at 200 and at 2,000 connections/s
-	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/ground_truth.test.ts
+	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/ground_truth.test.ts test/integration/short_lived.test.ts
 
 .PHONY: differential
 differential: build ## compiled rules and the running kernel against the reference evaluator: 100,000 and 5,000 cases (SEED=1)

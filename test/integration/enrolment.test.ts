@@ -11,7 +11,7 @@ import { Cleanup } from '../harness/cleanup.js';
 import { ROOT } from '../harness/root.js';
 import { Background, run, tryRun, until } from '../harness/run.js';
 
-const LIFE_S = 60;
+const LIFE_S = 30;
 const CONNECTOR = join(ROOT, 'build/workloads/connector');
 /** Connections at once. */
 const ROUND = 200;

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Lab } from '../harness/lab.js';
 import type { Pod } from '../harness/pods.js';
 
-const TOTAL = 200;
+const TOTAL = process.env.LONG === '1' ? 200 : 80;
 const AT_ONCE = 4;
 
 let lab: Lab;
