@@ -32,6 +32,8 @@ class Loss {
   bool made_ = false, ended_ = false;
 };
 
+// Debian's package is among those that `make setup` installs; the small roots of `make kernels` may lack its
+// kernel modules.
 #define NEED_NFTABLES()                                    \
   if (std::system("nft list tables >/dev/null 2>&1") != 0) \
   GTEST_SKIP() << "nftables, with which this test loses packets, is not here"

@@ -200,6 +200,7 @@ class Differential : public KernelTest {
 };
 
 TEST_F(Differential, real_connections_get_the_verdict_of_the_reference_evaluator) {
+  // test/kernels/here.sh names it, so `make test` never skips this; only a call by hand can.
   const char* folder = std::getenv("CELLWALL_CASES");
   if (!folder) GTEST_SKIP() << "CELLWALL_CASES names no folder with cases; test/differential makes one";
   const auto worlds = read_worlds(folder);

@@ -127,9 +127,7 @@ TEST_P(GuardConnections, sockets_of_sub_cgroups_and_moved_ones_stay_under_the_gu
 }
 
 TEST_P(GuardConnections, a_denied_multipath_connection_sends_nothing_more) {
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP: " << std::strerror(errno);
-  close(probe);
+  NEED_MULTIPATH();
   const Server server(SOCK_STREAM, "10.7.0.1", 0, kMultipath);
   guard(web_, all_but(""));
   OpenConnection open(web_, server, kMultipath);

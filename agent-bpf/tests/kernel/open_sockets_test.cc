@@ -155,9 +155,7 @@ TEST_P(Open, an_older_connected_datagram_socket_is_flagged) {
 }
 
 TEST_P(Open, a_multipath_connection_is_reported_while_it_is_open) {
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP";
-  close(probe);
+  NEED_MULTIPATH();
   start();
   LongConnection connection(web_, db_, "10.7.0.1", 7303, kMultipath);
   connection.send_more();

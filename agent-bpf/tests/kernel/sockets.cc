@@ -58,6 +58,13 @@ void receive_all(int fd, size_t bytes) {
 
 }  // namespace
 
+int multipath_error() {
+  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
+  if (probe < 0) return errno;
+  close(probe);
+  return 0;
+}
+
 Server::Server(int type, const std::string& address, uint16_t port, int protocol)
     : fd_(bound_socket(address, port, type, protocol)), port_(0) {
   Address local = make_address(address, port);

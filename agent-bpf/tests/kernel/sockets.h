@@ -3,14 +3,25 @@
 // Sockets for the kernel tests: one pattern of system calls each.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace cellwall::test {
 
 constexpr int kMultipath = 262;  // IPPROTO_MPTCP
+
+// A kernel may be built without it, or have it switched off (net.mptcp.enabled): then there is nothing to
+// judge.
+#define NEED_MULTIPATH()                                                 \
+  if (const int error = ::cellwall::test::multipath_error(); error != 0) \
+  GTEST_SKIP() << "no multipath TCP: " << std::strerror(error)
+
+// Why no such socket can be made; 0: one can.
+int multipath_error();
 
 // A listening TCP or bound UDP socket.
 class Server {

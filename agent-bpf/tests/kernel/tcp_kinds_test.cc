@@ -73,9 +73,7 @@ TEST_P(TcpKinds, fast_open_counts_what_the_syn_carried) {
 
 TEST_P(TcpKinds, a_multipath_connection_is_one_flow_of_its_container) {
   start();
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP: " << std::strerror(errno);
-  close(probe);
+  NEED_MULTIPATH();
   Signal ready;
   Child serving(db_, [&] {
     const Server server(SOCK_STREAM, "10.7.0.1", 7002, kMultipath);
@@ -110,9 +108,7 @@ TEST_P(TcpKinds, a_multipath_connection_is_one_flow_of_its_container) {
 
 TEST_P(TcpKinds, a_multipath_connection_to_a_plain_server_is_one_flow) {
   start();
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP: " << std::strerror(errno);
-  close(probe);
+  NEED_MULTIPATH();
   const Server server(SOCK_STREAM, "10.7.0.1");
   Child serving("", [&] {
     serve_one(server, 100, 50);
@@ -175,9 +171,7 @@ TEST_P(TcpKinds, a_further_subflow_is_recorded_when_it_connects) {
 
 TEST_P(TcpKinds, multipath_connections_leave_nothing_behind) {
   start([](KernelOptions& options) { options.flow_slots = 1; });
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP: " << std::strerror(errno);
-  close(probe);
+  NEED_MULTIPATH();
   const Server server(SOCK_STREAM, "10.7.0.1");
   for (int i = 0; i < 3; i++)
     EXPECT_EQ(run_in(web_, [&] { return tcp_exchange("10.7.0.1", server.port(), 0, 0, kMultipath); }), 0);
@@ -191,9 +185,7 @@ TEST_P(TcpKinds, multipath_connections_leave_nothing_behind) {
 
 TEST_P(TcpKinds, a_multipath_connect_is_under_the_policy) {
   start();
-  const int probe = socket(AF_INET, SOCK_STREAM, kMultipath);
-  if (probe < 0) GTEST_SKIP() << "no multipath TCP: " << std::strerror(errno);
-  close(probe);
+  NEED_MULTIPATH();
   const Server server(SOCK_STREAM, "10.7.0.1");
   enforce(web_, {peer("::", 0, kClassAllow), peer("10.7.0.1", 32, kClassDeny)}, allow_and_deny_classes());
   EXPECT_EQ(run_in(web_, [&] { return tcp_exchange("10.7.0.1", server.port(), 0, 0, kMultipath); }), EPERM);
