@@ -2,12 +2,13 @@
 //
 // A node without a container runtime: cgroups that look like Docker's, the real agent and the real server.
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT, ServerProcess, startAgent } from '../harness/cellwall.js';
+import { ServerProcess, startAgent } from '../harness/cellwall.js';
 import { CgroupTree } from '../harness/cgroups.js';
 import type { Cleanup } from '../harness/cleanup.js';
-import { Background, run, tryRun, until } from '../harness/run.js';
+import { mountPins } from '../harness/place.js';
+import { Background, until } from '../harness/run.js';
 
 const CONNECTOR = 'build/workloads/connector';
 
@@ -27,14 +28,7 @@ export class BenchNode {
   static async start(folder: string, cleanup: Cleanup): Promise<BenchNode> {
     const tree = new CgroupTree(`cellwall-lab-${process.pid}`);
     cleanup.add('cgroups', () => tree.remove());
-    const bpffs = join(folder, 'bpffs');
-    mkdirSync(bpffs);
-    run('mount', ['-t', 'bpf', 'bpf', bpffs]);
-    const pins = join(bpffs, 'cellwall');
-    cleanup.add('programs in the kernel', () => {
-      tryRun(AGENT, ['uninstall', '--pin-directory', pins]);
-      tryRun('umount', ['-l', bpffs]);
-    });
+    const pins = mountPins(folder, cleanup);
     const server = await ServerProcess.start(join(folder, 'data'), join(folder, 'server.log'));
     cleanup.add('the server', () => server.process.stop());
     const agent = startAgent({

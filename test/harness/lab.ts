@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // All of a small node: cgroups, a network namespace, containerd with pods, the agent on the host, the server beside it.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT, type AgentOptions, ServerProcess, startAgent } from './cellwall.js';
-import { CgroupTree, removeLeftovers } from './cgroups.js';
+import { type CgroupTree, removeLeftovers } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
 import { Containerd } from './containerd.js';
 import { Engine } from './engines.js';
 import { attacksImage, CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
 import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
+import { makePlace, PREFIX } from './place.js';
 import { Pod, type PodSpec } from './pods.js';
 import { buildImage } from './rootfs.js';
-import { type Background, run, tryRun, until } from './run.js';
-
-/** Names end in the pid of their owner, so that what a killed run left can be told from what another run uses. */
-const PREFIX = 'cellwall-lab-';
+import { type Background, tryRun, until } from './run.js';
 
 export class Lab {
   readonly cleanup = new Cleanup();
@@ -32,22 +30,13 @@ export class Lab {
   #agent: Background | undefined;
 
   private constructor() {
-    const name = `${PREFIX}${process.pid}`;
-    this.folder = mkdtempSync(join(tmpdir(), `${name}-`));
-    this.cleanup.add('the folder', () => rmSync(this.folder, { recursive: true, force: true }));
-    this.cgroups = new CgroupTree(name);
-    this.cleanup.add('cgroups', () => this.cgroups.remove());
+    const { name, folder, cgroups, pins } = makePlace(this.cleanup);
+    this.folder = folder;
+    this.cgroups = cgroups;
+    this.pins = pins;
     this.kubepods = this.cgroups.make('kubepods');
     this.namespace = new NetworkNamespace(name);
     this.cleanup.add('the network namespace', () => this.namespace.remove());
-    const bpffs = join(this.folder, 'bpffs');
-    mkdirSync(bpffs);
-    run('mount', ['-t', 'bpf', 'bpf', bpffs]);
-    this.pins = join(bpffs, 'cellwall');
-    this.cleanup.add('programs in the kernel', () => {
-      tryRun(AGENT, ['uninstall', '--pin-directory', this.pins]);
-      tryRun('umount', ['-l', bpffs]);
-    });
   }
 
   static async create(): Promise<Lab> {

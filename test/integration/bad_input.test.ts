@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Wrong options and broken surroundings: one clear error each, and nothing is lost.
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AGENT, CLI, lossesIn, ServerProcess, startAgent } from '../harness/cellwall.js';
-import { CgroupTree, cgroup2Mount } from '../harness/cgroups.js';
+import { type CgroupTree, cgroup2Mount } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
+import { makePlace } from '../harness/place.js';
 import { run, tryRun, until } from '../harness/run.js';
 
 const cleanup = new Cleanup();
@@ -16,17 +17,7 @@ let tree: CgroupTree;
 let pins: string;
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
-  cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
-  tree = new CgroupTree(`cellwall-lab-${process.pid}`);
-  cleanup.add('cgroups', () => tree.remove());
-  const bpffs = join(folder, 'bpffs');
-  mkdirSync(bpffs);
-  run('mount', ['-t', 'bpf', 'bpf', bpffs]);
-  pins = join(bpffs, 'pins');
-  cleanup.add('the bpffs', () => {
-    tryRun('umount', ['-l', bpffs]);
-  });
+  ({ folder, cgroups: tree, pins } = makePlace(cleanup));
 });
 
 afterAll(() => cleanup.run());

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A real agent that enrols with a real server, renews, follows a rotation of the authority, and is revoked.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AGENT, CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
-import { CgroupTree } from '../harness/cgroups.js';
+import { CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
+import type { CgroupTree } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
+import { makePlace } from '../harness/place.js';
 import { ROOT } from '../harness/root.js';
 import { Background, run, tryRun, until } from '../harness/run.js';
 
@@ -78,18 +78,7 @@ async function startServer(): Promise<void> {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
-  cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
-  tree = new CgroupTree(`cellwall-enrol-${process.pid}`);
-  cleanup.add('cgroups', () => tree.remove());
-  const bpffs = file('bpffs');
-  mkdirSync(bpffs);
-  run('mount', ['-t', 'bpf', 'bpf', bpffs]);
-  pins = join(bpffs, 'pins');
-  cleanup.add('the bpffs', () => {
-    tryRun(AGENT, ['uninstall', '--pin-directory', pins]);
-    tryRun('umount', ['-l', bpffs]);
-  });
+  ({ folder, cgroups: tree, pins } = makePlace(cleanup));
   const made = JSON.parse(run('node', [CLI, 'ca', 'init', '--data', file('data'), '-o', 'json'])) as {
     authorities: { certificate: string }[];
   };

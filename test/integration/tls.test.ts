@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AGENT, CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
-import { CgroupTree } from '../harness/cgroups.js';
+import { CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
+import type { CgroupTree } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
+import { makePlace } from '../harness/place.js';
 import { run, tryRun, until } from '../harness/run.js';
 
 const cleanup = new Cleanup();
@@ -72,18 +72,7 @@ function makeCertificate(name: string, authority: string, names: string): void {
 }
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
-  cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
-  tree = new CgroupTree(`cellwall-lab-${process.pid}`);
-  cleanup.add('cgroups', () => tree.remove());
-  const bpffs = file('bpffs');
-  mkdirSync(bpffs);
-  run('mount', ['-t', 'bpf', 'bpf', bpffs]);
-  pins = join(bpffs, 'pins');
-  cleanup.add('the bpffs', () => {
-    tryRun(AGENT, ['uninstall', '--pin-directory', pins]);
-    tryRun('umount', ['-l', bpffs]);
-  });
+  ({ folder, cgroups: tree, pins } = makePlace(cleanup));
   makeAuthority('ours');
   makeAuthority('theirs');
   makeCertificate('server', 'ours', 'IP:127.0.0.1');
