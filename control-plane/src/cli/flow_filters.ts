@@ -2,39 +2,22 @@
 //
 // The filters of flows, as options.
 import { type Command, Option } from 'commander';
+import { FILTER_WORDS, type FilterWord } from '../flows/filter.js';
 import { FAILURES, PAYLOADS, PROTOCOLS } from '../flows/record.js';
 import type { Query } from './client.js';
 
-const FILTERS = [
-  'container',
-  'pod',
-  'namespace',
-  'node',
-  'since',
-  'until',
-  'verdict',
-  'direction',
-  'protocol',
-  'peer',
-  'port',
-  'service',
-  'name',
-  'payload',
-  'end',
-  'failure',
-  'from',
-  'to',
-] as const;
+/** Those with a value. */
+type Valued = Exclude<FilterWord, 'plaintext'>;
 
-export type FilterOptions = Partial<Record<(typeof FILTERS)[number], string>> & {
+export type FilterOptions = Partial<Record<Valued, string>> & {
   readonly not: string[];
   readonly plaintext?: boolean;
 };
 
 export function filterQuery(options: FilterOptions): Query {
+  const plaintext = options.plaintext ? 'true' : undefined;
   return {
-    ...Object.fromEntries(FILTERS.map((name) => [name, options[name]])),
-    ...(options.plaintext && { plaintext: 'true' }),
+    ...Object.fromEntries(FILTER_WORDS.map((name) => [name, name === 'plaintext' ? plaintext : options[name]])),
     not: options.not,
   };
 }

@@ -52,7 +52,8 @@ export interface Filter extends FilterPart {
   readonly not: readonly FilterPart[];
 }
 
-const WORDS = [
+/** What flows are filtered by, one word each. */
+export const FILTER_WORDS = [
   'container',
   'namespace',
   'pod',
@@ -73,9 +74,9 @@ const WORDS = [
   'from',
   'to',
 ] as const;
-type Word = (typeof WORDS)[number];
+export type FilterWord = (typeof FILTER_WORDS)[number];
 
-export type FilterWords = Partial<Record<Word, string | undefined>> & {
+export type FilterWords = Partial<Record<FilterWord, string | undefined>> & {
   readonly not?: string | readonly string[] | undefined;
 };
 
@@ -172,12 +173,12 @@ export function parseProtocol(text: string | undefined): number | undefined {
   return number;
 }
 
-function parsePart(words: Partial<Record<Word, string | undefined>>, nowUs: number): FilterPart {
-  const given = <T>(name: Word, parse: (text: string) => T): T | undefined => {
+function parsePart(words: Partial<Record<FilterWord, string | undefined>>, nowUs: number): FilterPart {
+  const given = <T>(name: FilterWord, parse: (text: string) => T): T | undefined => {
     const text = words[name];
     return text === undefined || text === '' ? undefined : parse(text);
   };
-  const plain = (name: Word) => given(name, (text) => text);
+  const plain = (name: FilterWord) => given(name, (text) => text);
   return {
     container: given('container', parseContainer),
     namespace: plain('namespace'),
@@ -203,9 +204,9 @@ function parsePart(words: Partial<Record<Word, string | undefined>>, nowUs: numb
 /** "verdict=denied": one part, to be left out. */
 function parseNot(text: string, nowUs: number): FilterPart {
   const match = /^([a-z]+)=(.+)$/.exec(text);
-  const word = WORDS.find((known) => known === match?.[1]);
+  const word = FILTER_WORDS.find((known) => known === match?.[1]);
   if (!word || !match?.[2])
-    refuse(`not "${text}": write FILTER=VALUE, such as verdict=denied; filters are ${WORDS.join(', ')}`);
+    refuse(`not "${text}": write FILTER=VALUE, such as verdict=denied; filters are ${FILTER_WORDS.join(', ')}`);
   return parsePart({ [word]: match[2] }, nowUs);
 }
 

@@ -7,6 +7,23 @@ import { LOSS_REASONS, type LossReason } from './losses.js';
 
 const word = z.string().max(500).optional();
 
+/** How a time is written, for descriptions. */
+export const AGO = 'RFC 3339, or 15m, 2h, 1d for as long ago';
+
+/** The documents of a request, and how errors name them. */
+export const documentsSource = z
+  .string()
+  .max(300)
+  .default('body')
+  .openapi({ description: 'name of the input in errors' });
+export const documentsBody = {
+  required: true,
+  content: {
+    'application/yaml': { schema: { type: 'string' } },
+    'application/json': { schema: { type: 'object' } },
+  },
+} as const;
+
 const pattern = 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:ID; * stands for any text';
 const end = `${pattern}; or ADDRESS, CIDR, ADDRESS:PORT`;
 
@@ -16,7 +33,7 @@ export const flowFilterQuery = z.strictObject({
   pod: word,
   namespace: word,
   node: word,
-  since: word.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+  since: word.openapi({ description: AGO }),
   until: word.openapi({ description: 'as since' }),
   verdict: word.openapi({ description: 'allowed, denied or audit' }),
   direction: word.openapi({ description: 'egress or ingress' }),

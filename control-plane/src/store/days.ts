@@ -27,15 +27,15 @@ export function listDays(folder: string): string[] {
     .sort();
 }
 
+/** The file and what SQLite keeps beside it. */
+export const FILE_SUFFIXES = ['', '-wal', '-shm'] as const;
+
 export function bytesOf(file: string): number {
-  return ['', '-wal', '-shm'].reduce(
+  return FILE_SUFFIXES.reduce(
     (sum, suffix) => sum + (statSync(file + suffix, { throwIfNoEntry: false })?.size ?? 0),
     0,
   );
 }
-
-/** The file and what SQLite keeps beside it. */
-export const FILE_SUFFIXES = ['', '-wal', '-shm'] as const;
 
 export function removeDay(folder: string, day: string): void {
   for (const suffix of FILE_SUFFIXES) rmSync(dayPath(folder, day) + suffix, { force: true });

@@ -6,7 +6,7 @@ import { CellwallError } from '../../errors.js';
 import { parseTime } from '../../flows/filter.js';
 import { timeText } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
-import { auditSchema, failures, json } from '../schemas.js';
+import { AGO, auditSchema, failures, json } from '../schemas.js';
 
 /** Entries that are read at once, by those who walk through all. */
 const CHUNK = 1000;
@@ -19,7 +19,7 @@ const list = createRoute({
   summary: 'The audit log, newest first',
   request: {
     query: z.strictObject({
-      since: time.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+      since: time.openapi({ description: AGO }),
       until: time,
       actor: pattern,
       action: pattern,

@@ -4,7 +4,7 @@ import { parseTime } from '../../flows/filter.js';
 import { timeText } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { reasonName } from '../losses.js';
-import { failures, json, lossSchema } from '../schemas.js';
+import { AGO, failures, json, lossSchema } from '../schemas.js';
 
 const MOST = 10_000;
 
@@ -15,7 +15,7 @@ const route = createRoute({
   request: {
     query: z.strictObject({
       node: z.string().max(253).optional(),
-      since: z.string().max(100).optional().openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+      since: z.string().max(100).optional().openapi({ description: AGO }),
       limit: z.coerce.number().int().min(1).max(MOST).default(1000),
     }),
   },

@@ -4,7 +4,7 @@ import { parseTime } from '../../flows/filter.js';
 import { type MapInput, mapOf } from '../../flows/map.js';
 import { timeText } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
-import { failures, json } from '../schemas.js';
+import { AGO, failures, json } from '../schemas.js';
 
 const DAY_US = 86_400e6;
 const word = z.string().max(500).optional();
@@ -25,7 +25,7 @@ const route = createRoute({
       pod: word,
       container: word,
       node: word,
-      since: word.openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago; a day ago' }),
+      since: word.openapi({ description: `${AGO}; a day ago` }),
       until: word.openapi({ description: 'as since; now' }),
     }),
   },

@@ -8,7 +8,7 @@ import type { StoredPolicy } from '../../store/policies.js';
 import type { Api, Context } from '../context.js';
 import { auditOf, countsOf, effectOrWhy, effectSchema, shownEffect } from '../effects.js';
 import { policyKeyAt } from '../policy_keys.js';
-import { failures, json, policySchema } from '../schemas.js';
+import { documentsBody, documentsSource, failures, json, policySchema } from '../schemas.js';
 
 const one = {
   params: z.object({
@@ -41,15 +41,9 @@ const put = createRoute({
   request: {
     query: z.strictObject({
       dryRun: z.enum(['true', 'false']).default('false'),
-      source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }),
+      source: documentsSource,
     }),
-    body: {
-      required: true,
-      content: {
-        'application/yaml': { schema: { type: 'string' } },
-        'application/json': { schema: { type: 'object' } },
-      },
-    },
+    body: documentsBody,
   },
   responses: {
     200: json(

@@ -8,7 +8,7 @@ import { timeText } from '../../flows/record.js';
 import { KINDS, type Mode, withMode } from '../../policy/index.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { policyKeyAt } from '../policy_keys.js';
-import { failures, json } from '../schemas.js';
+import { AGO, failures, json } from '../schemas.js';
 
 const MOST_FINDINGS = 1000;
 
@@ -23,10 +23,13 @@ const route = createRoute({
     }),
     query: z.strictObject({
       kind: z.enum(KINDS).default('ContainerPolicy'),
-      since: z.string().max(100).optional().openapi({
-        description:
-          'RFC 3339, or 15m, 2h, 1d for as long ago; not before the policy was changed last, which is what is taken when left out',
-      }),
+      since: z
+        .string()
+        .max(100)
+        .optional()
+        .openapi({
+          description: `${AGO}; not before the policy was changed last, which is what is taken when left out`,
+        }),
     }),
   },
   responses: {

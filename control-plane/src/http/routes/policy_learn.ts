@@ -3,9 +3,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { parseTime } from '../../flows/filter.js';
 import { protocolName, timeText } from '../../flows/record.js';
-import type { Coverage } from '../../learn/index.js';
+import type { Conflict, Coverage } from '../../learn/index.js';
 import { type Api, type Context, nowUs } from '../context.js';
-import { failures, json } from '../schemas.js';
+import { AGO, failures, json } from '../schemas.js';
 
 const MOST_NETWORKS = 1000;
 const MOST_PORTS = 1000;
@@ -43,7 +43,7 @@ const route = createRoute({
   request: {
     query: z.strictObject({
       namespace: z.string().max(253).optional().openapi({ description: 'of the containers; all when left out' }),
-      since: z.string().max(100).default('7d').openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' }),
+      since: z.string().max(100).default('7d').openapi({ description: AGO }),
       until: z.string().max(100).optional().openapi({ description: 'as since; now' }),
       mode: z.enum(['Audit', 'Enforce']).default('Audit'),
       networks: z.coerce.number().int().min(1).max(MOST_NETWORKS).default(16).openapi({
@@ -103,18 +103,16 @@ export const shownCoverage = (it: Coverage): z.output<typeof coverageSchema> => 
   wrongClock: it.wrongClock,
 });
 
-interface Told {
-  readonly namespace: string;
-  readonly workload: string;
-  readonly container: string;
-  readonly direction: 'egress' | 'ingress';
-  readonly peer: string;
-  readonly protocol: number;
-  readonly port: number;
-  readonly flows: number;
-}
-
-const shownFlow = ({ namespace, workload, container, direction, peer, protocol, port, flows }: Told) => ({
+const shownFlow = ({
+  namespace,
+  workload,
+  container,
+  direction,
+  peer,
+  protocol,
+  port,
+  flows,
+}: Omit<Conflict, 'rule'>) => ({
   container: [namespace, workload, container].filter((part) => part !== '').join('/'),
   direction,
   peer,

@@ -11,7 +11,7 @@ import type { Plan } from '../../rollout/plan.js';
 import { type Decision, PROPOSAL_STATES, type StoredProposal } from '../../store/proposals.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { auditOf, countsOf, effectFor, effectSchema, shownEffect } from '../effects.js';
-import { failures, json } from '../schemas.js';
+import { documentsBody, documentsSource, failures, json } from '../schemas.js';
 
 const LONGEST_REASON = 2000;
 const reason = z.string().max(LONGEST_REASON).default('');
@@ -46,15 +46,9 @@ const propose = createRoute({
     query: z.strictObject({
       reason,
       since: z.string().max(100).default('1d').openapi({ description: 'of the flows of the dry run' }),
-      source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }),
+      source: documentsSource,
     }),
-    body: {
-      required: true,
-      content: {
-        'application/yaml': { schema: { type: 'string' } },
-        'application/json': { schema: { type: 'object' } },
-      },
-    },
+    body: documentsBody,
   },
   responses: { 200: json(whole, 'the proposal'), ...failures },
 });

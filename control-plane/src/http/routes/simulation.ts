@@ -8,10 +8,9 @@ import { type Resident, recordOf } from '../../flows/world_record.js';
 import { simulate } from '../../rollout/simulation.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { effectSchema, shownEffect } from '../effects.js';
-import { failures, json } from '../schemas.js';
+import { AGO, documentsBody, documentsSource, failures, json } from '../schemas.js';
 
-const time = (fallback: string) =>
-  z.string().max(100).default(fallback).openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago' });
+const time = (fallback: string) => z.string().max(100).default(fallback).openapi({ description: AGO });
 const until = z.string().max(100).optional().openapi({ description: 'as since; now' });
 
 const simulation = createRoute({
@@ -22,15 +21,9 @@ const simulation = createRoute({
     query: z.strictObject({
       since: time('1d'),
       until,
-      source: z.string().max(300).default('body').openapi({ description: 'name of the input in errors' }),
+      source: documentsSource,
     }),
-    body: {
-      required: true,
-      content: {
-        'application/yaml': { schema: { type: 'string' } },
-        'application/json': { schema: { type: 'object' } },
-      },
-    },
+    body: documentsBody,
   },
   responses: {
     200: json(

@@ -5,7 +5,7 @@ import type { StoredFlow } from '../../flows/record.js';
 import { type Flow, toFlow } from '../../flows/record.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { showListener } from '../listeners.js';
-import { failures, flowSchema, json, listenerSchema } from '../schemas.js';
+import { AGO, failures, flowSchema, json, listenerSchema } from '../schemas.js';
 
 const route = createRoute({
   method: 'get',
@@ -16,7 +16,11 @@ const route = createRoute({
   request: {
     query: z.strictObject({
       address: z.string().max(100).openapi({ description: 'ADDRESS:PORT or [V6]:PORT' }),
-      at: z.string().max(100).optional().openapi({ description: 'RFC 3339, or 15m, 2h, 1d for as long ago; now' }),
+      at: z
+        .string()
+        .max(100)
+        .optional()
+        .openapi({ description: `${AGO}; now` }),
       protocol: z.string().max(20).optional(),
       slack: z.coerce
         .number()
