@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 
 #include <array>
+#include <string>
 
 #include "config.h"
 #include "container_ports.h"
@@ -47,12 +48,16 @@ TEST(StartupAllow, name_servers_are_reached_at_any_address) {
   EXPECT_EQ(texts, (std::vector<std::string>{":: 17 53", ":: 6 53"}));
 }
 
-int read(std::vector<std::string> words, Config* config) {
+// said: what a user would see of it.
+int read(std::vector<std::string> words, Config* config, std::string* said = nullptr) {
   words.insert(words.begin(), {"cellwall-agent", "--cgroup", "/sys/fs/cgroup/x", "--node", "a"});
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
   bool run = false;
+  testing::internal::CaptureStderr();
   const int code = read_config(static_cast<int>(arguments.size()), arguments.data(), config, &run);
+  const std::string error = testing::internal::GetCapturedStderr();
+  if (said) *said = error;
   return run ? 0 : code;
 }
 
@@ -65,8 +70,11 @@ TEST(Config, startup_is_allow_unless_it_says_deny) {
   EXPECT_EQ(config.startup, Startup::kDeny);
   EXPECT_EQ(config.startup_allow.size(), 2U);
   config = {};
-  EXPECT_EQ(read({"--startup", "deny", "--startup-allow", "somewhere"}, &config), kExitUsage);
-  EXPECT_EQ(read({"--startup", "later"}, &config), kExitUsage);
+  std::string said;
+  EXPECT_EQ(read({"--startup", "deny", "--startup-allow", "somewhere"}, &config, &said), kExitUsage);
+  EXPECT_TRUE(said.contains("--startup-allow somewhere: give an address")) << said;
+  EXPECT_EQ(read({"--startup", "later"}, &config, &said), kExitUsage);
+  EXPECT_TRUE(said.contains("later")) << said;
 }
 
 TEST(ContainerPorts, with_a_name_are_read) {
