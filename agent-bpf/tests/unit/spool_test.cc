@@ -204,7 +204,7 @@ TEST(Spool, makes_room_by_merging_everything_before_leaving_anything_out) {
   std::vector<int> levels;
   auto spool = std::move(*Spool::open(directory.path(), 1 << 20, [&](SpoolRecord* record, SpoolLevel level) {
     levels.push_back(level);
-    record->body.resize(level == kSpoolMerged ? 4000 : 1000);
+    record->body.resize(level == kSpoolMerged ? 4000 : level == kSpoolShed ? 1000 : 100);
   }));
   for (uint64_t i = 1; i <= 150; i++) ASSERT_TRUE(spool->append(record_of(i, 1, 10'000), false));
   EXPECT_EQ(std::set(levels.begin(), levels.end()), (std::set<int>{kSpoolMerged}));
@@ -213,7 +213,12 @@ TEST(Spool, makes_room_by_merging_everything_before_leaving_anything_out) {
   for (uint64_t i = 151; i <= 600; i++) ASSERT_TRUE(spool->append(record_of(i, 1, 10'000), false));
   EXPECT_EQ(levels.back() >= kSpoolMerged, true);
   EXPECT_TRUE(std::find(levels.begin(), levels.end(), kSpoolShed) != levels.end());
+  EXPECT_TRUE(std::find(levels.begin(), levels.end(), kSpoolRefusals) == levels.end());
   EXPECT_EQ(take_all(*spool).size(), 600U) << "nothing had to be dropped";
+  spool->rewind();
+  for (uint64_t i = 601; i <= 2000; i++) ASSERT_TRUE(spool->append(record_of(i, 1, 10'000), false));
+  EXPECT_TRUE(std::find(levels.begin(), levels.end(), kSpoolRefusals) != levels.end());
+  EXPECT_EQ(take_all(*spool).size(), 2000U) << "refusals go last";
   EXPECT_EQ(spool->counters().dropped_events, 0U);
 }
 
