@@ -16,7 +16,10 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['control-plane/src/**/*.test.ts', 'test/harness/**/*.test.ts'],
-          testTimeout: 30_000,
+          // These end what hangs. Beside the kernel tests, which go first, seconds of work take a minute.
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 20_000 } },
           // One less than there are processors is the default: half of a small machine.
           maxWorkers: Math.max(2, availableParallelism()),
           globalSetup: BUILD,
