@@ -3,7 +3,8 @@ import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Real processes, namespaces and containers: one after the other.
-const TEST_MS = process.env.LONG === '1' ? 3_600_000 : 300_000;
+const LONG = process.env.LONG === '1';
+const TEST_MS = LONG ? 3_600_000 : 300_000;
 const real = { fileParallelism: false, testTimeout: TEST_MS, hookTimeout: 300_000, pool: 'forks' as const };
 
 // The threads of the server run as compiled code.
@@ -23,9 +24,21 @@ export default defineConfig({
           // One less than there are processors is the default: half of a small machine.
           maxWorkers: Math.max(2, availableParallelism()),
           globalSetup: BUILD,
+          // Modules are evaluated once for the files of a worker, not for each: half of the time was that.
+          isolate: false,
+          setupFiles: './control-plane/src/testing/set_up.ts',
         },
       },
-      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...real } },
+      // Each file has namespaces, cgroups and programs of its own, and mostly waits.
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          ...real,
+          fileParallelism: !LONG,
+          maxWorkers: 2,
+        },
+      },
       { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...real } },
       { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...real, maxConcurrency: 10 } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...real } },

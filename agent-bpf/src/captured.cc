@@ -9,7 +9,7 @@ namespace cellwall {
 namespace {
 
 // The events of a container's last flows come after its death.
-constexpr std::chrono::minutes kRememberDead{5};
+constexpr std::chrono::minutes kKeepOfDead{5};
 
 }  // namespace
 
@@ -67,7 +67,7 @@ void Captured::container_died(uint64_t container, Time now) {
 void Captured::tick(Time now) {
   payloads_.tick(now);
   lookups_.tick(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
-  while (!dead_.empty() && now - dead_.front().first > kRememberDead) {
+  while (!dead_.empty() && now - dead_.front().first > kKeepOfDead) {
     names_.forget(dead_.front().second);
     dead_.erase(dead_.begin());
   }

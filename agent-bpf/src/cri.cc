@@ -16,7 +16,7 @@ namespace cri = ::runtime::v1;
 using std::chrono::milliseconds;
 
 // All containers of a node come in one message.
-constexpr int kMaxMessageBytes = 64 << 20;
+constexpr int kMaxCriBytes = 64 << 20;
 
 // The kubelet names an image by its id, and says beside that what the pod's specification calls it.
 std::string image_of(const cri::Container& container) {
@@ -30,7 +30,7 @@ class CriRuntime : public Runtime {
   explicit CriRuntime(const std::string& socket) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-    arguments.SetMaxReceiveMessageSize(kMaxMessageBytes);
+    arguments.SetMaxReceiveMessageSize(kMaxCriBytes);
     // The runtime wants a host name, and a socket has none.
     arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
     stub_ = cri::RuntimeService::NewStub(

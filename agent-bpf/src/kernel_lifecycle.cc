@@ -4,7 +4,7 @@
 namespace cellwall {
 namespace {
 
-int on_record(void* context, void* data, size_t) {
+int on_lifecycle(void* context, void* data, size_t) {
   const auto& each = *static_cast<Lifecycles::Each*>(context);
   if (each) each(*static_cast<cw_lifecycle*>(data));
   return 0;
@@ -15,7 +15,7 @@ int on_record(void* context, void* data, size_t) {
 Result<Lifecycles> Lifecycles::attach(const Programs& programs, int ring_fd) {
   Lifecycles lifecycles;
   lifecycles.each_ = std::make_unique<Each>();
-  lifecycles.ring_.reset(ring_buffer__new(ring_fd, on_record, lifecycles.each_.get(), nullptr));
+  lifecycles.ring_.reset(ring_buffer__new(ring_fd, on_lifecycle, lifecycles.each_.get(), nullptr));
   if (!lifecycles.ring_) return fail_errno("map the ring of cgroup births and deaths");
   lifecycles.born_.reset(bpf_program__attach(programs.born));
   lifecycles.died_.reset(bpf_program__attach(programs.died));

@@ -10,7 +10,7 @@
 namespace cellwall {
 namespace {
 
-int on_record(void* context, void* data, size_t size) {
+int on_capture(void* context, void* data, size_t size) {
   const auto& each = *static_cast<OnCapture*>(context);
   const auto* capture = static_cast<const cw_capture*>(data);
   const auto* payload = reinterpret_cast<const uint8_t*>(capture + 1);
@@ -25,7 +25,7 @@ Result<Observers> Observers::open(const Programs& programs, int captures_fd) {
   Observers observers;
   observers.programs_ = programs;
   observers.each_ = std::make_unique<OnCapture>();
-  observers.ring_.reset(ring_buffer__new(captures_fd, on_record, observers.each_.get(), nullptr));
+  observers.ring_.reset(ring_buffer__new(captures_fd, on_capture, observers.each_.get(), nullptr));
   if (!observers.ring_) return fail_errno("map the ring of captured payloads");
   return observers;
 }

@@ -13,10 +13,6 @@
 namespace cellwall {
 namespace {
 
-std::unexpected<Error> bad(const std::string& what) {
-  return fail("rule sets from the server: " + what);
-}
-
 std::vector<uint32_t> combination_of(const v1::RuleSet& set) {
   return {set.policies().begin(), set.policies().end()};
 }
@@ -39,9 +35,9 @@ std::string of_revision(uint64_t generation, uint64_t revision) {
 Result<Policy> Policy::parse(const std::string& payload, const std::string& node) {
   Policy policy;
   policy.node_ = node;
-  if (!policy.sets_.ParseFromString(payload)) return bad("not a RuleSets message");
+  if (!policy.sets_.ParseFromString(payload)) return bad_rule_sets("not a RuleSets message");
   if (policy.generation() == 0 || policy.generation() > kLargestGeneration)
-    return bad("generation out of range");
+    return bad_rule_sets("generation out of range");
   if (auto ok = check_selectors(policy.sets_); !ok) return std::unexpected(ok.error());
   for (int i = 0; i < policy.sets_.rule_sets_size(); i++) {
     if (auto ok = policy.take_rule_set(i); !ok) return std::unexpected(ok.error());
@@ -54,9 +50,9 @@ Result<void> Policy::take_rule_set(int index) {
   const v1::RuleSet& set = sets_.rule_sets(index);
   if (auto ok = check_rule_set(set, sets_.policies()); !ok) return ok;
   if (!by_id_.emplace(set.id(), index).second)
-    return bad("two rule sets have the id " + std::to_string(set.id()));
+    return bad_rule_sets("two rule sets have the id " + std::to_string(set.id()));
   if (!by_combination_.emplace(combination_of(set), set.id()).second)
-    return bad("two rule sets for one combination of policies");
+    return bad_rule_sets("two rule sets for one combination of policies");
   number_classes(set);
   return {};
 }
@@ -65,7 +61,8 @@ Result<void> Policy::take_addresses() {
   for (auto& address : *sets_.mutable_addresses()) {
     if (auto ok = check_address(address); !ok) return ok;
     const std::string bytes = address.address();
-    if (!addresses_.emplace(bytes, std::move(address)).second) return bad("an address is there twice");
+    if (!addresses_.emplace(bytes, std::move(address)).second)
+      return bad_rule_sets("an address is there twice");
   }
   sets_.clear_addresses();
   return {};
@@ -198,9 +195,10 @@ Result<void> Policy::check_new(const v1::RuleSetAmendment& amendment) const {
   for (const auto& set : amendment.rule_sets()) {
     if (auto ok = check_rule_set(set, sets_.policies()); !ok) return ok;
     if (by_id_.contains(set.id()) || !ids.insert(set.id()).second)
-      return bad("rule set " + std::to_string(set.id()) + " is there already");
+      return bad_rule_sets("rule set " + std::to_string(set.id()) + " is there already");
     if (by_combination_.contains(combination_of(set)) || !combinations.insert(combination_of(set)).second)
-      return bad("rule set " + std::to_string(set.id()) + " is the second for one combination of policies");
+      return bad_rule_sets("rule set " + std::to_string(set.id()) +
+                           " is the second for one combination of policies");
   }
   return {};
 }
@@ -212,9 +210,9 @@ Result<void> Policy::check(const v1::RuleSetAmendment& amendment) const {
   for (const auto& set : amendment.additions()) {
     const auto kept = by_id_.find(set.id());
     if (kept == by_id_.end())
-      return bad("additions to rule set " + std::to_string(set.id()) + ", which is not there");
+      return bad_rule_sets("additions to rule set " + std::to_string(set.id()) + ", which is not there");
     if (!ids.insert(set.id()).second)
-      return bad("additions to rule set " + std::to_string(set.id()) + " are there twice");
+      return bad_rule_sets("additions to rule set " + std::to_string(set.id()) + " are there twice");
     const auto known = [&](uint32_t id) { return classes_.contains(ClassKey(set.id(), id)); };
     if (auto ok = check_additions(set, sets_.rule_sets(kept->second), known); !ok) return ok;
   }

@@ -19,10 +19,6 @@ constexpr uint32_t kLargestPort = 65535;
 constexpr uint32_t kLargestProtocol = 255;
 constexpr uint32_t kPortBits = 16;
 
-std::unexpected<Error> bad(const std::string& what) {
-  return fail("rule sets from the server: " + what);
-}
-
 std::string where(const v1::RuleSet& set) {
   return "rule set " + std::to_string(set.id());
 }
@@ -49,29 +45,34 @@ bool is_name(std::string_view name) {
 Result<void> check_port(const v1::PortEntry& port, const std::string& where) {
   if (port.protocol() > kLargestProtocol || port.port() > kLargestPort ||
       port.port_prefix_length() > kPortBits)
-    return bad(where + " has a port entry out of range");
+    return bad_rule_sets(where + " has a port entry out of range");
   if (port.verdict() < v1::VERDICT_ALLOWED || port.verdict() > v1::VERDICT_AUDIT)
-    return bad(where + " has no verdict for a port");
+    return bad_rule_sets(where + " has no verdict for a port");
   if (port.lift() < v1::LIFT_UNSPECIFIED || port.lift() > v1::LIFT_AUDIT)
-    return bad(where + " has a port with a lift that this agent does not know: upgrade the agent");
+    return bad_rule_sets(where + " has a port with a lift that this agent does not know: upgrade the agent");
   return {};
 }
 
 Result<void> check_entries(const v1::RuleSet& set, const KnownClass& has_ports) {
   for (const auto& peer : set.peers()) {
     if (peer.network().size() != kAddressBytes || peer.prefix_length() > kLargestPrefix)
-      return bad(where(set) + " has a malformed network");
-    if (!has_direction(peer.direction())) return bad(where(set) + " has a network without a direction");
-    if (!has_ports(peer.class_())) return bad(where(set) + " has a network whose class has no ports");
+      return bad_rule_sets(where(set) + " has a malformed network");
+    if (!has_direction(peer.direction()))
+      return bad_rule_sets(where(set) + " has a network without a direction");
+    if (!has_ports(peer.class_()))
+      return bad_rule_sets(where(set) + " has a network whose class has no ports");
   }
   for (const auto& entry : set.identities()) {
-    if (entry.identity() == 0) return bad(where(set) + " has an identity 0");
-    if (!has_direction(entry.direction())) return bad(where(set) + " has an identity without a direction");
-    if (!has_ports(entry.class_())) return bad(where(set) + " has an identity whose class has no ports");
+    if (entry.identity() == 0) return bad_rule_sets(where(set) + " has an identity 0");
+    if (!has_direction(entry.direction()))
+      return bad_rule_sets(where(set) + " has an identity without a direction");
+    if (!has_ports(entry.class_()))
+      return bad_rule_sets(where(set) + " has an identity whose class has no ports");
   }
   for (const auto& name : set.names()) {
-    if (!is_name(name.name())) return bad(where(set) + " has a malformed name '" + name.name() + "'");
-    if (!has_ports(name.class_())) return bad(where(set) + " has a name whose class has no ports");
+    if (!is_name(name.name()))
+      return bad_rule_sets(where(set) + " has a malformed name '" + name.name() + "'");
+    if (!has_ports(name.class_())) return bad_rule_sets(where(set) + " has a name whose class has no ports");
   }
   return {};
 }
@@ -96,10 +97,11 @@ Result<void> check_combination(const v1::RuleSet& set,
   int64_t before = -1;
   for (uint32_t index : set.policies()) {
     if (index >= static_cast<size_t>(selectors.size()))
-      return bad(where(set) + " names policy " + std::to_string(index) + ", which is not there");
-    if (static_cast<int64_t>(index) <= before) return bad(where(set) + " names policies out of order");
+      return bad_rule_sets(where(set) + " names policy " + std::to_string(index) + ", which is not there");
+    if (static_cast<int64_t>(index) <= before)
+      return bad_rule_sets(where(set) + " names policies out of order");
     if (observes(selectors[static_cast<int>(index)]))
-      return bad(where(set) + " names selector " + std::to_string(index) + ", which only observes");
+      return bad_rule_sets(where(set) + " names selector " + std::to_string(index) + ", which only observes");
     before = index;
   }
   return {};
@@ -122,40 +124,46 @@ bool contradicts(const Entries& additions, const Entries& kept, const Key& key) 
 
 }  // namespace
 
+std::unexpected<Error> bad_rule_sets(const std::string& what) {
+  return fail("rule sets from the server: " + what);
+}
+
 Result<void> check_selectors(const v1::RuleSets& sets) {
   for (int i = 0; i < sets.policies_size(); i++) {
     const auto& selector = sets.policies(i);
-    if (selector.index() != static_cast<uint32_t>(i)) return bad("policies are not numbered in order");
+    if (selector.index() != static_cast<uint32_t>(i))
+      return bad_rule_sets("policies are not numbered in order");
     if (observes(selector) && selector.subject())
-      return bad("selector " + std::to_string(i) + " is of a policy and observes: it must be one of both");
+      return bad_rule_sets("selector " + std::to_string(i) +
+                           " is of a policy and observes: it must be one of both");
   }
   return {};
 }
 
 Result<void> check_rule_set(const v1::RuleSet& set,
                             const google::protobuf::RepeatedPtrField<v1::PolicySelector>& selectors) {
-  if (set.id() == 0) return bad("a rule set has id 0");
+  if (set.id() == 0) return bad_rule_sets("a rule set has id 0");
   if (auto ok = check_combination(set, selectors); !ok) return ok;
   const auto classes = check_ports(set);
   if (!classes) return std::unexpected(classes.error());
   if (auto ok = check_entries(set, [&](uint32_t id) { return classes->contains(id); }); !ok) return ok;
   for (v1::Direction direction : {v1::DIRECTION_EGRESS, v1::DIRECTION_INGRESS}) {
     if (!covers(set, direction))
-      return bad(where(set) + " does not cover every address at " +
-                 (direction == v1::DIRECTION_EGRESS ? "egress" : "ingress"));
+      return bad_rule_sets(where(set) + " does not cover every address at " +
+                           (direction == v1::DIRECTION_EGRESS ? "egress" : "ingress"));
   }
   return {};
 }
 
 Result<void> check_additions(const v1::RuleSet& additions, const v1::RuleSet& kept, const KnownClass& known) {
   if (additions.policies_size() > 0)
-    return bad(where(additions) + " is known: its policies cannot change within a generation");
+    return bad_rule_sets(where(additions) + " is known: its policies cannot change within a generation");
   const auto classes = check_ports(additions);
   if (!classes) return std::unexpected(classes.error());
   for (uint32_t id : *classes) {
     if (known(id))
-      return bad(where(additions) + " has class " + std::to_string(id) +
-                 " already, whose ports cannot change within a generation");
+      return bad_rule_sets(where(additions) + " has class " + std::to_string(id) +
+                           " already, whose ports cannot change within a generation");
   }
   const auto has_ports = [&](uint32_t id) { return known(id) || classes->contains(id); };
   if (auto ok = check_entries(additions, has_ports); !ok) return ok;
@@ -168,20 +176,21 @@ Result<void> check_additions(const v1::RuleSet& additions, const v1::RuleSet& ke
                   }) ||
       contradicts(additions.names(), kept.names(), [](const v1::NameEntry& it) { return it.name(); });
   if (changes)
-    return bad(where(additions) + " would change the class of an entry, which only a new generation may");
+    return bad_rule_sets(where(additions) +
+                         " would change the class of an entry, which only a new generation may");
   return {};
 }
 
 Result<void> check_address(const v1::Address& address) {
-  if (address.address().size() != kAddressBytes) return bad("an address has not 16 bytes");
-  if (address.identity() == 0) return bad("an address has identity 0");
+  if (address.address().size() != kAddressBytes) return bad_rule_sets("an address has not 16 bytes");
+  if (address.identity() == 0) return bad_rule_sets("an address has identity 0");
   if (!address.node().empty() && address.own_identity() == 0)
-    return bad("an address of node " + address.node() + " has no identity for the node itself");
+    return bad_rule_sets("an address of node " + address.node() + " has no identity for the node itself");
   return {};
 }
 
 Result<void> check_removed_address(const std::string& address) {
-  if (address.size() != kAddressBytes) return bad("an address to be removed has not 16 bytes");
+  if (address.size() != kAddressBytes) return bad_rule_sets("an address to be removed has not 16 bytes");
   return {};
 }
 

@@ -13,6 +13,8 @@ namespace cellwall {
 // The kernel keeps the slot beside the generation.
 inline constexpr uint64_t kLargestGeneration = UINT64_MAX >> 1;
 
+std::unexpected<Error> bad_rule_sets(const std::string& what);
+
 Result<void> check_selectors(const v1::RuleSets& sets);
 
 // A whole one: it covers every address in both directions. selectors: of the rule sets that it is part of.

@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzes each parser for SECONDS_EACH seconds, from the inputs in test/fuzz/corpus. What it finds beyond them is kept in
-# build/fuzz for the next run; an input that breaks a parser is kept there too, and belongs into the corpus with its fix.
+# Fuzzes each parser for SECONDS_EACH seconds, one for each processor at once, from the inputs in test/fuzz/corpus. What it
+# finds beyond them is kept in build/fuzz for the next run; an input that breaks a parser is kept there too, and belongs into
+# the corpus with its fix.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-seconds="${SECONDS_EACH:-60}"
+export SECONDS_EACH="${SECONDS_EACH:-60}"
 
-ninja -C build/agent --quiet fuzzers | { grep -v 'no work to do' || true; }
-for corpus in test/fuzz/corpus/*/; do
-  parser="$(basename "$corpus")"
-  fuzzer="build/agent/fuzz/$parser"
+fuzz() {
+  local parser="$1" fuzzer="build/agent/fuzz/$1" log="build/fuzz/$1.log"
   # Without the runtime the build has said why.
-  [ -x "$fuzzer" ] || continue
+  [ -x "$fuzzer" ] || return 0
   mkdir -p "build/fuzz/$parser"
-  log="build/fuzz/$parser.log"
   # One run may take 5 s and 1 GiB: the parsers promise far less.
-  if ! "$fuzzer" -max_total_time="$seconds" -max_len=5000 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=1 \
-    -artifact_prefix="build/fuzz/$parser-" "build/fuzz/$parser" "$corpus" >"$log" 2>&1; then
+  if ! "$fuzzer" -max_total_time="$SECONDS_EACH" -max_len=5000 -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=1 \
+    -artifact_prefix="build/fuzz/$parser-" "build/fuzz/$parser" "test/fuzz/corpus/$parser" >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     echo "fuzzing: $parser breaks; the input is in build/fuzz/$parser-*" >&2
-    exit 1
+    return 1
   fi
-  runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
-  echo "fuzzing: $parser held for ${seconds} s, ${runs} inputs"
-done
+  echo "fuzzing: $parser held for $SECONDS_EACH s, $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs"
+}
+export -f fuzz
+
+ninja -C build/agent --quiet fuzzers | { grep -v 'no work to do' || true; }
+find test/fuzz/corpus -mindepth 1 -maxdepth 1 -type d -printf '%f\0' | sort -z |
+  xargs -0 -P "$(nproc)" -I '{}' bash -euo pipefail -c 'fuzz "$1"' fuzz '{}'

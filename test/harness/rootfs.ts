@@ -145,8 +145,10 @@ export function buildImage(recipe: ImageRecipe, cache: string): string {
       join(work, 'manifest.json'),
       JSON.stringify([{ Config: 'config.json', RepoTags: [recipe.name], Layers: ['layer.tar'] }]),
     );
-    run('tar', ['-C', work, '-cf', `${target}.new`, 'manifest.json', 'config.json', 'layer.tar']);
-    renameSync(`${target}.new`, target);
+    // Another run may be making it too.
+    const made = `${target}.${process.pid}`;
+    run('tar', ['-C', work, '-cf', made, 'manifest.json', 'config.json', 'layer.tar']);
+    renameSync(made, target);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the kernel tests in this machine's kernel, in three parts at once: most of them wait for time to pass.
+# Runs the kernel tests in this machine's kernel, in three parts at once. Each loads all programs, and half of the time is the
+# kernel's verifier. SHORT=1: what does not read structures of the kernel is not tested once more with the older way to read them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 parts=3
+filter='*'
+if [ "${SHORT:-}" = 1 ]; then filter='-*Policy*/helper_reads:*Names*/helper_reads:*Capture*/helper_reads:*Guard*/helper_reads:*Failures*/helper_reads'; fi
 logs=build/kernel-tests
 mkdir -p "$logs"
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true' INT TERM EXIT
 for ((part = 0; part < parts; part++)); do
   GTEST_TOTAL_SHARDS=$parts GTEST_SHARD_INDEX=$part CELLWALL_CASES=build/cases \
-    build/agent/cellwall-kernel-tests --gtest_brief=1 >"$logs/$part.log" 2>&1 &
+    build/agent/cellwall-kernel-tests --gtest_brief=1 "--gtest_filter=$filter" >"$logs/$part.log" 2>&1 &
   pids+=($!)
 done
 failed=0

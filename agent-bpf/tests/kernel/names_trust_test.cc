@@ -15,7 +15,7 @@
 namespace cellwall::test {
 namespace {
 
-constexpr char kTarget[] = "127.5.0.1";
+constexpr char kAnswered[] = "127.5.0.1";
 
 class NamesTrust : public NamesTest {
  protected:
@@ -28,14 +28,14 @@ class NamesTrust : public NamesTest {
   }
   void expect_nothing_learned() {
     EXPECT_TRUE(learned().empty());
-    EXPECT_EQ(reach(kTarget), EPERM);
+    EXPECT_EQ(reach(kAnswered), EPERM);
   }
 };
 INSTANTIATE_TEST_SUITE_P(, NamesTrust, ::testing::Values(false, true),
                          [](const auto& info) { return info.param ? "helper_reads" : "plain_loads"; });
 
 Message forged_answer(const Message& query) {
-  return answer_to(query, {kTarget});
+  return answer_to(query, {kAnswered});
 }
 
 Reply forging() {
@@ -71,11 +71,11 @@ TEST_P(NamesTrust, a_server_on_loopback_when_it_is_the_resolver_of_that_namespac
   trust({{.net = own_network(), .address = address("127.0.0.1")}});
   NameServer server("127.0.0.1", forging());
   EXPECT_EQ(ask("api.example.com", Asking::kConnected, "127.0.0.1"), 0);
-  EXPECT_EQ(reach(kTarget), 0);
+  EXPECT_EQ(reach(kAnswered), 0);
   trust({{.net = own_network() + 1, .address = address("127.0.0.1")}});
   end_learned_at(1);
   EXPECT_EQ(ask("api.example.com", Asking::kConnected, "127.0.0.1"), 0);
-  EXPECT_EQ(reach(kTarget), EPERM) << "that of another namespace";
+  EXPECT_EQ(reach(kAnswered), EPERM) << "that of another namespace";
 }
 
 TEST_P(NamesTrust, nobody_in_a_namespace_that_the_container_made) {
@@ -101,7 +101,7 @@ TEST_P(NamesTrust, nobody_as_long_as_the_containers_namespace_is_not_known) {
   expect_nothing_learned();
   ASSERT_TRUE(kernel_->set_subject(learner(web_)).has_value());
   EXPECT_EQ(ask("api.example.com"), 0);
-  EXPECT_EQ(reach(kTarget), 0);
+  EXPECT_EQ(reach(kAnswered), 0);
 }
 
 TEST_P(NamesTrust, nobody_whom_the_socket_did_not_ask) {
@@ -202,7 +202,7 @@ TEST_P(NamesTrust, no_guarded_neighbour_where_the_resolver_is_on_loopback) {
   guarded.flags |= CW_SUBJECT_RESOLVER;
   ASSERT_TRUE(kernel_->set_subject(guarded).has_value());
   EXPECT_EQ(forge(), 0);
-  EXPECT_EQ(reach(kTarget), 0);
+  EXPECT_EQ(reach(kAnswered), 0);
 }
 
 TEST_P(NamesTrust, no_message_that_is_malformed) {

@@ -3,6 +3,7 @@
 // TCP connections of unusual kinds, and unusual lives of them.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -296,7 +297,8 @@ TEST_P(TcpKinds, a_reset_after_the_peers_end_counts_all_that_was_sent) {
                      char byte;
                      if (tcp_try(fd, "10.7.0.1", server.port()) || recv(fd, &byte, 1, 0) != 0) return 1;
                      if (send(fd, "1234567", 7, MSG_NOSIGNAL) != 7) return 2;
-                     usleep(20000);
+                     pollfd reset{fd, 0, 0};
+                     if (poll(&reset, 1, 10000) != 1) return 3;
                      return send(fd, "8", 1, MSG_NOSIGNAL) < 0 ? errno : 0;
                    }),
             EPIPE);

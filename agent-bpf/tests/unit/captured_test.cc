@@ -12,7 +12,6 @@ namespace cellwall::test {
 namespace {
 
 using namespace std::chrono_literals;
-constexpr uint64_t kSecond = 1'000'000'000;
 
 cw_capture capture(uint8_t kind, uint8_t protocol, uint64_t cookie, bool outgoing, bool began) {
   cw_capture made = {};

@@ -63,7 +63,7 @@ const std::string kUser = "/user.slice/user-1000.slice/user@1000.service/";
 const std::string kContainerd = "cri-containerd-" + kId + ".scope";
 const std::string kCrio = "crio-" + kId;
 const std::string kDocker = "docker-" + kId + ".scope";
-const std::string kNode = "docker-" + kOther + ".scope/";  // a container that is a node
+const std::string kNodeScope = "docker-" + kOther + ".scope/";  // a container that is a node
 
 INSTANTIATE_TEST_SUITE_P(
     of_containerd, CgroupPath,
@@ -117,7 +117,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"rootless", kUser + "user.slice/" + kDocker, "docker", "", ""},
         Case{"rootless_in_the_app_slice", kUser + "app.slice/" + kDocker, "docker", "", ""},
         Case{"for_kubernetes_systemd", kBurstable + kDocker, "docker", kUid, ""},
-        Case{"in_docker", "/system.slice/" + kNode + "docker/" + kId, "docker", "", ""},
+        Case{"in_docker", "/system.slice/" + kNodeScope + "docker/" + kId, "docker", "", ""},
         Case{"in_docker_cgroupfs", "/docker/" + kOther + "/docker/" + kId, "docker", "", ""},
         Case{"own_processes_in_docker", "/system.slice/" + kDocker + "/init", "docker", "", "/init"},
         Case{"with_systemd_inside", "/system.slice/" + kDocker + "/system.slice/ssh.service", "docker", "",
@@ -163,7 +163,7 @@ INSTANTIATE_TEST_SUITE_P(
     of_nodes_in_containers, CgroupPath,
     ::testing::Values(
         Case{"kind_systemd",
-             "/system.slice/" + kNode +
+             "/system.slice/" + kNodeScope +
                  "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
                  "kubelet-kubepods-burstable-pod" +
                  kSlicedUid + ".slice/" + kContainerd,
@@ -180,10 +180,10 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"k3d", "/docker/" + kOther + "/kubepods/besteffort/pod" + kUid + "/" + kId, "containerd", kUid,
              ""},
         Case{"minikube_with_docker",
-             "/system.slice/" + kNode + "kubepods.slice/kubepods-pod" + kSlicedUid + ".slice/" + kDocker,
+             "/system.slice/" + kNodeScope + "kubepods.slice/kubepods-pod" + kSlicedUid + ".slice/" + kDocker,
              "docker", kUid, ""},
         Case{"minikube_with_crio",
-             "/system.slice/" + kNode + "kubepods.slice/kubepods-pod" + kSlicedUid + ".slice/" + kCrio +
+             "/system.slice/" + kNodeScope + "kubepods.slice/kubepods-pod" + kSlicedUid + ".slice/" + kCrio +
                  ".scope/container",
              "cri-o", kUid, "/container"}),
     name_of);

@@ -8,7 +8,7 @@
 namespace cellwall::test {
 namespace {
 
-Address v4(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
+Address mapped(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
   return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d};
 }
 
@@ -26,7 +26,7 @@ TEST(DnsMessage, reads_an_answer_that_a_name_server_has_compressed) {
   EXPECT_FALSE(answer.truncated);
   EXPECT_TRUE(answer.answered);
   EXPECT_EQ(answer.aliases, std::vector<std::string>{"cdn.example.com"});
-  EXPECT_EQ(answer.addresses, std::vector<Address>{v4(93, 184, 216, 34)});
+  EXPECT_EQ(answer.addresses, std::vector<Address>{mapped(93, 184, 216, 34)});
   EXPECT_EQ(answer.ttl, 60U) << "the smallest of the chain";
 }
 
@@ -48,7 +48,7 @@ TEST(DnsMessage, follows_aliases_in_whatever_order_they_come) {
                                     .alias("b.example", "c.Example", 40)
                                     .alias("A.EXAMPLE", "b.example", 90)
                                     .bytes());
-  EXPECT_EQ(answer.addresses, std::vector<Address>{v4(10, 0, 0, 1)});
+  EXPECT_EQ(answer.addresses, std::vector<Address>{mapped(10, 0, 0, 1)});
   EXPECT_EQ(answer.aliases, (std::vector<std::string>{"b.example", "c.example"}));
   EXPECT_EQ(answer.ttl, 40U);
 }
@@ -61,7 +61,7 @@ TEST(DnsMessage, ignores_addresses_of_names_that_nobody_asked_for) {
                                     .a("more.example", {6, 6, 6, 7})
                                     .a("shop.example", {10, 0, 0, 1})
                                     .bytes());
-  EXPECT_EQ(answer.addresses, std::vector<Address>{v4(10, 0, 0, 1)});
+  EXPECT_EQ(answer.addresses, std::vector<Address>{mapped(10, 0, 0, 1)});
 }
 
 TEST(DnsMessage, ignores_records_of_another_type_or_class) {

@@ -11,6 +11,8 @@
 
 namespace cellwall::test {
 
+inline constexpr uint64_t kSecond = 1'000'000'000;  // ns
+
 inline Address v4(uint8_t last) {
   return {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last};
 }

@@ -8,8 +8,6 @@
 namespace cellwall::test {
 namespace {
 
-constexpr uint64_t kSecond = 1'000'000'000;
-
 TEST(NameCache, names_a_flow_that_began_after_the_answer) {
   NameCache cache;
   cache.add(1, answer("db.shop", {v4(1), v4(2)}), 100 * kSecond);

@@ -10,7 +10,6 @@
 namespace cellwall::test {
 namespace {
 
-constexpr uint64_t kSecond = 1'000'000'000;
 constexpr uint64_t kWeb = 70;
 constexpr uint32_t kNet = 4026532000, kOtherNet = 4026532001;
 const Address kResolver = *parse_address("10.96.0.10"), kLocal = *parse_address("127.0.0.11"),

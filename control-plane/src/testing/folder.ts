@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { afterEachTest } from './after_each.js';
 
 const folders: string[] = [];
 
@@ -20,4 +20,4 @@ export function removeFolders(from: string[]): void {
   for (const folder of from.splice(0)) rmSync(folder, { recursive: true, force: true });
 }
 
-afterEach(() => removeFolders(folders));
+afterEachTest(() => removeFolders(folders));

@@ -8,9 +8,9 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { afterEach } from 'vitest';
 import type { KubernetesOptions } from '../kubernetes/api.js';
 import type { KubernetesObject } from '../kubernetes/resources.js';
+import { afterEachTest } from './after_each.js';
 import { certificates } from './certificates.js';
 import { temporaryFolder } from './folder.js';
 
@@ -218,6 +218,6 @@ function refuse(response: ServerResponse, code: number, message: string): void {
   response.writeHead(code).end(JSON.stringify({ kind: 'Status', status: 'Failure', code, message }));
 }
 
-afterEach(async () => {
+afterEachTest(async () => {
   for (const api of open.splice(0)) await api.stop();
 });

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterAll, afterEach } from 'vitest';
+import { afterAll } from 'vitest';
 import { type RunningServer, type ServerOptions, startServer } from '../app.js';
+import { afterEachTest } from './after_each.js';
 import { TestAgent } from './agent.js';
 import { TOKEN, tokenFile } from './certificates.js';
 import { keepFolders, removeFolders, temporaryFolder } from './folder.js';
@@ -79,4 +80,4 @@ export function shared<T extends TestServer>(make: () => Promise<T>): () => Prom
   };
 }
 
-afterEach(() => closeThem(closing));
+afterEachTest(() => closeThem(closing));
