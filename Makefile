@@ -45,7 +45,7 @@ build-agent: setup-debian
 	@echo 'building the agent'
 	@mkdir -p build
 	@cmake -S agent-bpf -B build/agent -G Ninja $(UNITY) >build/cmake.log 2>&1 || { cat build/cmake.log; exit 1; }
-	@ninja -C build/agent -j $(JOBS) --quiet
+	@ninja -C build/agent -j $(JOBS) --quiet | { grep -v 'no work to do' || true; }
 
 .PHONY: build-server
 build-server: setup-npm
@@ -100,14 +100,18 @@ format: setup ## bring all sources into shape
 	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
 
 .PHONY: test
-test: test-agent test-fuzz test-at-once test-integration test-e2e test-attacks test-chaos ## all tests, in their short form
+test: test-agent test-fuzz test-at-once test-real test-chaos ## all tests, in their short form
 
 .PHONY: test-agent
 test-agent: build-agent ## unit tests of the agent
 	@build/agent/cellwall-agent-tests --gtest_brief=1
 
+.PHONY: build-fuzzers
+build-fuzzers: build-agent
+	@ninja -C build/agent -j $(JOBS) --quiet fuzzers | { grep -v 'no work to do' || true; }
+
 .PHONY: test-fuzz
-test-fuzz: build-agent ## fuzz the parsers of what strangers and the server send, 5 s each
+test-fuzz: build-fuzzers ## fuzz the parsers of what strangers and the server send, 5 s each
 	@SECONDS_EACH=5 test/fuzz/run.sh
 
 .PHONY: test-kernel
@@ -131,6 +135,10 @@ test-at-once: build cases
 	@echo 'kernel tests and unit tests, at once'
 	@$(SUDO) env SHORT=1 nice -n -10 test/kernels/here.sh >build/kernel-tests.log 2>&1 & kernel=$$!; trap 'kill $$kernel 2>/dev/null || true' EXIT; \
 	  failed=0; IS_BUILT=1 $(VITEST) --project unit || failed=1; wait $$kernel || failed=1; trap - EXIT; cat build/kernel-tests.log; exit $$failed
+
+.PHONY: test-real
+test-real: build
+	@$(SUDO) $(VITEST) --project integration --project e2e --project attacks
 
 .PHONY: test-integration
 test-integration: build ## real agent, real server, real containers, exact counts
@@ -172,7 +180,7 @@ kernels: build-agent ## kernel tests under the distribution's own kernels, emula
 	@test/kernels/run.sh $(FILTER)
 
 .PHONY: fuzz
-fuzz: build-agent ## as test-fuzz, but for longer (SECONDS_EACH=60)
+fuzz: build-fuzzers ## as test-fuzz, but for longer (SECONDS_EACH=60)
 	@SECONDS_EACH=$(SECONDS_EACH) test/fuzz/run.sh
 
 .PHONY: bench

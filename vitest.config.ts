@@ -2,10 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
-// Real processes, namespaces and containers: one after the other.
+// Real processes, namespaces and containers.
 const LONG = process.env.LONG === '1';
 const TEST_MS = LONG ? 3_600_000 : 300_000;
-const real = { fileParallelism: false, testTimeout: TEST_MS, hookTimeout: 300_000, pool: 'forks' as const };
+const alone = { fileParallelism: false, testTimeout: TEST_MS, hookTimeout: 300_000, pool: 'forks' as const };
+// Each file has namespaces, cgroups and programs of its own, and mostly waits.
+const beside = { ...alone, fileParallelism: !LONG, maxWorkers: LONG ? 1 : 2 };
 
 // The threads of the server run as compiled code.
 const BUILD = './control-plane/scripts/build_for_tests.js';
@@ -29,19 +31,10 @@ export default defineConfig({
           setupFiles: './control-plane/src/testing/set_up.ts',
         },
       },
-      // Each file has namespaces, cgroups and programs of its own, and mostly waits.
-      {
-        test: {
-          name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
-          ...real,
-          fileParallelism: !LONG,
-          maxWorkers: 2,
-        },
-      },
-      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...real } },
-      { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...real, maxConcurrency: 10 } },
-      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...real } },
+      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...beside } },
+      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...alone } },
+      { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...beside, maxConcurrency: 10 } },
+      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...beside } },
     ],
   },
 });

@@ -95,6 +95,12 @@ Result<void> Agent::open_all() {
       [event] { eventfd_write(event, 1); });
   if (!stream) return std::unexpected(stream.error());
   stream_ = std::move(*stream);
+  if (!config_.status_listen.empty()) {
+    auto server = StatusServer::start(config_.status_listen);
+    if (!server) return fail("--status-listen: " + server.error().message);
+    status_server_ = std::move(*server);
+    log(LogLevel::kInfo, "answering probes", {{"port", status_server_->port()}});
+  }
   next_sweep_ = next_open_ = next_statistics_ = next_naming_ = now;
   next_scan_ = now + kScanInterval;
   return {};
@@ -181,6 +187,7 @@ void Agent::run() {
     handle_runtimes();
     describer_->read_captures(now);
     each_tick(now);
+    if (status_server_) status_server_->turned();
     delivery_->step(now);
     send_ready();
   }
@@ -220,7 +227,7 @@ void Agent::each_tick(Time now) {
     report_open_flows();
     next_open_ = now + config_.open_interval;
   }
-  if (connected_ && now >= next_statistics_) {
+  if (now >= next_statistics_) {
     report_statistics();
     next_statistics_ = now + config_.statistics_interval;
   }

@@ -22,6 +22,7 @@
 #include "rpc.h"
 #include "runtimes.h"
 #include "state_file.h"
+#include "status_server.h"
 #include "store_binding.h"
 #include "wall_keeper.h"
 
@@ -81,7 +82,10 @@ class Agent {
   void answer(const Result<void>& taken, uint64_t generation);
   void send_applied(const std::string& error, uint64_t rejected_generation);
   void report_open_flows();
+  v1::Statistics statistics();
   void report_statistics();
+  void publish_status(const v1::Statistics& statistics);
+  std::string not_ready(const v1::Statistics& statistics) const;
   void count(google::protobuf::Map<std::string, uint64_t>* counters);
   void count_spool(google::protobuf::Map<std::string, uint64_t>* counters);
   v1::FlowBatch* add_losses(v1::StreamRequest* request);
@@ -105,7 +109,8 @@ class Agent {
   std::optional<Delivery> delivery_;
   std::unique_ptr<Credentials> credentials_;
   std::optional<StoreBinding> binding_;
-  std::string store_error_;  // why no rule sets are taken from this server
+  std::string policy_error_;  // why the newest generation is not in force
+  std::string store_error_;   // why no rule sets are taken from this server
   std::unique_ptr<ServerStream> stream_;
   bool connected_ = false;
   std::string last_reason_;
@@ -117,6 +122,7 @@ class Agent {
   Fd told_event_;  // the server or a runtime has told something
   bool stopping_ = false;
   Time next_sweep_, next_open_, next_statistics_, next_scan_, next_naming_;
+  std::unique_ptr<StatusServer> status_server_;
   // Last, so that its threads end before what they notify.
   std::optional<Runtimes> runtimes_;
 };

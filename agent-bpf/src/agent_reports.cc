@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "agent.h"
+#include "metrics.h"
 
 namespace cellwall {
 namespace {
@@ -23,7 +24,7 @@ uint64_t resident_bytes() {
 
 }  // namespace
 
-void Agent::report_statistics() {
+v1::Statistics Agent::statistics() {
   static constexpr std::array kNames = {"kernel_ring_full",     "kernel_lifecycle_full",  "kernel_state_full",
                                         "kernel_peers_full",    "kernel_denied",          "kernel_audit",
                                         "kernel_incomplete",    "kernel_captures_full",   "kernel_names_full",
@@ -31,23 +32,48 @@ void Agent::report_statistics() {
                                         "kernel_wall_denied"};
   static_assert(kNames.size() == CW_COUNT_MAX);
   const KernelCounters counters = kernel_->counters();
-  auto request = std::make_shared<v1::StreamRequest>();
-  auto* statistics = request->mutable_statistics();
-  statistics->set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
-  auto& values = *statistics->mutable_counters();
+  v1::Statistics statistics;
+  statistics.set_time_us(static_cast<uint64_t>(clock_.wall_us(boot_now_ns())));
+  auto& values = *statistics.mutable_counters();
   for (size_t i = 0; i < kNames.size(); i++) values[kNames[i]] = counters[i];
   count(&values);
-  statistics->set_certificate_error(credentials_->error());
-  values["devices_with_second_wall"] = wall_->devices();
-  values["containers_without_second_wall"] = wall_->without();
-  stream_->send(std::move(request));
-  if (counters[CW_COUNT_LIFECYCLE_FULL] != lifecycle_lost_) {
-    lifecycle_lost_ = counters[CW_COUNT_LIFECYCLE_FULL];
+  statistics.set_certificate_error(credentials_->error());
+  return statistics;
+}
+
+// Prometheus asks whether there is a server or not.
+void Agent::report_statistics() {
+  auto request = std::make_shared<v1::StreamRequest>();
+  *request->mutable_statistics() = statistics();
+  publish_status(request->statistics());
+  const uint64_t lost = request->statistics().counters().at("kernel_lifecycle_full");
+  if (connected_) stream_->send(std::move(request));
+  if (lost != lifecycle_lost_) {
+    lifecycle_lost_ = lost;
     rescan(steady_clock::now());
   }
+  if (!connected_ || config_.open_interval != 0s) return;
   auto losses = std::make_unique<v1::StreamRequest>();
   add_losses(losses.get());
-  if (config_.open_interval == 0s) offer_status(std::move(losses));
+  offer_status(std::move(losses));
+}
+
+void Agent::publish_status(const v1::Statistics& statistics) {
+  if (!status_server_) return;
+  const MetricsContext context = {
+      .version = kVersion, .connected = connected_, .applied = enforcement_->applied()};
+  status_server_->publish(
+      {.metrics = render_metrics(statistics, context), .not_ready = not_ready(statistics)});
+}
+
+// A server that is away is no reason: what is in force stays.
+std::string Agent::not_ready(const v1::Statistics& statistics) const {
+  if (access(config_.kernel.pin_directory.c_str(), F_OK) != 0)
+    return config_.kernel.pin_directory + " is gone: what is in force ends with the agent";
+  if (!policy_error_.empty()) return "the newest policy is not in force: " + policy_error_;
+  if (const uint64_t failed = statistics.counters().at("containers_policy_failed"); failed > 0)
+    return "the rules of " + std::to_string(failed) + " containers could not be put into the kernel";
+  return "";
 }
 
 void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) {
@@ -67,6 +93,8 @@ void Agent::count(google::protobuf::Map<std::string, uint64_t>* counters) {
   values["lookups_dropped"] = captured_->lookups().dropped();
   values["payloads"] = captured_->payloads().size();
   values["payloads_dropped"] = captured_->payloads().dropped();
+  values["devices_with_second_wall"] = wall_->devices();
+  values["containers_without_second_wall"] = wall_->without();
   enforcement_->count(counters);
   credentials_->count(counters);
 }

@@ -51,6 +51,7 @@ void Agent::handle(const v1::RuleSetAmendment& amendment) {
 }
 
 void Agent::answer(const Result<void>& taken, uint64_t generation) {
+  policy_error_ = taken ? "" : taken.error().message;
   if (taken) {
     send_applied("", 0);
     return;

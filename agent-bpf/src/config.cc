@@ -223,6 +223,9 @@ int read_config(int argc, char** argv, Config* config, bool* run) {
   app.add_option("--statistics-interval", statistics_interval, "seconds between reports of counters")
       ->check(CLI::Range(1, 86400))
       ->capture_default_str();
+  app.add_option("--status-listen", config->status_listen,
+                 "answer GET /healthz, /readyz and /metrics (OpenMetrics) here, to anybody; none: do not")
+      ->type_name("HOST:PORT");
   app.add_option("--log-level", config->log_level, "debug, info, warn or error")
       ->transform(CLI::CheckedTransformer(kLevels, CLI::ignore_case).description(""))
       ->default_str("info");

@@ -35,6 +35,7 @@ struct Config {
   std::string network_namespace = "/proc/1/ns/net";  // in which the node translates addresses
   std::chrono::seconds open_interval{10};            // 0: open connections are not reported
   std::chrono::seconds statistics_interval{10};
+  std::string status_listen;  // HOST:PORT, see StatusServer; empty: none
   LogLevel log_level = LogLevel::kInfo;
 };
 

@@ -12,6 +12,7 @@ interface Import {
   readonly from: string;
   /** A path relative to src without its ending, or the name of a package. */
   readonly to: string;
+  readonly how: 'static' | 'types' | 'later';
 }
 
 function sources(): string[] {
@@ -28,7 +29,8 @@ function importsOf(file: string): Import[] {
     const name = match[1] ?? match[2] ?? match[3] ?? '';
     const isLocal = name.startsWith('.');
     const to = isLocal ? relative('.', normalize(join(dirname(file), name))).replace(/\.js$/, '') : name;
-    return { from: file, to };
+    const how = match[3] ? 'later' : /^(import|export) type /.test(match[0]) ? 'types' : 'static';
+    return { from: file, to, how };
   });
 }
 
@@ -123,6 +125,15 @@ it('the CLI speaks HTTP: of the server it uses pure code, what starts it, and wh
       !(from === 'cli/offline.ts' && to === 'offline'),
   );
   expect(shown(wrong)).toEqual([]);
+});
+
+it('a command that knows nothing of policies starts without reading them', () => {
+  const read = new Set(['cli/main']);
+  for (const file of read)
+    for (const { from, to, how } of ALL) if (`${file}.ts` === from && how === 'static') read.add(to);
+  const slow = ['zod', 'yaml', 'policy/index', 'hyparquet-writer', 'better-sqlite3', '@grpc/grpc-js', 'hono'];
+  expect(slow.filter((it) => read.has(it))).toEqual([]);
+  expect(read).toContain('cli/commands/flows');
 });
 
 it('the environment is read in one place, by the CLI', () => {

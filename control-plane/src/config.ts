@@ -10,7 +10,9 @@ import { CellwallError } from './errors.js';
 import type { KubernetesOptions } from './kubernetes/api.js';
 import type { Limits } from './limits.js';
 import type { Level } from './logger.js';
-import { type Network, type PolicyOptions, parseNetwork } from './policy/index.js';
+import type { Network, PolicyOptions } from './policy/index.js';
+// Not all of it: the command line reads this file at each start.
+import { parseNetwork } from './policy/network.js';
 
 export interface ServerOptions {
   readonly dataFolder: string;

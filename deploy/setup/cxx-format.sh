@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs clang-format with the given arguments. Its versions format differently, so only the one that the sources were
+# Runs clang-format with the given options on the given files, on all processors. Its versions format differently, so only the one that the sources were
 # formatted with can judge them.
 set -euo pipefail
 wanted=14
@@ -10,4 +10,9 @@ if [ "$version" != "$wanted" ]; then
   exit 0
 fi
 echo 'C++: format'
-clang-format "$@"
+options=()
+files=()
+for argument in "$@"; do
+  if [[ $argument == -* ]]; then options+=("$argument"); else files+=("$argument"); fi
+done
+printf '%s\0' "${files[@]}" | xargs -0 -n 8 -P "$(nproc)" clang-format "${options[@]}"

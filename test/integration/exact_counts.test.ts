@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lossesIn } from '../harness/cellwall.js';
 import { type Counts, expectedCounts, storedCounts, type Work, work } from '../harness/connector.js';
@@ -18,7 +19,7 @@ beforeAll(async () => {
   lab = await Lab.create();
   await lab.startContainerd();
   await lab.startServer();
-  await lab.startAgent(['--udp-idle', '2']);
+  await lab.startAgent(['--udp-idle', '2', '--statistics-interval', '1', '--status-listen', '127.0.0.1:0']);
   const idle = ['/bin/sleep', '1000000'];
   const container = (name: string) => ({ name, image: 'localhost/web:1', command: idle });
   target = await lab.startPod({
@@ -107,4 +108,21 @@ test('nothing is lost, and nothing is without a container', async () => {
   const flows = await lab.server.allFlows('');
   expect(flows.filter((flow) => flow.container.container === '')).toEqual([]);
   expect(flows.filter((flow) => flow.partial)).toEqual([]);
+});
+
+test('the agent says that it is ready, and describes each thing that it counts', async () => {
+  const port = /"answering probes","port":(\d+)/.exec(readFileSync(lab.agent.logFile, 'utf8'))?.[1];
+  const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+  expect((await get('/readyz')).status).toBe(200);
+  expect((await get('/healthz')).status).toBe(200);
+  const lines = (await (await get('/metrics')).text()).trim().split('\n');
+  const values = new Map(lines.filter((it) => !it.startsWith('#')).map((it) => it.split(' ') as [string, string]));
+  const described = new Set(lines.filter((it) => it.startsWith('# HELP ')).map((it) => it.split(' ')[2] ?? ''));
+  for (const name of values.keys()) expect(described).toContain(name.replace(/\{.*|_total$/, ''));
+  expect(values.size).toBeGreaterThan(40);
+  expect(Number(values.get('cellwall_agent_connected'))).toBe(1);
+  expect(Number(values.get('cellwall_agent_containers_under_policy'))).toBe(2);
+  expect(Number(values.get('cellwall_agent_denied_attempts_total'))).toBeGreaterThanOrEqual(211 + 97 + 61);
+  expect(Number(values.get('cellwall_agent_events_total'))).toBeGreaterThan(TOTAL);
+  expect(Number(values.get('cellwall_agent_ring_full_events_total'))).toBe(0);
 });

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What guarding a container costs and how fast it acts. Round trips of 64 bytes over one loopback connection,
-// bare and guarded ("turns": both ends in one thread, "server": a process each). connect() of a UDP socket,
-// which asks the policy, with 10 and with 100,000 networks, the same peer again and again ("hot") and always
-// another one ("cold"). How long it takes to cut open connections, and from the call that puts a deny in
-// force to the last byte that comes through. Prints one JSON object.
+// bare and guarded ("turns": both ends in one thread, "server": a process each), and those of its neighbour,
+// which is under no policy. connect() of a UDP socket, which asks the policy, with 10, with 1,000 and with
+// 100,000 networks, the same peer again and again ("hot") and always another one ("cold"). How long it takes
+// to cut open connections, and from the call that puts a deny in force to the last byte that comes through.
+// Prints one JSON object.
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -40,15 +41,18 @@ class Bench : public Standalone<KernelTest> {
       std::exit(1);
     }
     web_ = container("container");
+    neighbour_ = container("neighbour");
   }
 
   void packets(int rounds) {
     const std::vector<KernelPeer> peers = {peer("::", 0, kClassAllow), sender("::", 0, kClassAllow)};
     for (int round = 0; round < rounds; round++) {
       enforce(web_, peers, allow_and_deny_classes());
-      sample("bare");
+      sample("bare", web_);
+      sample("near_bare", neighbour_);
       guard(web_, peers);
-      sample("guarded");
+      sample("guarded", web_);
+      sample("near_guarded", neighbour_);
     }
   }
 
@@ -75,7 +79,7 @@ class Bench : public Standalone<KernelTest> {
 
   void policies(int rounds) {
     for (int round = 0; round < rounds; round++) {
-      for (const int count : {0, 10, 100000}) {
+      for (const int count : {0, 10, 1000, 100000}) {
         std::vector<KernelPeer> peers = {peer("::", 0, kClassAllow), sender("::", 0, kClassAllow)};
         for (int i = 0; i < count; i++) {
           const auto value = static_cast<uint32_t>(i) * 40503U + 0x10000000U;
@@ -169,13 +173,13 @@ class Bench : public Standalone<KernelTest> {
   }
 
  private:
-  void sample(const std::string& name) {
-    samples_["turns_" + name].push_back(turns_ns(web_));
-    samples_["server_" + name].push_back(server_ns(web_));
+  void sample(const std::string& name, const std::string& cgroup) {
+    samples_["turns_" + name].push_back(turns_ns(cgroup));
+    samples_["server_" + name].push_back(server_ns(cgroup));
     events();
   }
 
-  std::string web_;
+  std::string web_, neighbour_;
   Samples samples_;
   Figures figures_;
 };

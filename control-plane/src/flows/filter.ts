@@ -2,7 +2,7 @@
 //
 // What a user asks for, read from the words of a query.
 import { CellwallError } from '../errors.js';
-import { parseNetwork } from '../policy/index.js';
+import { parseNetwork } from '../policy/network.js';
 import { DIRECTIONS, ENDS, FAILURES, PAYLOADS, PROTOCOLS, VERDICTS } from './record.js';
 
 export interface Peer {

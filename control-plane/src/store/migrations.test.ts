@@ -30,7 +30,7 @@ function oldFolder(stateSteps: number, daySteps: number): string {
     INSERT INTO policies (key, namespace, name, document, generation, created_us, updated_us) VALUES ('a', '', 'a', '{}', 7, 1, 1);
     INSERT INTO nodes (id, name, epoch, hello, last_seen_us) VALUES (1, 'n', 'boot.1', '{}', 1);
     INSERT INTO containers (id, node, boot, cgroup, name, first_us, last_us) VALUES (1, 1, 'boot', 7, 'web', 1, 1);
-    INSERT INTO strings VALUES (1, 'curl');
+    INSERT INTO strings (id, text) VALUES (1, 'curl');
   `);
   state.close();
   const day = new Sqlite(join(folder, `flows-${DAY}.db`));

@@ -104,6 +104,11 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE policies ADD COLUMN origin TEXT NOT NULL DEFAULT '';
   CREATE TABLE cluster (kind TEXT NOT NULL, key TEXT NOT NULL, facts TEXT NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
   `,
+  // The day on which a string was written last, counted from 1970: see forgetting.ts.
+  `
+  ALTER TABLE strings ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
+  UPDATE strings SET day = unixepoch() / 86400;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

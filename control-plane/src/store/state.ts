@@ -6,6 +6,8 @@ import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { AuditLog } from './audit_log.js';
 import { ClusterRows } from './cluster_rows.js';
+import { DAY_US } from './days.js';
+import { forgetBefore } from './forgetting.js';
 import { Identities } from './identities.js';
 import { STATE_MIGRATIONS } from './migrations.js';
 import { isCorrupt, openForWriting } from './open.js';
@@ -49,8 +51,9 @@ function toFacts(row: FactsRow): ContainerFacts & { node: string } {
   return { ...plain, labels: JSON.parse(labels), addresses: JSON.parse(addresses), ports: JSON.parse(ports) };
 }
 
-/** Processes choose their names: at this many the cache begins anew. */
+/** Processes choose their names, and containers come and go: at this many the cache begins anew. */
 const MOST_CACHED_STRINGS = 65_536;
+const MOST_CACHED_CONTAINERS = 262_144;
 
 /** Cgroup ids are unique during a boot, which is the first part of an epoch. */
 export function bootOf(epoch: string): string {
@@ -84,6 +87,7 @@ export class State {
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
   readonly #kernelLosses = new Map<string, number>();
+  #day = 0;
 
   constructor(folder: string) {
     const file = join(folder, 'state.db');
@@ -109,6 +113,21 @@ export class State {
   #reload(): void {
     for (const cache of [this.#containers, this.#strings, this.#kernelLosses]) cache.clear();
     this.open.reload();
+  }
+
+  /** Before rows are written: each string is marked with every day on which it is. */
+  onDay(nowUs: number): void {
+    const day = Math.floor(nowUs / DAY_US);
+    if (day === this.#day) return;
+    this.#day = day;
+    this.#reload();
+  }
+
+  /** A bounded piece of it; true: there is more. */
+  forgetBefore(us: number): boolean {
+    const more = this.transaction(() => forgetBefore(this.#database, us));
+    this.#reload();
+    return more;
   }
 
   /** Empties the write-ahead log, so that it is used again from its beginning and does not grow. */
@@ -141,6 +160,7 @@ export class State {
     const key = `${node}\0${bootOf(epoch)}\0${cgroup}`;
     const known = this.#containers.get(key);
     if (known !== undefined) return known;
+    if (this.#containers.size >= MOST_CACHED_CONTAINERS) this.#containers.clear();
     const row = this.#database
       .prepare(
         `INSERT INTO containers (node, boot, cgroup, first_us, last_us) VALUES (?, ?, ?, ?, ?)
@@ -157,9 +177,9 @@ export class State {
     if (this.#strings.size >= MOST_CACHED_STRINGS) this.#strings.clear();
     const row = this.#database
       .prepare(
-        'INSERT INTO strings (text) VALUES (?) ON CONFLICT (text) DO UPDATE SET text = excluded.text RETURNING id',
+        'INSERT INTO strings (text, day) VALUES (?, ?) ON CONFLICT (text) DO UPDATE SET day = max(day, excluded.day) RETURNING id',
       )
-      .get(text) as { id: number };
+      .get(text, this.#day) as { id: number };
     this.#strings.set(text, row.id);
     return row.id;
   }

@@ -10,6 +10,7 @@ import { toBits } from './addresses.js';
 import { DayFile, type NewLookup, type NewRows } from './day_file.js';
 import { bytesOf, DAY_US, dayFor, dayOf, dayPath, listDays, removeDay } from './days.js';
 import { takeEvents } from './events.js';
+import { rememberedFrom } from './forgetting.js';
 import { isCorrupt, isOutOfSpace, isStoreError, setAside } from './open.js';
 import { daysKeptTwice, keepRollUp, listMonths, retireRollUps, rollUpPath } from './roll_ups.js';
 import { bootOf, State } from './state.js';
@@ -70,6 +71,7 @@ export class Storage {
   readonly #options: StorageOptions;
   readonly #days = new Map<string, DayFile>();
   readonly #committed = new Map<string, number>();
+  #forgotOn = '';
 
   constructor(options: StorageOptions) {
     this.#options = options;
@@ -138,6 +140,7 @@ export class Storage {
   /** Everything of the batches is on disk when it returns; on an error, the same batches can be given again. */
   commit(raw: readonly RawBatch[], nowUs: number): CommitResult {
     const result: CommitResult = { acknowledged: [], refused: [] };
+    this.state.onDay(nowUs);
     const prepared = this.state.transaction(() => this.#prepare(raw, result, nowUs));
     for (const [day, run] of runsOfDays(prepared, nowUs)) {
       this.#onDay(day, nowUs, (file) => file.commit(run, nowUs));
@@ -282,7 +285,15 @@ export class Storage {
       gone.push(day);
     }
     retireRollUps(folder, this.#options.rollUpDays, nowUs);
+    this.#forget(nowUs);
     return gone;
+  }
+
+  /** Once a day, in pieces. */
+  #forget(nowUs: number): void {
+    const today = dayOf(nowUs);
+    if (this.#forgotOn === today) return;
+    if (!this.state.forgetBefore(rememberedFrom(nowUs, this.#options))) this.#forgotOn = today;
   }
 
   /** Of all days. */

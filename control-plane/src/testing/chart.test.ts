@@ -14,10 +14,10 @@ import { manifestsText, uninstallText } from './manifests.js';
 
 const require = createRequire(import.meta.url);
 const ALL = {
-  agent: { privileged: true, extraArgs: ['--udp-idle', '60'] },
+  agent: { privileged: true, status: { address: '0.0.0.0', port: 9100 }, extraArgs: ['--udp-idle', '60'] },
   server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'] },
   images: { pullSecrets: [{ name: 'registry' }] },
-  monitoring: { serviceMonitor: true, rules: true, dashboard: true },
+  monitoring: { serviceMonitor: true, podMonitor: true, rules: true, dashboard: true },
 };
 const NONE = { networkPolicy: { enabled: false }, uninstallHook: { enabled: false }, agent: { tolerations: [] } };
 

@@ -3,7 +3,7 @@
 // `cellwall policy export` and `import`: policies in the forms of other projects, and what is lost on the way.
 import { type Command, Option } from 'commander';
 import { EXIT } from '../../errors.js';
-import { type Loss, type Policy, parseDocuments } from '../../policy/index.js';
+import type { Loss, Policy } from '../../policy/index.js';
 import { CommandError, readInput } from '../client.js';
 import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
 import { KEY, policyAt } from './policy_keys.js';
@@ -16,7 +16,8 @@ interface ExportOptions extends ConnectionOptions {
   readonly strict?: boolean;
 }
 
-function parse(text: string, source: string): Policy[] {
+async function parse(text: string, source: string): Promise<Policy[]> {
+  const { parseDocuments } = await import('../../policy/index.js');
   const { policies, problems } = parseDocuments(text, source);
   if (problems.length > 0) throw new CommandError(`${source} was refused`, EXIT.refused, problems);
   return policies;
@@ -29,7 +30,7 @@ async function fetchPolicies(key: string | undefined, options: ExportOptions): P
     return parse((await client.json<{ text: string }>('GET', path, query)).text, key);
   }
   const { policies } = await client.json<{ policies: { key: string; text: string }[] }>('GET', '/v1/policies');
-  return policies.flatMap((it) => parse(it.text, it.key));
+  return (await Promise.all(policies.map((it) => parse(it.text, it.key)))).flat();
 }
 
 async function printDocuments(documents: readonly object[], losses: readonly Loss[], strict = false): Promise<void> {
@@ -44,7 +45,7 @@ async function exportPolicies(key: string | undefined, options: ExportOptions): 
   const { file, to, strict } = options;
   if (file !== undefined && key !== undefined) throw new CommandError('give a policy or --file', EXIT.usage);
   const source = file === '-' ? 'stdin' : (file ?? '');
-  const policies = file === undefined ? await fetchPolicies(key, options) : parse(readInput(file), source);
+  const policies = file === undefined ? await fetchPolicies(key, options) : await parse(readInput(file), source);
   const foreign = await import('../../policy/foreign/index.js');
   const make = {
     networkpolicy: foreign.toNetworkPolicies,

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // `cellwall policy simulate`: what a change would have done to recorded flows, asked of a server or found in an export.
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { type Command, Option } from 'commander';
 import { EXIT } from '../../errors.js';
 import type { Effect } from '../../flows/effect.js';
-import { Recording, RecordingError } from '../../flows/recording.js';
-import { whatIf } from '../../flows/what_if.js';
 import { CommandError, readInput } from '../client.js';
 import { effectSummary, printEffectLines } from '../effect_text.js';
 import { addConnection, addOutput, type ConnectionOptions, connect, print } from '../shared.js';
@@ -26,31 +22,9 @@ interface Options extends ConnectionOptions {
 /** Of the whole question. */
 const LONGEST_MS = 60_000;
 
-async function read(file: string): Promise<Recording> {
-  const recording = new Recording();
-  try {
-    const input = file === '-' ? process.stdin : createReadStream(file);
-    // Errors of a stream reach the loop only from the stream itself.
-    const failed = new Promise<never>((_, reject) => input.once('error', reject));
-    const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
-    const all = async () => {
-      for await (const line of lines) recording.add(line);
-    };
-    await Promise.race([all(), failed]);
-    recording.finish();
-    return recording;
-  } catch (error) {
-    if (error instanceof RecordingError) throw new CommandError(`${file}:${error.line} ${error.message}`, EXIT.usage);
-    throw new CommandError(`--from ${file}: ${(error as Error).message}`, EXIT.usage);
-  }
-}
-
-async function offline(options: Options & { from: string }): Promise<Effect> {
-  const source = options.file === '-' ? 'stdin' : options.file;
-  const done = whatIf(await read(options.from), readInput(options.file), source);
-  if (done.problems)
-    throw new CommandError(`${source} was refused; nothing was simulated`, EXIT.refused, done.problems);
-  return done.effect;
+async function offline(file: string, from: string): Promise<Effect> {
+  const { simulateOffline } = await import('../simulate_offline.js');
+  return simulateOffline(file, from);
 }
 
 async function online(options: Options): Promise<Effect> {
@@ -75,8 +49,7 @@ function complaint({ refused, accepted }: Effect, failOn: FailOn): string | null
 async function simulate(options: Options): Promise<void> {
   if (options.file === '-' && options.from === '-')
     throw new CommandError('standard input is either --file or --from', EXIT.usage);
-  const { from } = options;
-  const effect = await (from === undefined ? online(options) : offline({ ...options, from }));
+  const effect = await (options.from === undefined ? online(options) : offline(options.file, options.from));
   if (options.output === 'json') print(`${JSON.stringify(effect, null, 2)}\n`);
   else {
     print(`${effectSummary(effect)}\n`);
