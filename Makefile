@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Kernel programs and containers need root; what is installed for the tests does not change who owns the project.
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PATH)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PARTS,PATH)
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
 KERNEL_CASES ?= 500
@@ -184,7 +184,7 @@ fuzz: build-fuzzers ## as test-fuzz, but for longer (SECONDS_EACH=60)
 	@SECONDS_EACH=$(SECONDS_EACH) test/fuzz/run.sh
 
 .PHONY: bench
-bench: build ## measure, and write docs/BENCHMARKS.md
+bench: build ## measure, and write docs/BENCHMARKS.md (PARTS='store fleets')
 	@ninja -C build/agent -j $(JOBS) --quiet benches
 	@mkdir -p build/bench
 	@$(CC) -O2 -Wall -Wextra -Werror test/bench/raw_sqlite.c -o build/bench/raw_sqlite -lsqlite3

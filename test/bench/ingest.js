@@ -72,7 +72,8 @@ function batch(sequence) {
 }
 
 const folder = mkdtempSync(join(process.env.CELLWALL_BENCH_FOLDER ?? tmpdir(), 'cellwall-bench-'));
-const store = new Store({ folder, retentionDays: 30, rollUpDays: 400, maxBytes: 1e12 }, createLogger('error'));
+const query = { seconds: 600, rows: 1e12 };
+const store = new Store({ folder, retentionDays: 30, rollUpDays: 400, maxBytes: 1e12, query }, createLogger('error'));
 
 let mostBytes = 0;
 

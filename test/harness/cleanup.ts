@@ -21,7 +21,9 @@ export class Cleanup {
   }
 
   run(): Promise<void> {
-    this.#running ??= this.#all();
+    this.#running ??= this.#all().finally(() => {
+      this.#running = undefined;
+    });
     return this.#running;
   }
 

@@ -38,6 +38,36 @@ void print(const std::vector<std::pair<std::string, int>>& counts, const Figures
   std::printf("}\n");
 }
 
+namespace {
+
+// Sums over all programs of the name.
+bpf_prog_info count_of(const std::string& name) {
+  bpf_prog_info sum = {};
+  uint32_t id = 0;
+  while (bpf_prog_get_next_id(id, &id) == 0) {
+    const Fd program(bpf_prog_get_fd_by_id(id));
+    bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) continue;
+    if (name.substr(0, BPF_OBJ_NAME_LEN - 1) != info.name) continue;  // as the kernel keeps it
+    sum.run_time_ns += info.run_time_ns;
+    sum.run_cnt += info.run_cnt;
+  }
+  return sum;
+}
+
+}  // namespace
+
+Inside inside(const std::string& program, const std::function<void()>& traffic) {
+  const Fd counting(bpf_enable_stats(BPF_STATS_RUN_TIME));
+  const bpf_prog_info before = count_of(program);
+  traffic();
+  const bpf_prog_info after = count_of(program);
+  const auto runs = static_cast<double>(after.run_cnt - before.run_cnt);
+  return {.runs = runs,
+          .ns = runs > 0 ? static_cast<double>(after.run_time_ns - before.run_time_ns) / runs : 0};
+}
+
 Fd empty_program(bpf_prog_type type, int verdict) {
   const bpf_insn code[] = {
       {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = verdict},

@@ -63,6 +63,13 @@ int run_rounds(int argc, char** argv, int usual, const std::pair<std::string, in
   return 0;
 }
 
+// By the kernel's own count, of all programs of that name together.
+struct Inside {
+  double runs = 0;
+  double ns = 0;  // of one run; 0: there was none
+};
+Inside inside(const std::string& program, const std::function<void()>& traffic);
+
 // A program that does nothing but return that verdict.
 Fd empty_program(bpf_prog_type type, int verdict);
 

@@ -63,28 +63,6 @@ class Bench : public Standalone<TranslatedNetwork> {
     if (!report || report->devices != (guarded ? 1 : 0)) std::exit(1);
   }
 
-  // Of all programs with the wall's name: what one packet took, by the kernel.
-  static double inside_ns(const std::function<void()>& traffic) {
-    const Fd counting(bpf_enable_stats(BPF_STATS_RUN_TIME));
-    double ns = 0, runs = 0;
-    const auto add = [&](double sign) {
-      uint32_t id = 0;
-      while (bpf_prog_get_next_id(id, &id) == 0) {
-        const Fd program(bpf_prog_get_fd_by_id(id));
-        bpf_prog_info info = {};
-        uint32_t size = sizeof(info);
-        if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) continue;
-        if (std::string(info.name) != "cw_wall_packet") continue;
-        ns += sign * static_cast<double>(info.run_time_ns);
-        runs += sign * static_cast<double>(info.run_cnt);
-      }
-    };
-    add(-1);
-    traffic();
-    add(1);
-    return runs > 0 ? ns / runs : 0;
-  }
-
   Figures run(int rounds) {
     open();
     for (int round = 0; round < rounds; round++) {
@@ -95,8 +73,8 @@ class Bench : public Standalone<TranslatedNetwork> {
       }
       keep(true);
       sample("wall");
-      samples_["tcp_inside"].push_back(inside_ns([&] { round_trip_ns(SOCK_STREAM); }));
-      samples_["udp_inside"].push_back(inside_ns([&] { round_trip_ns(SOCK_DGRAM); }));
+      samples_["tcp_inside"].push_back(inside("cw_wall_packet", [&] { round_trip_ns(SOCK_STREAM); }).ns);
+      samples_["udp_inside"].push_back(inside("cw_wall_packet", [&] { round_trip_ns(SOCK_DGRAM); }).ns);
       keep(false);
     }
     return figures_ns(samples_, low);
