@@ -36,8 +36,7 @@ setup-npm: setup-debian
 .PHONY: build
 build: build-agent build-server build-workloads build-attacks build-chaos ## build agent, server, command line and test programs
 
-# Most of the time of compiling goes into headers: sources of one target are compiled eight at a time. Less is compiled
-# after a change with `make UNITY=` from the start.
+# Most of the time of compiling goes into headers: sources of one target are compiled eight at a time.
 UNITY ?= -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=8
 
 .PHONY: build-agent
@@ -100,7 +99,7 @@ format: setup ## bring all sources into shape
 	@deploy/setup/cxx-format.sh -i $(CXX_FILES)
 
 .PHONY: test
-test: test-agent test-fuzz test-at-once test-real test-chaos ## all tests, in their short form
+test: test-agent test-fuzz test-at-once test-real ## all tests, in their short form
 
 .PHONY: test-agent
 test-agent: build-agent ## unit tests of the agent
@@ -138,7 +137,7 @@ test-at-once: build cases
 
 .PHONY: test-real
 test-real: build
-	@$(SUDO) $(VITEST) --project integration --project e2e --project attacks
+	@$(SUDO) $(VITEST) --project integration --project e2e --project attacks --project chaos
 
 .PHONY: test-integration
 test-integration: build ## real agent, real server, real containers, exact counts

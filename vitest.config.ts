@@ -5,9 +5,14 @@ import { defineConfig } from 'vitest/config';
 // Real processes, namespaces and containers.
 const LONG = process.env.LONG === '1';
 const TEST_MS = LONG ? 3_600_000 : 300_000;
-const alone = { fileParallelism: false, testTimeout: TEST_MS, hookTimeout: 300_000, pool: 'forks' as const };
-// Each file has namespaces, cgroups and programs of its own, and mostly waits.
-const beside = { ...alone, fileParallelism: !LONG, maxWorkers: LONG ? 1 : 2 };
+// Each file has namespaces, cgroups and programs of its own, and mostly waits; at length, each has the machine for itself.
+const real = {
+  fileParallelism: !LONG,
+  maxWorkers: LONG ? 1 : 2,
+  testTimeout: TEST_MS,
+  hookTimeout: 300_000,
+  pool: 'forks' as const,
+};
 
 // The threads of the server run as compiled code.
 const BUILD = './control-plane/scripts/build_for_tests.js';
@@ -31,10 +36,10 @@ export default defineConfig({
           setupFiles: './control-plane/src/testing/set_up.ts',
         },
       },
-      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...beside } },
-      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...alone } },
-      { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...beside, maxConcurrency: 10 } },
-      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...beside } },
+      { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...real } },
+      { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...real } },
+      { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...real, maxConcurrency: 10 } },
+      { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...real } },
     ],
   },
 });
