@@ -63,7 +63,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await Promise.race([rollout.load(), failed]);
     const kubernetes = config.kubernetes && new KubernetesIdentity(new KubernetesApi(config.kubernetes));
     const access = new Access(store, { fileToken: config.httpToken, kubernetes }, log);
-    const informers = config.cluster && new Informers(new KubernetesApi(config.cluster), store, rollout, log);
+    const { cluster, networkPolicies } = config;
+    const informers = cluster && new Informers(new KubernetesApi(cluster), store, rollout, log, { networkPolicies });
     const startedUs = Date.now() * 1000;
     const once = await access.load(startedUs);
     const identity = await startIdentity(

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
 import type { KubernetesOptions } from './kubernetes/api.js';
+import type { NetworkPolicyMode } from './kubernetes/informers.js';
 import type { Limits } from './limits.js';
 import type { Level } from './logger.js';
 import type { Network, PolicyOptions } from './policy/index.js';
@@ -35,6 +36,8 @@ export interface ServerOptions {
   readonly kubernetesAgents?: string | undefined;
   /** Whether the server keeps in step with Kubernetes. auto: where it is a pod with a service account. */
   readonly kubernetesMode?: KubernetesMode | undefined;
+  /** audit: NetworkPolicies of Kubernetes are read as policies in that mode. */
+  readonly networkPolicies?: NetworkPolicyMode | undefined;
   /** NAMESPACE/NAME of a ConfigMap that gets the authority's certificate. */
   readonly kubernetesAuthority?: string | undefined;
   readonly kubernetesApi?: string | undefined;
@@ -99,6 +102,7 @@ export interface ServerConfig {
   readonly kubernetes: KubernetesOptions | undefined;
   /** undefined: the server keeps in step with no cluster. */
   readonly cluster: KubernetesOptions | undefined;
+  readonly networkPolicies: NetworkPolicyMode;
   readonly selfApproval: boolean;
   readonly limits: Partial<Limits>;
   readonly query: { readonly seconds: number; readonly rows: number };
@@ -159,6 +163,12 @@ function readCluster(options: ServerOptions): KubernetesOptions | undefined {
   const { kubernetesMode = 'auto', kubernetesAccount = KUBERNETES.folder } = options;
   const isPod = existsSync(join(kubernetesAccount, 'token'));
   return kubernetesMode === 'on' || (kubernetesMode === 'auto' && isPod) ? readApiServer(options) : undefined;
+}
+
+function readNetworkPolicies({ networkPolicies = 'off' }: ServerOptions, inCluster: boolean): NetworkPolicyMode {
+  if (networkPolicies !== 'off' && !inCluster)
+    refuse(`--network-policies ${networkPolicies}: they are read from Kubernetes; give --kubernetes on`);
+  return networkPolicies;
 }
 
 /** NAMESPACE/NAME */
@@ -262,6 +272,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
     refuse(
       `--http-listen ${options.httpListen} can be reached from outside: do not switch TLS off, or listen on 127.0.0.1`,
     );
+  const cluster = readCluster(options);
   return {
     dataFolder: options.dataFolder,
     grpc,
@@ -269,7 +280,8 @@ export function readConfig(options: ServerOptions): ServerConfig {
     tls,
     httpToken,
     kubernetes: options.kubernetesAuth ? readApiServer(options) : undefined,
-    cluster: readCluster(options),
+    cluster,
+    networkPolicies: readNetworkPolicies(options, cluster !== undefined),
     selfApproval: options.selfApproval ?? false,
     limits: {
       ...(options.httpRate !== undefined && { requestsPerSecond: positive(options.httpRate, '--http-rate') }),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
-import { documentKey, KINDS, type Kind, type Observation, type Policy, type Problem } from './model.js';
+import { ALL_KINDS, documentKey, type Kind, type Observation, type Policy, type Problem } from './model.js';
 import { toObservation, toPolicy } from './read.js';
 import { type ObservationDocument, otherSchema, type PolicyDocument, SCHEMAS } from './schema.js';
 import { invalidOption, unknownField, unknownKind } from './spelling.js';
@@ -84,7 +84,7 @@ function problemsOf(issues: readonly z.core.$ZodIssue[], document: Document, pla
 }
 
 function schemaOf(object: object) {
-  const kind = KINDS.find((known) => 'kind' in object && object.kind === known);
+  const kind = ALL_KINDS.find((known) => 'kind' in object && object.kind === known);
   return kind ? SCHEMAS[kind] : otherSchema;
 }
 

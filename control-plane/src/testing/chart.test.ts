@@ -6,8 +6,11 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, it, test } from 'vitest';
-import { customPolicies, NAMESPACES, NODES, PODS } from '../kubernetes/resources.js';
+import { NAMESPACES } from '../kubernetes/namespaces.js';
+import { NETWORK_POLICIES } from '../kubernetes/network_policies.js';
+import { customPolicies, NODES, PODS } from '../kubernetes/resources.js';
 import { SERVICES, SLICES } from '../kubernetes/services.js';
+import { JOBS } from '../kubernetes/workloads.js';
 import { CRD_KINDS } from '../policy/index.js';
 import { CHART, chartValues, type Manifest, mergeValues, render } from './chart.js';
 import { manifestsText, uninstallText } from './manifests.js';
@@ -15,7 +18,7 @@ import { manifestsText, uninstallText } from './manifests.js';
 const require = createRequire(import.meta.url);
 const ALL = {
   agent: { privileged: true, status: { address: '0.0.0.0', port: 9100 }, extraArgs: ['--udp-idle', '60'] },
-  server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'] },
+  server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'], networkPolicies: 'audit' },
   images: { pullSecrets: [{ name: 'registry' }] },
   monitoring: { serviceMonitor: true, podMonitor: true, rules: true, dashboard: true },
 };
@@ -98,12 +101,15 @@ test('the agent has the capabilities that it needs and no others, and a root fil
   expect(privileged?.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 });
 });
 
-test('the server may do what it does, and nothing else', () => {
-  const { rules } = find(render(), 'ClusterRole', 'cellwall-server');
+test.each([
+  ['not read', {}, []],
+  ['read', { server: { networkPolicies: 'audit' } }, [NETWORK_POLICIES]],
+])('the server may do what it does, and nothing else, with NetworkPolicies %s', (_, values, more) => {
+  const { rules } = find(render(values), 'ClusterRole', 'cellwall-server');
   const given = rules.flatMap(({ apiGroups, resources, verbs }) =>
     apiGroups.flatMap((group) => resources.flatMap((name) => verbs.map((verb) => `${verb} ${name}.${group}`))),
   );
-  const watched = [PODS, NODES, NAMESPACES, SERVICES, SLICES, ...CRD_KINDS.map(customPolicies)];
+  const watched = [PODS, JOBS, NODES, NAMESPACES, SERVICES, SLICES, ...CRD_KINDS.map(customPolicies), ...more];
   const needed = [
     ...watched.flatMap(({ name, group }) => ['list', 'watch'].map((verb) => `${verb} ${name}.${group}`)),
     ...CRD_KINDS.map((kind) => `patch ${customPolicies(kind).name}/status.cellwall.dev`),
@@ -118,7 +124,7 @@ test('every option that the chart gives is one of the server and of the agent', 
   const optionsIn = (text: string) => new Set(text.match(/--[a-z][a-z-]+/g));
   const source = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
   const given = (args: string[]) => args.filter((it) => it.startsWith('--'));
-  const server = find(render(), 'StatefulSet', 'cellwall-server').spec.template.spec.containers[0]?.args ?? [];
+  const server = find(render(ALL), 'StatefulSet', 'cellwall-server').spec.template.spec.containers[0]?.args ?? [];
   const known = optionsIn(source('control-plane/src/cli/commands/server.ts'));
   expect(given(server).filter((it) => !known.has(it))).toEqual([]);
   const agent = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0]?.args ?? [];
@@ -150,6 +156,7 @@ describe('values.schema.json', () => {
     { agent: { updateMaxUnavailable: '0%' } },
     { images: { tag: 'a b' } },
     { server: { retentionDays: 0 } },
+    { server: { networkPolicies: 'enforce' } },
     { server: { storage: { size: 'large' } } },
     { sever: {} },
   ])('refuses %j', (values) => {
