@@ -73,9 +73,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       store,
       auditTo(store, access.denials, log),
       log,
+      options.tlsLookMs,
     );
-    const { trust } = identity;
+    const { trust, given } = identity;
     closing.push(async () => trust?.close());
+    closing.push(async () => given?.close());
     const storeId = await store.writer.call('storeId', randomUUID());
     const agents = new Agents(store, rollout, identity.access, storeId, log);
     const http = await startHttp(config.http, identity.shown(), {
@@ -108,6 +110,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const authority = map && new AuthorityMap(new KubernetesApi(map), map.name, log);
     if (authority) closing.push(() => authority.close());
     if (trust) authority?.publish(trust.bundle);
+    given?.on('changed', () => {
+      grpc.changed();
+      http.show(given.current);
+    });
     trust?.on('changed', () => {
       grpc.changed();
       http.show(trust.server);

@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly agentCertificateLife?: number | undefined;
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
+  /** How often these files are looked at. */
+  readonly tlsLookMs?: number | undefined;
   /** Agents have to show a certificate of this authority. */
   readonly tlsClientCa?: string | undefined;
   /** any: their certificates need not name the node. */
@@ -80,6 +82,8 @@ export interface GivenTls {
   readonly key: Buffer;
   readonly clientCa: Buffer | undefined;
   readonly anyName: boolean;
+  /** Reads the files again. Throws what the first reading would. */
+  reread(): GivenTls;
 }
 
 /** Certificates of our own authority. */
@@ -222,6 +226,11 @@ function readGivenTls(options: ServerOptions): GivenTls | undefined {
   const { tlsCert, tlsKey, tlsClientCa } = options;
   if (!tlsCert && !tlsKey && !tlsClientCa) return undefined;
   if (!tlsCert || !tlsKey) return refuse('--tls-cert and --tls-key go together: one is missing');
+  return givenTls(options, tlsCert, tlsKey);
+}
+
+function givenTls(options: ServerOptions, tlsCert: string, tlsKey: string): GivenTls {
+  const { tlsClientCa } = options;
   const cert = read(tlsCert, '--tls-cert');
   const key = read(tlsKey, '--tls-key');
   if (!cert.includes('BEGIN CERTIFICATE')) refuse(`--tls-cert ${tlsCert} holds no certificate in PEM form`);
@@ -232,7 +241,8 @@ function readGivenTls(options: ServerOptions): GivenTls | undefined {
   } catch (error) {
     refuse(`--tls-cert ${tlsCert} and --tls-key ${tlsKey} cannot be used: ${(error as Error).message}`);
   }
-  return { kind: 'given', cert, key, clientCa, anyName: options.tlsClientNames === 'any' };
+  const reread = () => givenTls(options, tlsCert, tlsKey);
+  return { kind: 'given', cert, key, clientCa, anyName: options.tlsClientNames === 'any', reread };
 }
 
 function readToken(file: string | undefined): string | undefined {

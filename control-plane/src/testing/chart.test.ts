@@ -22,12 +22,16 @@ const ALL = {
   images: { pullSecrets: [{ name: 'registry' }] },
   monitoring: { serviceMonitor: true, podMonitor: true, rules: true, dashboard: true },
 };
+const CERTIFICATES = {
+  tls: { own: false, certManager: { enabled: true, issuerName: 'cellwall', issuerKind: 'ClusterIssuer' } },
+  monitoring: { serviceMonitor: true },
+};
 const NONE = { networkPolicy: { enabled: false }, uninstallHook: { enabled: false }, agent: { tolerations: [] } };
 
-/** Throws with what is wrong. The Prometheus operator's kinds are not Kubernetes' own. */
+/** Throws with what is wrong. Kinds of the Prometheus operator and of cert-manager are not Kubernetes' own. */
 function validate(manifest: Manifest): void {
   const { apiVersion, kind } = manifest;
-  if (apiVersion.startsWith('monitoring.coreos.com/')) return;
+  if (/^(monitoring\.coreos\.com|cert-manager\.io)\//.test(apiVersion)) return;
   const models = require(`kubernetes-models/${apiVersion}`) as Record<string, new (it: object) => { validate(): void }>;
   const Model = models[kind];
   if (!Model) throw new Error(`Kubernetes has no ${apiVersion} ${kind}`);
@@ -41,6 +45,7 @@ const find = (manifests: Manifest[], kind: string, name: string) => {
 };
 interface Container {
   readonly args: string[];
+  readonly volumeMounts: { readonly name: string }[];
   readonly securityContext: Record<string, unknown>;
 }
 interface PodSpec {
@@ -58,6 +63,7 @@ describe.each([
   ['its own values', {}],
   ['all that can be switched on', ALL],
   ['all that can be switched off', NONE],
+  ['certificates of cert-manager', CERTIFICATES],
 ])('with %s', (_, values) => {
   it('each object is one by the schemas of Kubernetes', () => {
     for (const manifest of render(values, 'somewhere')) expect(() => validate(manifest)).not.toThrow();
@@ -120,14 +126,41 @@ test.each([
   expect([...given].sort()).toEqual([...needed].sort());
 });
 
+test.each([
+  ['of its own authority', {}, true],
+  ['of Secrets', CERTIFICATES, false],
+])('certificates %s', (_, values, own) => {
+  const all = render(values);
+  const server = find(all, 'StatefulSet', 'cellwall-server').spec.template.spec;
+  const agent = find(all, 'DaemonSet', 'cellwall-agent').spec.template.spec;
+  expect(server.containers[0]?.args.includes('own')).toBe(own);
+  expect(server.containers[0]?.args.includes('/etc/cellwall-tls/tls.crt')).toBe(!own);
+  expect(agent.containers[0]?.args.includes('--service-account-token-file')).toBe(own);
+  // With those of others, the server needs no rights in its own namespace.
+  expect(all.some(({ kind }) => kind === 'Role' || kind === 'ConfigMap')).toBe(own);
+  expect(
+    all.flatMap(({ kind, spec }) => (kind === 'Certificate' ? [(spec as { secretName: string }).secretName] : [])),
+  ).toEqual(own ? [] : ['cellwall-server-tls', 'cellwall-agent-tls']);
+  for (const { containers, initContainers = [], volumes } of [server, agent]) {
+    const mounted = [...containers, ...initContainers].flatMap(({ volumeMounts }) =>
+      volumeMounts.map(({ name }) => name),
+    );
+    const there = (volumes as { name: string }[]).map(({ name }) => name);
+    expect(mounted.filter((name) => name !== 'data' && !there.includes(name))).toEqual([]);
+    expect(there.filter((name) => !mounted.includes(name))).toEqual([]);
+  }
+});
+
 test('every option that the chart gives is one of the server and of the agent', () => {
   const optionsIn = (text: string) => new Set(text.match(/--[a-z][a-z-]+/g));
   const source = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
   const given = (args: string[]) => args.filter((it) => it.startsWith('--'));
-  const server = find(render(ALL), 'StatefulSet', 'cellwall-server').spec.template.spec.containers[0]?.args ?? [];
+  const argsOf = (values: object, kind: string, name: string) =>
+    find(render(values as Record<string, unknown>), kind, name).spec.template.spec.containers[0]?.args ?? [];
+  const server = [ALL, CERTIFICATES].flatMap((it) => argsOf(it, 'StatefulSet', 'cellwall-server'));
   const known = optionsIn(source('control-plane/src/cli/commands/server.ts'));
   expect(given(server).filter((it) => !known.has(it))).toEqual([]);
-  const agent = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0]?.args ?? [];
+  const agent = [ALL, CERTIFICATES].flatMap((it) => argsOf(it, 'DaemonSet', 'cellwall-agent'));
   const knownByAgent = optionsIn(source('agent-bpf/src/config.cc'));
   expect(given(agent).filter((it) => !knownByAgent.has(it))).toEqual([]);
   expect(given(server).length + given(agent).length).toBeGreaterThan(15);
@@ -145,7 +178,7 @@ describe('values.schema.json', () => {
   const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as object;
   const validator = new Ajv({ strict: false }).compile(schema);
 
-  it.each([{}, ALL, NONE])('takes good values', (values) => {
+  it.each([{}, ALL, NONE, CERTIFICATES])('takes good values', (values) => {
     expect(validator(mergeValues(chartValues(), values)) || validator.errors).toBe(true);
   });
 
@@ -159,6 +192,9 @@ describe('values.schema.json', () => {
     { server: { networkPolicies: 'enforce' } },
     { server: { storage: { size: 'large' } } },
     { sever: {} },
+    { tls: { certManager: { enabled: true, issuerName: 'x' } } },
+    { tls: { own: false, certManager: { enabled: true } } },
+    { tls: { own: false, serverSecret: '' } },
   ])('refuses %j', (values) => {
     expect(validator(mergeValues(chartValues(), values))).toBe(false);
   });
