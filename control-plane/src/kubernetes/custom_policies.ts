@@ -4,7 +4,7 @@
 // gone is deleted, but only when all objects are known.
 import { createHash } from 'node:crypto';
 import type { NewAuditEntry } from '../audit/chain.js';
-import { CRD_KINDS, documentKey, type Parsed, type Policy, parseDocuments } from '../policy/index.js';
+import { CRD_KINDS, documentKey, type Parsed, type Policy, parseObject } from '../policy/index.js';
 import { type Change, type NewDocument, toStore } from '../rollout/documents.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Verdict } from './conditions.js';
@@ -22,7 +22,7 @@ function read(object: CustomPolicy): Parsed {
   const { kind, metadata, spec } = object;
   const { name = '', namespace } = metadata ?? {};
   const document = { ...HEAD, kind, metadata: { name, ...(namespace !== undefined && { namespace }) }, spec };
-  return parseDocuments(JSON.stringify(document), keyOfPolicy(object));
+  return parseObject(document, keyOfPolicy(object));
 }
 
 /** "web.yaml:1:117 spec.mode" has a place in text that nobody wrote. */

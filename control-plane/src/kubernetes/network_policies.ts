@@ -4,7 +4,7 @@
 // cannot be said leaves the version before; one that is gone is deleted, but only when all are known.
 import { stringify } from 'yaml';
 import { fromNetworkPolicy } from '../policy/foreign/index.js';
-import { type Parsed, parseDocuments } from '../policy/index.js';
+import { type Parsed, parseObject } from '../policy/index.js';
 import { type NewDocument, toStore } from '../rollout/documents.js';
 import type { Rollout } from '../rollout/rollout.js';
 import { auditOf } from './custom_policies.js';
@@ -26,6 +26,8 @@ const MOST_TOLD = 5;
 interface Known {
   readonly about: About;
   readonly version: string;
+  /** JSON of what was parsed. */
+  readonly said: string;
   readonly parsed: Parsed;
   readonly told: Told | null;
 }
@@ -107,13 +109,21 @@ export class NetworkPolicies {
     if (before?.version === version) return before;
     const about: About = { ...IDENTITY, name, namespace, uid };
     const { documents, losses, problems } = fromNetworkPolicy(object, (it) => this.#namespaces.matching(it));
-    const parsed = parse(documents[0], namespace, name);
+    const said = JSON.stringify(documents[0] ?? null);
+    // Namespaces come and go more often than they change what a policy means.
+    const parsed = before?.said === said ? before.parsed : parse(documents[0], namespace, name);
     const wrong = [...problems, ...parsed.problems].map((it) => `${it.where}: ${it.message}`);
     if (wrong.length > 0)
-      return { about, version, parsed, told: { reason: 'Invalid', message: `not read by Cellwall: ${listed(wrong)}` } };
+      return {
+        about,
+        version,
+        said,
+        parsed,
+        told: { reason: 'Invalid', message: `not read by Cellwall: ${listed(wrong)}` },
+      };
     const lost = losses.map(({ where, what }) => `${where.slice(where.lastIndexOf(':') + 1)}: ${what}`);
     const message = `read by Cellwall without a part, so that it seems to refuse more than it does: ${listed(lost)}`;
-    return { about, version, parsed, told: lost.length > 0 ? { reason: 'Incomplete', message } : null };
+    return { about, version, said, parsed, told: lost.length > 0 ? { reason: 'Incomplete', message } : null };
   }
 }
 
@@ -123,7 +133,7 @@ function parse(converted: object | undefined, namespace: string, name: string): 
   const { spec } = converted as { spec: object };
   const metadata = { name, namespace };
   const document = { ...converted, kind: IDENTITY.kind, metadata, spec: { ...spec, mode: 'Audit' } };
-  const parsed = parseDocuments(JSON.stringify(document), `${namespace}/${name}`);
+  const parsed = parseObject(document, `${namespace}/${name}`);
   const text = textOf(document, namespace, name);
   const problems = parsed.problems.map(({ where, message }) => ({
     where: where.slice(where.indexOf(' ') + 1),

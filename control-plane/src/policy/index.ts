@@ -39,7 +39,7 @@ export {
 } from './model.js';
 export { isDomainName, nameMatches } from './names.js';
 export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
-export { type Parsed, parseDocuments, type Source } from './parse.js';
+export { type Parsed, parseDocuments, parseObject, type Source } from './parse.js';
 export { MOST_NAMES } from './schema_peers.js';
 export { labelsMatch, observedOf, selects } from './select.js';
 export {

@@ -153,6 +153,24 @@ export function parseDocuments(text: string, source: string): Parsed {
   return parsed;
 }
 
+/**
+ * As parseDocuments of its JSON, for what no person wrote as it is here: only where something is wrong, the text is needed. JSON of
+ * a person may have a field twice.
+ */
+export function parseObject(object: object, source: string): Parsed {
+  const text = JSON.stringify(object);
+  const result = schemaOf(object).safeParse(object);
+  if (!result.success || text.length > LONGEST_INPUT) return parseDocuments(text, source);
+  const given = result.data as PolicyDocument | ObservationDocument;
+  const { kind } = given;
+  const { namespace = '', name } = given.metadata;
+  const key = documentKey({ kind, namespace, name });
+  const sources = [{ key, kind, namespace, name, document: object, text }];
+  return given.kind === 'ContainerObservation'
+    ? { policies: [], observations: [toObservation(given)], sources, problems: [] }
+    : { policies: [toPolicy(given)], observations: [], sources, problems: [] };
+}
+
 /** Aliases are expanded, but not without end. */
 function toObject(document: Document, places: Places, problems: Problem[]): unknown {
   try {

@@ -16,7 +16,7 @@ import {
   PolicyCompiler,
   type PolicyContainer,
   type PolicyOptions,
-  parseDocuments,
+  parseObject,
   policyKey,
   type World,
   type WorldContainer,
@@ -183,7 +183,7 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
       const changed = put.filter((_, index) => changes[index]?.change !== 'unchanged');
       const gone = remove.filter((key) => this.#documents.get(key)?.origin);
       if (changed.length === 0 && gone.length === 0) return this.#generation;
-      await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+      await this.#numbers.learn(changed.flatMap((it) => parseObject(JSON.parse(it.document), it.key).policies));
       const told = [
         ...changes.filter(({ change }) => change !== 'unchanged'),
         ...gone.map((key): Change => ({ key, change: 'deleted', before: null, after: '{}' })),
@@ -205,7 +205,7 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
       const applied = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
       if (changed.length > 0 || decision) {
-        await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+        await this.#numbers.learn(changed.flatMap((it) => parseObject(JSON.parse(it.document), it.key).policies));
         await this.#change(changed, [], audit, decision);
       }
       return { applied, generation: this.#generation, selections };
