@@ -2,6 +2,7 @@
 //
 // A whole server beside a stand-in for the API server (testing/kubernetes.ts). No Kubernetes runs here.
 import { expect, it, vi } from 'vitest';
+import { cellwall } from '../testing/cli.js';
 import { StandInApi } from '../testing/kubernetes.js';
 import { type TestServer, testServer } from '../testing/server.js';
 
@@ -120,6 +121,11 @@ it('shows where it is from, and cannot be changed here', async () => {
   expect(await server.ask('/v1/policies', { method: 'PUT', body: enforced })).toMatchObject(refused);
   const mine =
     'apiVersion: cellwall.dev/v1alpha1\nkind: ContainerPolicy\nmetadata: {name: db, namespace: shop}\nspec: {}\n';
+  const listed = await cellwall(server.httpAddress, 'policy', 'get');
+  expect(listed.stdout).toMatch(/networkpolicy:shop\/db +Audit +3 +- +kubernetes NetworkPolicy +1 /);
+  expect((await cellwall(server.httpAddress, 'policy', 'get', 'networkpolicy:shop/db')).stdout).toBe(text);
+  const deleted = await cellwall(server.httpAddress, 'policy', 'delete', 'networkpolicy:shop/db');
+  expect(deleted).toMatchObject({ code: expect.any(Number), stderr: expect.stringContaining('kubectl') });
   // One of ours may have the same name.
   expect((await server.ask('/v1/policies', { method: 'PUT', body: mine })).status).toBe(200);
   expect(await stored(server)).toEqual(['networkpolicy:shop/db', 'shop/db']);
