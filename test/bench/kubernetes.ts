@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HEARTBEAT_MS } from '../../control-plane/src/grpc/agent_stream.js';
 import { cleanUp } from '../../control-plane/src/testing/after_each.js';
 import { TestAgent } from '../../control-plane/src/testing/agent.js';
 import { TOKEN, tokenFile } from '../../control-plane/src/testing/certificates.js';
@@ -30,6 +31,8 @@ const APPS = 10;
 /** Between two changes. */
 const PAUSE_MS = 250;
 const SILENCE_MS = 5000;
+/** As many at once, so that the stand-in beside them still answers. */
+const DIALLING = 16;
 const PATIENCE_MS = 600_000;
 
 const nameOf = (node: number) => `node-${node}`;
@@ -87,6 +90,8 @@ function fill(api: StandInApi): void {
 class Arrivals {
   times: number[] = [];
   lastMs = 0;
+  /** Streams. */
+  ended = 0;
 
   async follow(address: string, node: number): Promise<TestAgent> {
     const agent = new TestAgent(address);
@@ -101,6 +106,11 @@ class Arrivals {
       }
     };
     void listen();
+    const beat = setInterval(() => agent.send({ heartbeat: { number: 1 } }), HEARTBEAT_MS).unref();
+    void agent.ended.then(() => {
+      clearInterval(beat);
+      this.ended++;
+    });
     return agent;
   }
 
@@ -135,7 +145,13 @@ async function measure(folder: string, cleanup: Cleanup): Promise<object> {
   };
   const resident = () => Math.round(usageOf(server.process.pid).residentMiB);
   const arrivals = new Arrivals();
-  const agents = await Promise.all(Array.from({ length: NODES }, (_, node) => arrivals.follow(server.grpc, node)));
+  const agents: TestAgent[] = [];
+  const waiting = Array.from({ length: NODES }, (_, node) => node);
+  const dial = async () => {
+    for (let node = waiting.pop(); node !== undefined; node = waiting.pop())
+      agents.push(await arrivals.follow(server.grpc, node));
+  };
+  await Promise.all(Array.from({ length: DIALLING }, dial));
   cleanup.add('the simulated agents', () => {
     for (const agent of agents) agent.close();
   });
@@ -155,7 +171,8 @@ async function measure(folder: string, cleanup: Cleanup): Promise<object> {
     arrivals.times = [];
     const atMs = performance.now();
     api.put('pods', pod((change * 37) % PODS, `10.200.${change >> 8}.${change & 255}`));
-    await until('it has arrived', () => arrivals.times.length > 0, PATIENCE_MS);
+    // Each node knows the addresses of all.
+    await until('it has arrived everywhere', () => arrivals.times.length >= NODES, PATIENCE_MS, 5);
     await sleep(PAUSE_MS);
     const times = arrivals.times.map((it) => it - atMs);
     took.push(...times);
@@ -172,6 +189,7 @@ async function measure(folder: string, cleanup: Cleanup): Promise<object> {
   const before = usageOf(server.process.pid).cpuSeconds;
   await sleep(STEADY_SECONDS * 1000);
   const minutes = (performance.now() - fromMs) / 60_000;
+  if (arrivals.ended > 0) throw new Error(`${arrivals.ended} streams have ended`);
   const round = (value: number) => Math.round(value * 10) / 10;
   return {
     pods: PODS,
@@ -194,7 +212,7 @@ async function measure(folder: string, cleanup: Cleanup): Promise<object> {
 }
 
 const cleanup = new Cleanup();
-const folder = mkdtempSync(join(tmpdir(), 'cellwall-lab-'));
+const folder = mkdtempSync(join(tmpdir(), 'cellwall-bench-'));
 cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
 cleanup.add('the stand-in', cleanUp);
 try {
