@@ -63,7 +63,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await Promise.race([rollout.load(), failed]);
     const kubernetes = config.kubernetes && new KubernetesIdentity(new KubernetesApi(config.kubernetes));
     const access = new Access(store, { fileToken: config.httpToken, kubernetes }, log);
-    const informers = config.cluster && new Informers(new KubernetesApi(config.cluster), store, rollout, log);
+    const { cluster, networkPolicies } = config;
+    const informers = cluster && new Informers(new KubernetesApi(cluster), store, rollout, log, { networkPolicies });
     const startedUs = Date.now() * 1000;
     const once = await access.load(startedUs);
     const identity = await startIdentity(
@@ -72,9 +73,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       store,
       auditTo(store, access.denials, log),
       log,
+      options.tlsLookMs,
     );
-    const { trust } = identity;
+    const { trust, given } = identity;
     closing.push(async () => trust?.close());
+    closing.push(async () => given?.close());
     const storeId = await store.writer.call('storeId', randomUUID());
     const agents = new Agents(store, rollout, identity.access, storeId, log);
     const http = await startHttp(config.http, identity.shown(), {
@@ -107,6 +110,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const authority = map && new AuthorityMap(new KubernetesApi(map), map.name, log);
     if (authority) closing.push(() => authority.close());
     if (trust) authority?.publish(trust.bundle);
+    given?.on('changed', () => {
+      grpc.changed();
+      http.show(given.current);
+    });
     trust?.on('changed', () => {
       grpc.changed();
       http.show(trust.server);

@@ -86,6 +86,13 @@ describe('readConfig', () => {
     expect(policy.dnsServers).toEqual([]);
   });
 
+  it('refuses to read NetworkPolicies where it reads nothing of Kubernetes', () => {
+    const audit = { ...options, networkPolicies: 'audit' as const, kubernetesAccount: '/nowhere' };
+    expect(() => readConfig(audit)).toThrowError(/--network-policies audit: .*--kubernetes on/);
+    expect(readConfig({ ...audit, kubernetesMode: 'on' }).networkPolicies).toBe('audit');
+    expect(readConfig(options).networkPolicies).toBe('off');
+  });
+
   it('refuses a certificate that is none, and a token that is short', () => {
     expect(() => readConfig({ ...options, tlsCert: file('no key'), tlsKey: file('no key') })).toThrowError(
       /no certificate in PEM form/,

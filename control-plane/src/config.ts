@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { CellwallError } from './errors.js';
 import type { KubernetesOptions } from './kubernetes/api.js';
+import type { NetworkPolicyMode } from './kubernetes/informers.js';
 import type { Limits } from './limits.js';
 import type { Level } from './logger.js';
 import type { Network, PolicyOptions } from './policy/index.js';
@@ -27,6 +28,8 @@ export interface ServerOptions {
   readonly agentCertificateLife?: number | undefined;
   readonly tlsCert?: string | undefined;
   readonly tlsKey?: string | undefined;
+  /** How often these files are looked at. */
+  readonly tlsLookMs?: number | undefined;
   /** Agents have to show a certificate of this authority. */
   readonly tlsClientCa?: string | undefined;
   /** any: their certificates need not name the node. */
@@ -35,6 +38,8 @@ export interface ServerOptions {
   readonly kubernetesAgents?: string | undefined;
   /** Whether the server keeps in step with Kubernetes. auto: where it is a pod with a service account. */
   readonly kubernetesMode?: KubernetesMode | undefined;
+  /** audit: NetworkPolicies of Kubernetes are read as policies in that mode. */
+  readonly networkPolicies?: NetworkPolicyMode | undefined;
   /** NAMESPACE/NAME of a ConfigMap that gets the authority's certificate. */
   readonly kubernetesAuthority?: string | undefined;
   readonly kubernetesApi?: string | undefined;
@@ -77,6 +82,8 @@ export interface GivenTls {
   readonly key: Buffer;
   readonly clientCa: Buffer | undefined;
   readonly anyName: boolean;
+  /** Reads the files again. Throws what the first reading would. */
+  reread(): GivenTls;
 }
 
 /** Certificates of our own authority. */
@@ -99,6 +106,7 @@ export interface ServerConfig {
   readonly kubernetes: KubernetesOptions | undefined;
   /** undefined: the server keeps in step with no cluster. */
   readonly cluster: KubernetesOptions | undefined;
+  readonly networkPolicies: NetworkPolicyMode;
   readonly selfApproval: boolean;
   readonly limits: Partial<Limits>;
   readonly query: { readonly seconds: number; readonly rows: number };
@@ -161,6 +169,12 @@ function readCluster(options: ServerOptions): KubernetesOptions | undefined {
   return kubernetesMode === 'on' || (kubernetesMode === 'auto' && isPod) ? readApiServer(options) : undefined;
 }
 
+function readNetworkPolicies({ networkPolicies = 'off' }: ServerOptions, inCluster: boolean): NetworkPolicyMode {
+  if (networkPolicies !== 'off' && !inCluster)
+    refuse(`--network-policies ${networkPolicies}: they are read from Kubernetes; give --kubernetes on`);
+  return networkPolicies;
+}
+
 /** NAMESPACE/NAME */
 const OBJECT = /^[a-z0-9-]{1,63}\/[a-z0-9.-]{1,253}$/;
 
@@ -212,6 +226,11 @@ function readGivenTls(options: ServerOptions): GivenTls | undefined {
   const { tlsCert, tlsKey, tlsClientCa } = options;
   if (!tlsCert && !tlsKey && !tlsClientCa) return undefined;
   if (!tlsCert || !tlsKey) return refuse('--tls-cert and --tls-key go together: one is missing');
+  return givenTls(options, tlsCert, tlsKey);
+}
+
+function givenTls(options: ServerOptions, tlsCert: string, tlsKey: string): GivenTls {
+  const { tlsClientCa } = options;
   const cert = read(tlsCert, '--tls-cert');
   const key = read(tlsKey, '--tls-key');
   if (!cert.includes('BEGIN CERTIFICATE')) refuse(`--tls-cert ${tlsCert} holds no certificate in PEM form`);
@@ -222,7 +241,8 @@ function readGivenTls(options: ServerOptions): GivenTls | undefined {
   } catch (error) {
     refuse(`--tls-cert ${tlsCert} and --tls-key ${tlsKey} cannot be used: ${(error as Error).message}`);
   }
-  return { kind: 'given', cert, key, clientCa, anyName: options.tlsClientNames === 'any' };
+  const reread = () => givenTls(options, tlsCert, tlsKey);
+  return { kind: 'given', cert, key, clientCa, anyName: options.tlsClientNames === 'any', reread };
 }
 
 function readToken(file: string | undefined): string | undefined {
@@ -262,6 +282,7 @@ export function readConfig(options: ServerOptions): ServerConfig {
     refuse(
       `--http-listen ${options.httpListen} can be reached from outside: do not switch TLS off, or listen on 127.0.0.1`,
     );
+  const cluster = readCluster(options);
   return {
     dataFolder: options.dataFolder,
     grpc,
@@ -269,7 +290,8 @@ export function readConfig(options: ServerOptions): ServerConfig {
     tls,
     httpToken,
     kubernetes: options.kubernetesAuth ? readApiServer(options) : undefined,
-    cluster: readCluster(options),
+    cluster,
+    networkPolicies: readNetworkPolicies(options, cluster !== undefined),
     selfApproval: options.selfApproval ?? false,
     limits: {
       ...(options.httpRate !== undefined && { requestsPerSecond: positive(options.httpRate, '--http-rate') }),

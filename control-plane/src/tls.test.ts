@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { ChannelCredentials, status } from '@grpc/grpc-js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { startServer } from './app.js';
 import { TestAgent } from './testing/agent.js';
 import { certificates, TOKEN } from './testing/certificates.js';
@@ -43,6 +43,33 @@ describe('with TLS', () => {
       asked.end();
     });
     expect(answer).toBe(200);
+  });
+
+  it('takes up certificates that were replaced, and keeps those before while the files do not go together', async () => {
+    const [path, next] = [certificates(), certificates()];
+    const files = { tlsCert: path('server.pem'), tlsKey: path('server.key'), tlsClientCa: path('ca.pem') };
+    const server = await testServer(undefined, { ...files, httpTokenFile: path('token'), tlsLookMs: 20 });
+    const [before, after] = [path, next].map((of) => readFileSync(of('ca.pem')));
+    const ask = (ca: Buffer | undefined) =>
+      new Promise((resolve) => {
+        const headers = { authorization: `Bearer ${TOKEN}` };
+        const asked = request(`${server.httpAddress}/v1/status`, { ca, headers, agent: false }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        asked.on('error', (error) => resolve((error as NodeJS.ErrnoException).code));
+        asked.end();
+      });
+    copyFileSync(next('server.key'), path('server.key'));
+    await new Promise((done) => setTimeout(done, 200));
+    expect(await ask(before)).toBe(200);
+    for (const name of ['server.pem', 'ca.pem']) copyFileSync(next(name), path(name));
+    await vi.waitFor(async () => expect(await ask(after)).toBe(200), { timeout: 20_000, interval: 50 });
+    expect(await ask(before)).not.toBe(200);
+    const key = [readFileSync(next('agent.key')), readFileSync(next('agent.pem'))] as const;
+    const agent = new TestAgent(server.grpcAddress, ChannelCredentials.createSsl(after as Buffer, ...key));
+    expect(await agent.hello('agent')).toMatchObject({ window: 32 });
+    agent.close();
   });
 
   it('lets a given certificate be the node that it names, or any if told so', async () => {

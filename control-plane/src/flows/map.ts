@@ -23,6 +23,7 @@ export interface MapInput {
     readonly container: string;
     readonly cgroupId: string;
     readonly labels: string;
+    readonly workload?: string;
   };
   /** False: it is there so that nothing is told twice. */
   readonly wanted: boolean;
@@ -32,7 +33,7 @@ export interface MapInput {
   readonly backend: Endpoint | null;
   readonly outside: string | null;
   readonly name: string | null;
-  readonly peer: (Peer & { readonly labels?: string }) | null;
+  readonly peer: (Peer & { readonly labels?: string; readonly workload?: string }) | null;
   readonly rulePolicy: string | null;
   readonly ruleName: string | null;
   readonly rule: number;
@@ -72,6 +73,7 @@ export function workloadName(it: {
   pod: string;
   container: string;
   labels?: string | undefined;
+  workload?: string | undefined;
 }): string {
   const labels = JSON.parse(it.labels ?? '{}') as Record<string, string>;
   return [it.namespace, workloadOf({ ...it, labels }), it.container].filter((part) => part !== '').join('/');

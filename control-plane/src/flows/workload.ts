@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What survives the restarts of a container, as far as its pod's labels tell. Labels that controllers of Kubernetes set are
-// trusted; a name alone is never taken apart, since "web-7" can be anybody's name.
+// What survives the restarts of a container: what the owners of its pod are in Kubernetes, or else as far as the pod's labels tell.
+// Labels that controllers of Kubernetes set are trusted; a name alone is never taken apart, since "web-7" can be anybody's name.
 
 export interface PodFacts {
   readonly namespace: string;
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** By the owners of the pod; '' or undefined: Kubernetes was not asked, or has not told. */
+  readonly workload?: string | undefined;
 }
 
 /** Of what Deployments, StatefulSets, DaemonSets and Jobs add behind the name, see their controllers in kubernetes/kubernetes. */
 const RANDOM = /-[bcdfghjklmnpqrstvwxz2456789]{5}$/;
 
 /** The name that the pods of one workload share; the pod's own name where nothing tells. */
-export function workloadOf({ pod, labels }: PodFacts): string {
+export function workloadOf({ pod, labels, workload }: PodFacts): string {
+  if (workload) return workload;
   const template = labels['pod-template-hash'];
   if (template !== undefined && pod.includes(`-${template}-`)) return pod.slice(0, pod.lastIndexOf(`-${template}-`));
   const job = labels['batch.kubernetes.io/job-name'] ?? labels['job-name'];

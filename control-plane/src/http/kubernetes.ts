@@ -19,13 +19,22 @@ export const kubernetesSchema = z.object({
       unreadable: z.number(),
     }),
   ),
+  networkPolicies: z
+    .object({
+      read: z.number(),
+      refused: z.number().openapi({ description: 'that cannot be said as a policy' }),
+      incomplete: z.number().openapi({ description: 'of which a part is left out' }),
+      events: z.number(),
+      failures: z.number().openapi({ description: 'of writing events' }),
+    })
+    .openapi({ description: 'those of Kubernetes, with --network-policies audit' }),
   statuses: z.object({ waiting: z.number(), written: z.number(), events: z.number(), failures: z.number() }),
 });
 
 export function shownKubernetes(informers: Informers | undefined): z.output<typeof kubernetesSchema> | null {
   if (!informers) return null;
-  const { collections, status } = informers;
-  const problems = [...collections.map(({ problem }) => problem), status.problem];
+  const { collections, status, events, networkPolicies } = informers;
+  const problems = [...collections.map(({ problem }) => problem), status.problem, events.problem];
   return {
     problems: problems.filter((it) => it !== null),
     collections: collections.map(({ resource, state, size, counts }) => ({
@@ -34,6 +43,7 @@ export function shownKubernetes(informers: Informers | undefined): z.output<type
       objects: size,
       ...counts,
     })),
+    networkPolicies: { ...networkPolicies.counts, events: events.counts.written, failures: events.counts.failures },
     statuses: { waiting: status.waiting, ...status.counts },
   };
 }

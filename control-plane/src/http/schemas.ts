@@ -2,7 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { ROLES } from '../access/roles.js';
 import { ERRORS } from '../errors.js';
-import { KINDS } from '../policy/index.js';
+import { ALL_KINDS } from '../policy/index.js';
 import { LOSS_REASONS, type LossReason } from './losses.js';
 
 const word = z.string().max(500).optional();
@@ -143,7 +143,7 @@ export const errorSchema = z
 export const policySchema = z
   .object({
     key: z.string(),
-    kind: z.enum(KINDS),
+    kind: z.enum(ALL_KINDS),
     namespace: z.string(),
     name: z.string(),
     mode: z.string().nullable().openapi({ description: 'null: an observation' }),
@@ -227,6 +227,7 @@ export const containerSchema = z
     image: z.string(),
     runtime: z.string(),
     runtimeId: z.string(),
+    workload: z.string().openapi({ description: 'what the pod belongs to; its own name where nothing tells' }),
     labels: z.record(z.string(), z.string()),
     addresses: z.array(z.string()),
     firstSeen: z.string(),

@@ -10,6 +10,7 @@ import type { Logger } from '../logger.js';
 import type { Store } from '../store/store.js';
 import type { Proof } from './agent_certificate.js';
 import { Enrolment } from './enrolment.js';
+import { GivenFiles } from './given_files.js';
 import { NodeIdentities } from './nodes.js';
 import type { Audit } from './record.js';
 import type { ServiceAccountReviewer } from './service_accounts.js';
@@ -27,6 +28,7 @@ function reviewerOf(tls: Tls | undefined): ServiceAccountReviewer | undefined {
 
 interface Identity {
   readonly trust: Trust | undefined;
+  readonly given: GivenFiles | undefined;
   readonly access: AgentAccess;
   /** What people and agents are shown; undefined: plain text. */
   readonly shown: () => ServerIdentity | undefined;
@@ -39,16 +41,19 @@ export async function startIdentity(
   store: Store,
   audit: Audit,
   log: Logger,
+  lookMs?: number,
 ): Promise<Identity> {
   const trust = tls?.kind === 'own' ? await Trust.open({ ...tls, dataFolder }, log) : undefined;
+  const given = tls?.kind === 'given' ? new GivenFiles(tls, log, lookMs) : undefined;
   const nodes = new NodeIdentities(store, audit);
   await nodes.load();
   const enrolment = trust && new Enrolment(trust, nodes, store, reviewerOf(tls), audit);
-  const shown = () => trust?.server ?? (tls?.kind === 'given' ? tls : undefined);
-  const ca = () => trust?.bundle ?? (tls?.kind === 'given' ? tls.clientCa : undefined);
+  const shown = () => trust?.server ?? given?.current;
+  const ca = () => trust?.bundle ?? given?.current.clientCa;
   const material = () => ({ ...(shown() as ServerIdentity), ca: ca() });
   return {
     trust,
+    given,
     access: { proof: proofOf(tls, trust), nodes, enrolment, audit },
     shown,
     forAgents: tls && { material, enrolment },

@@ -31,6 +31,8 @@ export interface Question {
   readonly body?: object | undefined;
   /** Of the answer. */
   readonly mostBytes?: number;
+  /** Media types. */
+  readonly accept?: string | undefined;
 }
 
 export interface Watcher {
@@ -71,7 +73,12 @@ export class KubernetesApi {
   }
 
   /** Throws store_unavailable: nobody answers, or not with what was asked for (RefusedByApi). */
-  async ask<T>(method: Question['method'], path: string, body?: object, mostBytes?: number): Promise<T> {
+  ask<T>(method: Question['method'], path: string, body?: object): Promise<T> {
+    return this.answer<T>({ method, path, body });
+  }
+
+  /** Throws as ask. */
+  async answer<T>(question: Question): Promise<T> {
     if (this.#asked >= MOST_ASKED)
       throw new CellwallError(
         'store_unavailable',
@@ -80,8 +87,7 @@ export class KubernetesApi {
     this.#asked++;
     const signal = AbortSignal.timeout(PATIENCE_MS);
     try {
-      const question = { method, path, body, ...(mostBytes !== undefined && { mostBytes }) };
-      return JSON.parse(await this.#answer(question, signal)) as T;
+      return JSON.parse(await this.#text(question, signal)) as T;
     } catch (error) {
       throw this.#explained(signal.aborted ? new Error(`no answer within ${PATIENCE_MS} ms`) : error);
     } finally {
@@ -90,9 +96,9 @@ export class KubernetesApi {
   }
 
   /** Gives each line as it comes, until the API server ends the answer. Throws as ask. */
-  async watch(path: string, { opened, line }: Watcher, signal: AbortSignal): Promise<void> {
+  async watch(path: string, { opened, line }: Watcher, signal: AbortSignal, accept?: string): Promise<void> {
     try {
-      const response = await this.#send({ method: 'GET', path }, signal, (asked) => {
+      const response = await this.#send({ method: 'GET', path, accept }, signal, (asked) => {
         asked.setSocketKeepAlive(true, KEEP_ALIVE_MS);
       });
       if (response.statusCode !== 200) throw await refusal(response, 'GET', path);
@@ -109,7 +115,7 @@ export class KubernetesApi {
     return new CellwallError('store_unavailable', `the API server of Kubernetes: ${(error as Error).message}`);
   }
 
-  async #answer(question: Question, signal: AbortSignal): Promise<string> {
+  async #text(question: Question, signal: AbortSignal): Promise<string> {
     const response = await this.#send(question, signal);
     const isGood = response.statusCode === 200 || response.statusCode === 201;
     if (!isGood) throw await refusal(response, question.method, question.path);
@@ -117,7 +123,7 @@ export class KubernetesApi {
   }
 
   #send(
-    { method, path, body }: Question,
+    { method, path, body, accept = 'application/json' }: Question,
     signal: AbortSignal,
     prepare: (asked: ClientRequest) => void = () => {},
   ): Promise<IncomingMessage> {
@@ -125,7 +131,7 @@ export class KubernetesApi {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const headers = {
       authorization: `Bearer ${this.#read('token')}`,
-      accept: 'application/json',
+      accept,
       ...(text !== undefined && { 'content-type': type, 'content-length': Buffer.byteLength(text) }),
     };
     const url = new URL(path, this.#options.api);

@@ -122,7 +122,9 @@ export class Collection<F> {
     let next = '';
     for (;;) {
       const query = new URLSearchParams({ limit: String(PAGE), ...(next !== '' && { continue: next }) });
-      const page = await this.#api.ask<List>('GET', `${this.resource.path}?${query}`, undefined, LARGEST_PAGE);
+      const path = `${this.resource.path}?${query}`;
+      const accept = this.#accept('PartialObjectMetadataList');
+      const page = await this.#api.answer<List>({ method: 'GET', path, mostBytes: LARGEST_PAGE, accept });
       for (const item of page.items ?? []) {
         const facts = this.#read(item);
         if (facts !== null) all.set(keyOf(item), facts);
@@ -153,7 +155,11 @@ export class Collection<F> {
       opened: () => this.#turn('current', null),
       line: (text: string) => this.#take(JSON.parse(text) as WatchEvent),
     };
-    await this.#api.watch(`${this.resource.path}?${query}`, watcher, signal);
+    await this.#api.watch(`${this.resource.path}?${query}`, watcher, signal, this.#accept('PartialObjectMetadata'));
+  }
+
+  #accept(form: string): string | undefined {
+    return this.resource.metadataOnly ? `application/json;as=${form};g=meta.k8s.io;v=v1,application/json` : undefined;
   }
 
   #take({ type, object }: WatchEvent): void {

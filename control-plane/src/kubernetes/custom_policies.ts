@@ -4,7 +4,7 @@
 // gone is deleted, but only when all objects are known.
 import { createHash } from 'node:crypto';
 import type { NewAuditEntry } from '../audit/chain.js';
-import { CRD_KINDS, documentKey, type Parsed, type Policy, parseDocuments } from '../policy/index.js';
+import { CRD_KINDS, documentKey, type Parsed, type Policy, parseObject } from '../policy/index.js';
 import { type Change, type NewDocument, toStore } from '../rollout/documents.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Verdict } from './conditions.js';
@@ -22,17 +22,22 @@ function read(object: CustomPolicy): Parsed {
   const { kind, metadata, spec } = object;
   const { name = '', namespace } = metadata ?? {};
   const document = { ...HEAD, kind, metadata: { name, ...(namespace !== undefined && { namespace }) }, spec };
-  return parseDocuments(JSON.stringify(document), keyOfPolicy(object));
+  return parseObject(document, keyOfPolicy(object));
 }
 
 /** "web.yaml:1:117 spec.mode" has a place in text that nobody wrote. */
 const withoutPlace = (where: string) => where.slice(where.indexOf(' ') + 1);
 
-function auditOf({ key, change, after }: Change): NewAuditEntry {
-  const sha256 = createHash('sha256').update(after).digest('hex');
-  const action = change === 'deleted' ? 'policy.delete' : 'policy.apply';
-  return { actor: ACTOR, action, subject: key, details: { change, sha256, from: 'custom resource' } };
-}
+/** from: the kind of object. */
+export const auditOf =
+  (from: string) =>
+  ({ key, change, after }: Change): NewAuditEntry => {
+    const sha256 = createHash('sha256').update(after).digest('hex');
+    const action = change === 'deleted' ? 'policy.delete' : 'policy.apply';
+    return { actor: ACTOR, action, subject: key, details: { change, sha256, from } };
+  };
+
+const versionOf = ({ metadata }: CustomPolicy): string => `${metadata?.uid} ${metadata?.generation}`;
 
 interface Known {
   readonly object: CustomPolicy;
@@ -57,8 +62,16 @@ export class CustomPolicies {
     this.#objects[kind] = new Map(all);
   }
 
-  put(kind: CustomPolicy['kind'], key: string, object: CustomPolicy): void {
+  /** Returns whether there is something to do for it: mostly, it is its status that has changed, and we have written that ourselves. */
+  put(kind: CustomPolicy['kind'], key: string, object: CustomPolicy): boolean {
     this.#objects[kind]?.set(key, object);
+    const name = keyOfPolicy(object);
+    const known = this.#known.get(name);
+    if (known?.version !== versionOf(object)) return true;
+    // One that the command line had applied may be gone by now.
+    if (known.parsed.problems.length === 0 && !this.#rollout.document(name)) return true;
+    this.#known.set(name, { ...known, object });
+    return false;
   }
 
   remove(kind: CustomPolicy['kind'], key: string): void {
@@ -85,13 +98,12 @@ export class CustomPolicies {
     await this.#rollout.synchronise(
       put,
       gone.map(({ key }) => key),
-      auditOf,
+      auditOf('custom resource'),
     );
   }
 
   #read(object: CustomPolicy): Known {
-    const { uid = '', generation = 0 } = object.metadata ?? {};
-    const version = `${uid} ${generation}`;
+    const version = versionOf(object);
     const before = this.#known.get(keyOfPolicy(object));
     return { object, version, parsed: before?.version === version ? before.parsed : read(object) };
   }

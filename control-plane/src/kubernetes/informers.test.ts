@@ -106,7 +106,13 @@ it('refuses a bad object with a condition and an event, and the version before s
   const server = await testServer(undefined, optionsOf(api));
   api.put('containerpolicies', policy('web', ACCEPT_DB));
   await eventually(() => expect(conditionOf(api, 'web', 'Accepted')?.status).toBe('True'));
-  api.put('containerpolicies', policy('web', { ...ACCEPT_DB, subjct: {} }));
+  const [rule] = ACCEPT_DB.egress;
+  const misspelt = {
+    ...ACCEPT_DB,
+    subjct: {},
+    egress: [{ ...rule, to: [{ containers: { podz: {} } }], protocls: [] }],
+  };
+  api.put('containerpolicies', policy('web', misspelt));
   await eventually(() =>
     expect(conditionOf(api, 'web', 'Accepted')).toMatchObject({
       status: 'False',
@@ -114,7 +120,11 @@ it('refuses a bad object with a condition and an event, and the version before s
       observedGeneration: 2,
     }),
   );
-  expect(conditionOf(api, 'web', 'Accepted')?.message).toContain('subjct');
+  expect(conditionOf(api, 'web', 'Accepted')?.message.split('\n').sort()).toEqual([
+    'spec.egress[0].protocls: unknown field "protocls"; did you mean "protocols"?',
+    'spec.egress[0].to[0].containers.podz: unknown field "podz"; did you mean "pods"?',
+    'spec.subjct: unknown field "subjct"; did you mean "subject"?',
+  ]);
   expect(conditionOf(api, 'web', 'Enforced')?.message).toContain('version before');
   await eventually(() =>
     expect(api.events.map(({ reason, involvedObject }) => [reason, involvedObject.name])).toEqual([['Invalid', 'web']]),
@@ -141,6 +151,9 @@ it('deletes what was deleted, and leaves alone what the command line has applied
   api.remove('containerpolicies', 'shop', 'web');
   await eventually(async () => expect((await server.ask('/v1/policies/shop/web')).status).toBe(404));
   expect((await server.ask('/v1/policies/shop/mine')).status).toBe(200);
+  // Deleted there, it is the one of Kubernetes that counts.
+  expect((await server.ask('/v1/policies/shop/mine', { method: 'DELETE' })).status).toBe(200);
+  await eventually(() => expect(conditionOf(api, 'mine', 'Accepted')?.status).toBe('True'));
 });
 
 it('means the same by its policies after a restart without the API server, and deletes nothing', async () => {

@@ -1,24 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Keeps in step with Kubernetes: pods, services and nodes for what policies mean, policies themselves, and their status.
+import { setImmediate } from 'node:timers/promises';
+import { grouped } from '../flows/group.js';
 import type { Logger } from '../logger.js';
-import { CRD_KINDS, type CrdKind, canBePeer, type Policy, selects } from '../policy/index.js';
-import type { ClusterKind } from '../rollout/cluster.js';
+import { CRD_KINDS, type CrdKind, canBePeer, type Policy, selects, type WorldContainer } from '../policy/index.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
 import type { KubernetesApi } from './api.js';
+import { ClusterSinks } from './cluster_sinks.js';
 import { Collection, type CollectionTimes, type Sink, TIMES } from './collection.js';
 import { type NodeState, statusOf } from './conditions.js';
 import { CustomPolicies, keyOfPolicy } from './custom_policies.js';
-import { customPolicies, NAMESPACES, NODES, PODS, type Resource } from './resources.js';
-import { JoinedServices, SERVICES, SLICES } from './services.js';
+import { Events } from './events.js';
+import { NAMESPACES, Namespaces } from './namespaces.js';
+import { NETWORK_POLICIES, NetworkPolicies } from './network_policies.js';
+import { customPolicies, type KubernetesObject, NODES, PODS, type Resource } from './resources.js';
+import { SERVICES, SLICES } from './services.js';
 import { StatusWriter } from './status_writer.js';
+import { JOBS } from './workloads.js';
 
 /** Changes of objects come in crowds. */
 const POLICIES_MS = 50;
 const STATUS_MS = 500;
 const IDLE_MS = 10_000;
 const MOST_NAMED = 5;
+/** Statuses that are made in one go. */
+const AT_ONCE = 50;
+
+/** Containers by namespace. */
+type Running = ReadonlyMap<string, readonly WorldContainer[]>;
+
+export const NETWORK_POLICY_MODES = ['off', 'audit'] as const;
+export type NetworkPolicyMode = (typeof NETWORK_POLICY_MODES)[number];
+
+export interface InformerOptions {
+  /** audit: NetworkPolicies are read, too, and refuse nothing. */
+  readonly networkPolicies?: NetworkPolicyMode;
+  readonly times?: CollectionTimes;
+}
 
 export class Informers {
   readonly #api: KubernetesApi;
@@ -27,31 +47,53 @@ export class Informers {
   readonly #log: Logger;
   readonly #times: CollectionTimes;
   readonly #collections: Collection<unknown>[] = [];
-  readonly #services = new JoinedServices();
-  readonly #namespaces = new Set<string>();
+  readonly #namespaces = new Namespaces();
+  readonly #mode: NetworkPolicyMode;
+  readonly networkPolicies: NetworkPolicies;
   readonly #policies: CustomPolicies;
   readonly status: StatusWriter;
+  /** About NetworkPolicies, whose status is not ours. */
+  readonly events: Events;
   readonly #idle = new WeakMap<Policy, { readonly idle: boolean; readonly atMs: number }>();
   readonly #timers = new Map<string, NodeJS.Timeout>();
   #busy: Promise<unknown> = Promise.resolve();
   readonly #tellStatus = () => this.#soon('status', STATUS_MS, () => this.#writeStatus());
 
-  constructor(api: KubernetesApi, store: Store, rollout: Rollout, log: Logger, times: CollectionTimes = TIMES) {
+  constructor(
+    api: KubernetesApi,
+    store: Store,
+    rollout: Rollout,
+    log: Logger,
+    { networkPolicies = 'off', times = TIMES }: InformerOptions = {},
+  ) {
     this.#api = api;
+    this.#mode = networkPolicies;
     this.#store = store;
     this.#rollout = rollout;
     this.#log = log.child({ part: 'kubernetes' });
     this.#times = times;
     this.#policies = new CustomPolicies(rollout);
     this.status = new StatusWriter(api, this.#log);
+    this.events = new Events(api, this.#log);
+    this.networkPolicies = new NetworkPolicies(rollout, this.#namespaces);
   }
 
   start(): void {
-    this.#watch(PODS, this.#clusterSink('pod'));
-    this.#watch(NODES, this.#clusterSink('node', this.#tellStatus));
-    this.#watch(SERVICES, this.#serviceSink());
-    this.#watch(SLICES, this.#sliceSink());
-    this.#watch(NAMESPACES, this.#namespaceSink());
+    const sinks = new ClusterSinks(this.#rollout, (name) =>
+      this.#collections.some((it) => it.resource.name === name && it.isComplete),
+    );
+    this.#watch(PODS, sinks.pods());
+    this.#watch(JOBS, sinks.jobs());
+    this.#watch(NODES, sinks.nodes(this.#tellStatus));
+    this.#watch(SERVICES, sinks.services());
+    this.#watch(SLICES, sinks.slices());
+    const namespacesChanged = () => {
+      this.#tellStatus();
+      this.#networkSoon();
+    };
+    this.#watch(NAMESPACES, this.#namespaces.sink(namespacesChanged));
+    if (this.#mode === 'audit') this.#watch(NETWORK_POLICIES, this.#networkPolicySink());
+    else this.#soon('networkpolicies', 0, () => this.networkPolicies.drop());
     for (const kind of CRD_KINDS) this.#watch(customPolicies(kind), this.#policySink(kind));
     this.#rollout.on('applied', this.#tellStatus);
     this.#rollout.on('changed', this.#tellStatus);
@@ -68,85 +110,21 @@ export class Informers {
     );
   }
 
-  #clusterSink<K extends ClusterKind>(kind: K, also: () => void = () => {}): Sink<never> {
-    const { cluster } = this.#rollout;
-    const told = (isNew: boolean) => {
-      if (!isNew) return;
-      this.#rollout.clusterChanged();
-      also();
-    };
-    return {
-      replace: (all) => told(cluster.replace(kind, all)),
-      put: (key, facts) => told(cluster.put(kind, key, facts)),
-      remove: (key) => told(cluster.remove(kind, key)),
-    };
-  }
-
-  /** Only when both lists are there: services without backends would be others than before. */
-  #joined(key?: string): void {
-    const listed = [SERVICES.name, SLICES.name].every((name) =>
-      this.#collections.some((it) => it.resource.name === name && it.isComplete),
-    );
-    if (!listed) return;
-    const { cluster } = this.#rollout;
-    const one = key === undefined ? undefined : this.#services.one(key);
-    const isNew =
-      key === undefined
-        ? cluster.replace('service', this.#services.all())
-        : one
-          ? cluster.put('service', key, one)
-          : cluster.remove('service', key);
-    if (isNew) this.#rollout.clusterChanged();
-  }
-
-  #serviceSink(): Sink<Parameters<JoinedServices['services']['set']>[1]> {
-    const { services } = this.#services;
+  #networkPolicySink(): Sink<KubernetesObject> {
+    const policies = this.networkPolicies;
+    const soon = () => this.#networkSoon();
     return {
       replace: (all) => {
-        services.clear();
-        for (const [key, facts] of all) services.set(key, facts);
-        this.#joined();
+        policies.replace(all);
+        soon();
       },
-      put: (key, facts) => {
-        services.set(key, facts);
-        this.#joined(key);
-      },
-      remove: (key) => {
-        services.delete(key);
-        this.#joined(key);
-      },
-    };
-  }
-
-  #sliceSink(): Sink<Parameters<JoinedServices['putSlice']>[1]> {
-    return {
-      replace: (all) => {
-        this.#services.replaceSlices(all);
-        this.#joined();
-      },
-      put: (key, slice) => this.#joined(this.#services.putSlice(key, slice)),
-      remove: (key) => {
-        const service = this.#services.removeSlice(key);
-        if (service !== undefined) this.#joined(service);
-      },
-    };
-  }
-
-  #namespaceSink(): Sink<string> {
-    const names = this.#namespaces;
-    return {
-      replace: (all) => {
-        names.clear();
-        for (const name of all.values()) names.add(name);
-        this.#tellStatus();
-      },
-      put: (_, name) => {
-        names.add(name);
-        this.#tellStatus();
+      put: (key, object) => {
+        policies.put(key, object);
+        soon();
       },
       remove: (key) => {
-        names.delete(key.slice(1));
-        this.#tellStatus();
+        policies.remove(key);
+        soon();
       },
     };
   }
@@ -159,14 +137,22 @@ export class Informers {
         soon();
       },
       put: (key, object) => {
-        this.#policies.put(kind, key, object);
-        soon();
+        if (this.#policies.put(kind, key, object)) soon();
+        else this.#tellStatus();
       },
       remove: (key) => {
         this.#policies.remove(kind, key);
         soon();
       },
     };
+  }
+
+  #networkSoon(): void {
+    if (this.#mode === 'off') return;
+    this.#soon('networkpolicies', POLICIES_MS, async () => {
+      await this.networkPolicies.synchronise();
+      this.events.want(this.networkPolicies.told);
+    });
   }
 
   /** One after the other, each at most once for what came meanwhile. */
@@ -204,24 +190,32 @@ export class Informers {
     if (objects.length === 0) return;
     const nodes = await this.#nodes();
     const now = `${new Date().toISOString().slice(0, 19)}Z`;
-    for (const object of objects) {
-      const verdict = this.#policies.verdictOf(object, (policy) => this.#hints(policy));
+    const running = grouped(
+      this.#rollout
+        .containers()
+        .filter(canBePeer)
+        .map((it) => [it.namespace, it] as const),
+    );
+    for (const [index, object] of objects.entries()) {
+      // Rule sets do not wait for all of them.
+      if (index % AT_ONCE === AT_ONCE - 1) await setImmediate();
+      const verdict = this.#policies.verdictOf(object, (policy) => this.#hints(policy, running));
       this.status.want(object, statusOf(object, verdict, nodes, now));
     }
   }
 
-  #hints(policy: Policy): string[] {
-    const known = this.#namespaces.size > 0;
-    const unknown = known ? (policy.subject.namespaces ?? []).filter((name) => !this.#namespaces.has(name)) : [];
+  #hints(policy: Policy, running: Running): string[] {
+    const unknown = this.#namespaces.missing(policy.subject.namespaces ?? []);
     if (unknown.length > 0) return [`there is no namespace ${unknown.slice(0, MOST_NAMED).join(', ')}`];
-    return this.#isIdle(policy) ? ['it selects no container that runs now'] : [];
+    return this.#isIdle(policy, running) ? ['it selects no container that runs now'] : [];
   }
 
   /** Asked of all containers, so not each time. */
-  #isIdle(policy: Policy): boolean {
+  #isIdle(policy: Policy, running: Running): boolean {
     const known = this.#idle.get(policy);
     if (known && performance.now() - known.atMs < IDLE_MS) return known.idle;
-    const idle = !this.#rollout.containers().some((it) => canBePeer(it) && selects(policy, it));
+    const namespaces = policy.subject.namespaces ?? [...running.keys()];
+    const idle = !namespaces.some((name) => running.get(name)?.some((it) => selects(policy, it)));
     this.#idle.set(policy, { idle, atMs: performance.now() });
     return idle;
   }
@@ -233,5 +227,6 @@ export class Informers {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     await this.#busy;
     await this.status.close();
+    await this.events.close();
   }
 }

@@ -3,6 +3,14 @@
 // What is read of each kind of object. The rest of it is dropped as it comes, for a pod with all its fields is some 10 KiB.
 import { API_GROUP, API_VERSION, type CrdKind, pluralOf } from '../policy/index.js';
 import type { ClusterNode, ClusterPod } from '../rollout/cluster.js';
+import { ownerOf, type PodOwner } from './workloads.js';
+
+export interface OwnerReference {
+  readonly kind?: string;
+  readonly name?: string;
+  /** One owner at most has made the object and looks after it. */
+  readonly controller?: boolean;
+}
 
 export interface KubernetesObject {
   readonly apiVersion?: string;
@@ -15,6 +23,7 @@ export interface KubernetesObject {
     readonly generation?: number;
     readonly labels?: Readonly<Record<string, string>>;
     readonly deletionTimestamp?: string;
+    readonly ownerReferences?: readonly OwnerReference[];
   };
   readonly spec?: unknown;
   readonly status?: unknown;
@@ -26,6 +35,8 @@ export interface Resource<F> {
   /** '' is the core group. */
   readonly group: string;
   readonly path: string;
+  /** The API server leaves out all but the metadata. */
+  readonly metadataOnly?: boolean;
   /** null: it does not count. */
   read(object: KubernetesObject): F | null;
 }
@@ -80,7 +91,18 @@ export function readPod({ metadata, spec, status }: KubernetesObject): ClusterPo
   };
 }
 
-export const PODS: Resource<ClusterPod> = { name: 'pods', group: '', path: '/api/v1/pods', read: readPod };
+/** Of a pod that has ended or has no address yet, what it belongs to. */
+export interface PodFacts {
+  readonly pod: ClusterPod | null;
+  readonly owner: PodOwner | null;
+}
+
+export const PODS: Resource<PodFacts> = {
+  name: 'pods',
+  group: '',
+  path: '/api/v1/pods',
+  read: (object) => ({ pod: readPod(object), owner: ownerOf(object) }),
+};
 
 interface NodeStatus {
   readonly addresses?: readonly { readonly type?: string; readonly address?: string }[];
@@ -101,13 +123,6 @@ export const NODES: Resource<ClusterNode> = {
   },
 };
 
-export const NAMESPACES: Resource<string> = {
-  name: 'namespaces',
-  group: '',
-  path: '/api/v1/namespaces',
-  read: ({ metadata }) => metadata?.name ?? '',
-};
-
 /** A policy, whole: the server checks it, and writes its status. */
 export interface CustomPolicy extends KubernetesObject {
   readonly kind: CrdKind;
@@ -125,7 +140,7 @@ export function customPolicies(kind: CrdKind): Resource<CustomPolicy> {
 }
 
 /** Without managedFields, which is often longer than the object. */
-function kept({ name, namespace, uid, resourceVersion, generation }: NonNullable<KubernetesObject['metadata']>) {
+export function kept({ name, namespace, uid, resourceVersion, generation }: NonNullable<KubernetesObject['metadata']>) {
   return Object.fromEntries(
     Object.entries({ name, namespace, uid, resourceVersion, generation }).filter(([, value]) => value !== undefined),
   );

@@ -5,14 +5,14 @@
 import type { Logger } from '../logger.js';
 import { API_GROUP, API_VERSION, pluralOf } from '../policy/index.js';
 import { type KubernetesApi, RefusedByApi } from './api.js';
-import { type Condition, isSameStatus, type PolicyStatus } from './conditions.js';
+import { isSameStatus, type PolicyStatus } from './conditions.js';
 import { keyOfPolicy } from './custom_policies.js';
+import { type About, eventOf, postEvent } from './events.js';
 import type { CustomPolicy } from './resources.js';
 
 const BETWEEN_MS = 50;
 /** After a failure. */
 const PAUSE_MS = 5000;
-const EVENTS_NAMESPACE = 'default';
 const NOT_FOUND = 404;
 
 interface Wanted {
@@ -27,29 +27,13 @@ function pathOf({ kind, metadata }: CustomPolicy): string {
 
 const conditionsOf = (object: CustomPolicy) => ((object.status ?? {}) as Partial<PolicyStatus>).conditions ?? [];
 
-function eventOf({ kind, metadata }: CustomPolicy, { type, reason, message }: Condition, nowMs: number) {
-  const namespace = metadata?.namespace ?? EVENTS_NAMESPACE;
-  const time = new Date(nowMs).toISOString();
-  return {
-    apiVersion: 'v1',
-    kind: 'Event',
-    metadata: { name: `${metadata?.name}.${nowMs.toString(16)}${type.toLowerCase()}`, namespace },
-    involvedObject: {
-      apiVersion: `${API_GROUP}/${API_VERSION}`,
-      kind,
-      name: metadata?.name,
-      namespace: metadata?.namespace,
-      uid: metadata?.uid,
-    },
-    type: 'Warning',
-    reason,
-    message: message.slice(0, 1000),
-    source: { component: 'cellwall' },
-    firstTimestamp: time,
-    lastTimestamp: time,
-    count: 1,
-  };
-}
+const aboutOf = ({ kind, metadata }: CustomPolicy): About => ({
+  apiVersion: `${API_GROUP}/${API_VERSION}`,
+  kind,
+  name: metadata?.name ?? '',
+  namespace: metadata?.namespace,
+  uid: metadata?.uid,
+});
 
 /** Wrong, and not only late. */
 const TELLING = new Set(['Invalid', 'Conflict', 'Refused']);
@@ -127,8 +111,9 @@ export class StatusWriter {
       if (!TELLING.has(condition.reason)) continue;
       const known = before.find(({ type }) => type === condition.type);
       if (known?.reason === condition.reason && known.message === condition.message) continue;
-      const event = eventOf(object, condition, Date.now());
-      await this.#api.ask('POST', `/api/v1/namespaces/${event.metadata.namespace}/events`, event);
+      const nowMs = Date.now();
+      const suffix = `${nowMs.toString(16)}${condition.type.toLowerCase()}`;
+      await postEvent(this.#api, eventOf(aboutOf(object), condition, suffix, nowMs));
       this.counts.events++;
     }
   }

@@ -38,7 +38,7 @@ const USUAL = [
   'role',
 ];
 
-type Pod = Pick<Place, 'namespace' | 'pod' | 'labels'>;
+type Pod = Pick<Place, 'namespace' | 'pod' | 'labels' | 'workload'>;
 type Labels = Readonly<Record<string, string>>;
 
 const has = (labels: Labels, wanted: Labels): boolean =>

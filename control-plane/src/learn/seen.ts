@@ -13,6 +13,8 @@ export interface Place {
   readonly container: string;
   readonly node: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** As PodFacts has it. */
+  readonly workload?: string | undefined;
 }
 
 export interface Seen {
@@ -72,6 +74,6 @@ export function peerText({ peer, name, address }: Pick<Seen, 'peer' | 'name' | '
   return place || (name ?? address);
 }
 
-/** What the pods of one Deployment, StatefulSet, DaemonSet or Job share. */
-export const workloadKey = (it: Pick<Place, 'namespace' | 'pod' | 'labels'>): string =>
+/** What the pods of one Deployment, StatefulSet, DaemonSet, CronJob or Job share. */
+export const workloadKey = (it: Pick<Place, 'namespace' | 'pod' | 'labels' | 'workload'>): string =>
   `${it.namespace}/${workloadOf(it)}`;

@@ -2,7 +2,7 @@
 //
 // Whether one rule is about one connection, for the reference evaluator.
 import type { Places } from './evaluate_world.js';
-import { type Direction, isCluster, type Peer, type Policy, type PortMatch, type Rule } from './model.js';
+import { type Direction, isCluster, opensFarEnd, type Peer, type Policy, type PortMatch, type Rule } from './model.js';
 import { addressBits, isWithin, LINK_LOCAL_NETWORKS, LOOPBACK_NETWORKS } from './network.js';
 import { matches } from './select.js';
 import { type Service, serviceKey, type WorldContainer } from './world.js';
@@ -135,6 +135,8 @@ export function matchFar(rule: Rule, meeting: Meeting): Matched {
 export function matchMirrored(policy: Policy, rule: Rule, here: WorldContainer, meeting: Meeting): Matched {
   const named = rule.peers.some((peer) => peer.kind === 'containers' && matches(peer.selector, here));
   if (!named) return OTHER_PEER;
+  if (!opensFarEnd(policy, rule.action))
+    return { match: 'no', why: 'is of a NetworkPolicy, which opens its own end alone' };
   if (rule.action === 'Accept' && !isCluster(policy) && policy.namespace !== here.namespace)
     return { match: 'no', why: 'accepts nothing for a container of another namespace' };
   return atTarget(rule, meeting) ? YES : OTHER_PORT;

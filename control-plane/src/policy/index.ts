@@ -17,6 +17,7 @@ export { type Ask, type EndExplained, type Explained, explain, nameOf } from './
 export type { Exported, Loss } from './foreign/common.js';
 export { withMode } from './mode.js';
 export {
+  ALL_KINDS,
   API_GROUP,
   API_VERSION,
   BUILTIN_RULES,
@@ -38,9 +39,9 @@ export {
 } from './model.js';
 export { isDomainName, nameMatches } from './names.js';
 export { addressBits, addressBytes, addressText, parseNetwork, prefixMask } from './network.js';
-export { type Parsed, parseDocuments, type Source } from './parse.js';
+export { type Parsed, parseDocuments, parseObject, type Source } from './parse.js';
 export { MOST_NAMES } from './schema_peers.js';
-export { observedOf, selects } from './select.js';
+export { labelsMatch, observedOf, selects } from './select.js';
 export {
   canBePeer,
   NO_OPTIONS,

@@ -77,7 +77,7 @@ export interface Selection {
 }
 
 export interface Policy extends Selection {
-  readonly kind: 'ContainerPolicy' | 'ClusterContainerPolicy';
+  readonly kind: 'ContainerPolicy' | 'ClusterContainerPolicy' | 'NetworkPolicy';
   /** '' for cluster policies, and outside Kubernetes. */
   readonly namespace: string;
   readonly name: string;
@@ -107,9 +107,11 @@ export interface Observation extends Selection, Observed {
 export const API_GROUP = 'cellwall.dev';
 export const API_VERSION = 'v1alpha1';
 
-/** The kinds of documents that there are. */
+/** The kinds of documents that people write. */
 export const KINDS = ['ContainerPolicy', 'ClusterContainerPolicy', 'ContainerObservation'] as const;
-export type Kind = (typeof KINDS)[number];
+/** With what is read of others: a NetworkPolicy of Kubernetes, said as a policy. */
+export const ALL_KINDS = [...KINDS, 'NetworkPolicy'] as const;
+export type Kind = (typeof ALL_KINDS)[number];
 
 /** Names of the rules that a policy has without being written. The brackets keep them apart from the names of users. */
 export const DEFAULT_DENY = '(default deny)';
@@ -123,13 +125,19 @@ export function isCluster(policy: Policy): boolean {
   return policy.kind === 'ClusterContainerPolicy';
 }
 
+/** A NetworkPolicy is about its own end alone: both ends have to accept. */
+export function opensFarEnd({ kind }: Policy, action: Action): boolean {
+  return action === 'Deny' || kind !== 'NetworkPolicy';
+}
+
 function nameIn({ namespace, name }: { namespace: string; name: string }): string {
   return namespace === '' ? name : `${namespace}/${name}`;
 }
 
-/** "namespace/name", "name" outside Kubernetes, "cluster:name". Names have no colon, so that kinds may share names. */
+/** "namespace/name", "name" outside Kubernetes, "cluster:name", "networkpolicy:namespace/name". Names have no colon, so that kinds may share them. */
 export function policyKey(policy: Pick<Policy, 'namespace' | 'name'> & { readonly kind?: Policy['kind'] }): string {
-  return policy.kind === 'ClusterContainerPolicy' ? `cluster:${policy.name}` : nameIn(policy);
+  if (policy.kind === 'ClusterContainerPolicy') return `cluster:${policy.name}`;
+  return policy.kind === 'NetworkPolicy' ? `networkpolicy:${nameIn(policy)}` : nameIn(policy);
 }
 
 export function observationKey(observation: { namespace: string; name: string }): string {
@@ -142,7 +150,7 @@ export function documentKey({ kind, namespace, name }: { kind: Kind; namespace: 
 
 /** The order in which policies are asked: cluster policies first, then by key. */
 export function comparePolicies(a: Policy, b: Policy): number {
-  if (a.kind !== b.kind) return isCluster(a) ? -1 : 1;
+  if (isCluster(a) !== isCluster(b)) return isCluster(a) ? -1 : 1;
   const [x, y] = [policyKey(a), policyKey(b)];
   return x < y ? -1 : x > y ? 1 : 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, test } from 'vitest';
-import { parseDocuments } from './parse.js';
+import { LONGEST_INPUT, parseDocuments, parseObject } from './parse.js';
 
 const good = `
 apiVersion: cellwall.dev/v1alpha1
@@ -217,4 +217,14 @@ test('aliases are not expanded without end', () => {
       .map((letter, i) => `${letter}: &${letter} [${`*${'abcdefgh'[i]},`.repeat(9).slice(0, -1)}]`),
   ].join('\n');
   expect(problems(bomb)[0]).toContain('alias');
+});
+
+test('an object is read as its JSON would be, and what is wrong with it is told as of its JSON', () => {
+  const both = parseDocuments(`${good}---\n${observing}`, 'p').sources.map(({ document }) => document as object);
+  for (const object of both) expect(parseObject(object, 'p')).toEqual(parseDocuments(JSON.stringify(object), 'p'));
+  const wrong = { ...both[0], spc: {} };
+  expect(parseObject(wrong, 'p')).toEqual(parseDocuments(JSON.stringify(wrong), 'p'));
+  expect(parseObject(wrong, 'p').problems.length).toBeGreaterThan(0);
+  const long = { ...both[0], metadata: { name: 'long', annotations: { a: 'x'.repeat(LONGEST_INPUT) } } };
+  expect(parseObject(long, 'p').problems).toEqual([{ where: 'p', message: expect.stringContaining('longer than') }]);
 });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
-import { documentKey, KINDS, type Kind, type Observation, type Policy, type Problem } from './model.js';
+import { ALL_KINDS, documentKey, type Kind, type Observation, type Policy, type Problem } from './model.js';
 import { toObservation, toPolicy } from './read.js';
 import { type ObservationDocument, otherSchema, type PolicyDocument, SCHEMAS } from './schema.js';
 import { invalidOption, unknownField, unknownKind } from './spelling.js';
@@ -84,7 +84,7 @@ function problemsOf(issues: readonly z.core.$ZodIssue[], document: Document, pla
 }
 
 function schemaOf(object: object) {
-  const kind = KINDS.find((known) => 'kind' in object && object.kind === known);
+  const kind = ALL_KINDS.find((known) => 'kind' in object && object.kind === known);
   return kind ? SCHEMAS[kind] : otherSchema;
 }
 
@@ -151,6 +151,24 @@ export function parseDocuments(text: string, source: string): Parsed {
     parsed.problems.push({ where: source, message: 'holds no policy and no observation' });
   parsed.problems.splice(MOST_PROBLEMS);
   return parsed;
+}
+
+/**
+ * As parseDocuments of its JSON, for what no person wrote as it is here: only where something is wrong, the text is needed. JSON of
+ * a person may have a field twice.
+ */
+export function parseObject(object: object, source: string): Parsed {
+  const text = JSON.stringify(object);
+  const result = schemaOf(object).safeParse(object);
+  if (!result.success || text.length > LONGEST_INPUT) return parseDocuments(text, source);
+  const given = result.data as PolicyDocument | ObservationDocument;
+  const { kind } = given;
+  const { namespace = '', name } = given.metadata;
+  const key = documentKey({ kind, namespace, name });
+  const sources = [{ key, kind, namespace, name, document: object, text }];
+  return given.kind === 'ContainerObservation'
+    ? { policies: [], observations: [toObservation(given)], sources, problems: [] }
+    : { policies: [toPolicy(given)], observations: [], sources, problems: [] };
 }
 
 /** Aliases are expanded, but not without end. */

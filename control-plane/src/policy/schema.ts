@@ -116,6 +116,9 @@ const clusterPolicySchema = z.strictObject({
   spec: z.strictObject({ subject: clusterSubject.optional(), ...policySpec }).superRefine(checkRules),
 });
 
+/** As the server says a NetworkPolicy of Kubernetes; nobody writes it. */
+const networkPolicySchema = policySchema.extend({ kind: z.literal('NetworkPolicy') });
+
 const observationSchema = z.strictObject({
   apiVersion,
   metadata,
@@ -137,10 +140,14 @@ export const SCHEMAS = {
   ContainerPolicy: policySchema,
   ClusterContainerPolicy: clusterPolicySchema,
   ContainerObservation: observationSchema,
+  NetworkPolicy: networkPolicySchema,
 } as const;
 /** What can be said of a document whose kind is not known. */
 export const otherSchema = z.looseObject({ apiVersion, metadata, kind: z.enum(KINDS) });
-export type PolicyDocument = z.output<typeof policySchema> | z.output<typeof clusterPolicySchema>;
+export type PolicyDocument =
+  | z.output<typeof policySchema>
+  | z.output<typeof clusterPolicySchema>
+  | z.output<typeof networkPolicySchema>;
 export type ObservationDocument = z.output<typeof observationSchema>;
 
 /** Fields of the design which this version does not have; a reader of the design may try them. */

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Observation, Observed, PolicyContainer, Requirement, Selection, Selector } from './model.js';
 
+/** All of them. */
+export function labelsMatch(requirements: readonly Requirement[], labels: Readonly<Record<string, string>>): boolean {
+  return requirements.every((requirement) => holds(requirement, labels));
+}
+
 function holds(requirement: Requirement, labels: Readonly<Record<string, string>>): boolean {
   const value = Object.hasOwn(labels, requirement.key) ? labels[requirement.key] : undefined;
   switch (requirement.operator) {
@@ -49,7 +54,7 @@ export function matches(selector: Selector, container: PolicyContainer): boolean
   if (podNames.length > 0 && !podNames.includes(container.pod)) return false;
   if (containers.length > 0 && !containers.includes(container.name)) return false;
   if (images.length > 0 && !images.some((pattern) => imageMatches(pattern, container.image))) return false;
-  return podLabels.every((requirement) => holds(requirement, container.labels));
+  return labelsMatch(podLabels, container.labels);
 }
 
 export function selects(selection: Selection, container: PolicyContainer): boolean {

@@ -9,6 +9,8 @@ export interface WorldContainer extends PolicyContainer {
   /** Of its pod. Those that are the node's (a pod in the network of its host) say nothing about the container. */
   readonly addresses: readonly string[];
   readonly ports: readonly NamedPort[];
+  /** By the owners of its pod; policies do not ask for it. */
+  readonly workload?: string | undefined;
 }
 
 export interface ServicePort {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What Kubernetes says of the cluster: pods that no agent tells of, services, nodes. The store keeps it, for a server that starts
+// What Kubernetes says of the cluster: pods that no agent tells of, what pods belong to, services, nodes. The store keeps it, for a server that starts
 // while the API server is away must mean the same by its policies as the one before.
 import type { NamedPort, Service, WorldContainer, WorldNode } from '../policy/index.js';
 import type { ClusterRow } from '../store/cluster_rows.js';
@@ -22,6 +22,8 @@ export type ClusterNode = WorldNode;
 
 interface Facts {
   pod: ClusterPod;
+  /** By the key of a pod: the name of what it belongs to. */
+  workload: string;
   service: Service;
   node: ClusterNode;
 }
@@ -33,13 +35,21 @@ export interface ClusterChanges {
   readonly nodes: boolean;
 }
 
+const noChanges = () => ({
+  pod: new Set<string>(),
+  workload: new Set<string>(),
+  service: new Set<string>(),
+  node: new Set<string>(),
+});
+
 export class Cluster {
   readonly #facts: { [K in ClusterKind]: Map<string, Facts[K]> } = {
     pod: new Map(),
+    workload: new Map(),
     service: new Map(),
     node: new Map(),
   };
-  #changed = { pod: new Set<string>(), service: new Set<string>(), node: new Set<string>() };
+  #changed = noChanges();
   #unsaved = new Map<string, ClusterRow>();
 
   load(rows: readonly ClusterRow[]): void {
@@ -86,10 +96,19 @@ export class Cluster {
     return this.#facts.pod.get(key);
   }
 
+  keys(kind: ClusterKind): string[] {
+    return [...this.#facts[kind].keys()];
+  }
+
+  /** key: NAMESPACE/POD. */
+  workload(key: string): string | undefined {
+    return this.#facts.workload.get(key);
+  }
+
   /** Since the call before. */
   take(): ClusterChanges {
     const { pod, service, node } = this.#changed;
-    this.#changed = { pod: new Set(), service: new Set(), node: new Set() };
+    this.#changed = noChanges();
     return { pods: [...pod], services: service.size > 0, nodes: node.size > 0 };
   }
 

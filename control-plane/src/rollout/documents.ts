@@ -7,7 +7,7 @@ import {
   type Parsed,
   type Policy,
   type PolicyContainer,
-  parseDocuments,
+  parseObject,
   policyKey,
   type Source,
   selects,
@@ -41,7 +41,7 @@ export class Documents {
     const sorted = [...stored].sort((a, b) => (a.key < b.key ? -1 : 1));
     const parsed = sorted.map((it) => {
       const known = before?.has(it.key) && before.changeBy(it).change === 'unchanged' && before.#parsed.get(it.key);
-      const found = known || parseDocuments(it.document, it.key);
+      const found = known || parseObject(JSON.parse(it.document), it.key);
       if (found.sources.length !== 1 || found.problems.length > 0)
         throw new CellwallError('internal', `the stored policy ${it.key} cannot be read by this version`);
       return found;

@@ -27,7 +27,10 @@ const worlds = (world: World, policies: readonly Policy[]) => ({ before: world, 
 
 /** The object in Kubernetes would bring it back. */
 function refuseKept(documents: Documents, key: string): void {
-  if (documents.get(key)?.origin === 'kubernetes')
+  const origin = documents.get(key)?.origin;
+  if (origin === 'networkpolicy')
+    throw new CellwallError('conflict', `${key} is a NetworkPolicy of Kubernetes; change it there with kubectl`);
+  if (origin === 'kubernetes')
     throw new CellwallError('conflict', `${key} is kept in Kubernetes; change it with kubectl`);
 }
 
@@ -35,6 +38,12 @@ export function planApply({ documents, generation, world }: Standing, text: stri
   const { policies, observations, sources, problems } = parseDocuments(text, source);
   if (problems.length > 0)
     throw new CellwallError('invalid_policy', `${source} was refused; nothing was changed`, problems);
+  for (const { key, kind } of sources)
+    if (kind === 'NetworkPolicy')
+      throw new CellwallError(
+        'conflict',
+        `${key} is read from Kubernetes and cannot be applied here: change it with kubectl, or make a ContainerPolicy of it with 'cellwall policy import'`,
+      );
   const selections = new Map<string, Selection>([
     ...policies.map((policy) => [policyKey(policy), policy] as const),
     ...observations.map((observation) => [observationKey(observation), observation] as const),

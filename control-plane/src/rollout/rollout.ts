@@ -16,7 +16,7 @@ import {
   PolicyCompiler,
   type PolicyContainer,
   type PolicyOptions,
-  parseDocuments,
+  parseObject,
   policyKey,
   type World,
   type WorldContainer,
@@ -93,9 +93,10 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
 
   /** What policies are applied to now, with these in place of those in force if they are given. */
   world(policies: readonly Policy[] = this.#documents.policies): World {
+    const workloadOf = (it: WorldContainer) => this.cluster.workload(`${it.namespace}/${it.pod}`);
     return {
       policies,
-      containers: this.#inventory.containers(),
+      containers: this.containers().map((it) => ({ ...it, workload: workloadOf(it) })),
       services: this.cluster.services,
       nodes: this.#inventory.nodes,
       options: this.#options,
@@ -180,9 +181,9 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
     return this.#inTurn(async () => {
       const changes = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => changes[index]?.change !== 'unchanged');
-      const gone = remove.filter((key) => this.#documents.get(key)?.origin === 'kubernetes');
+      const gone = remove.filter((key) => this.#documents.get(key)?.origin);
       if (changed.length === 0 && gone.length === 0) return this.#generation;
-      await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+      await this.#numbers.learn(changed.flatMap((it) => parseObject(JSON.parse(it.document), it.key).policies));
       const told = [
         ...changes.filter(({ change }) => change !== 'unchanged'),
         ...gone.map((key): Change => ({ key, change: 'deleted', before: null, after: '{}' })),
@@ -204,7 +205,7 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
       const applied = put.map((document) => this.#documents.changeBy(document));
       const changed = put.filter((_, index) => applied[index]?.change !== 'unchanged');
       if (changed.length > 0 || decision) {
-        await this.#numbers.learn(changed.flatMap((it) => parseDocuments(it.document, it.key).policies));
+        await this.#numbers.learn(changed.flatMap((it) => parseObject(JSON.parse(it.document), it.key).policies));
         await this.#change(changed, [], audit, decision);
       }
       return { applied, generation: this.#generation, selections };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What Kubernetes said last: pods, services and nodes, in state.db.
+// What Kubernetes said last: pods, services and nodes, and what pods belong to, in state.db. The last goes to the containers, too:
+// it is asked for long after the pod is gone.
 import type { Database } from 'better-sqlite3';
 
 export interface ClusterRow {
@@ -9,6 +10,12 @@ export interface ClusterRow {
   /** JSON; null: it is gone. */
   readonly facts: string | null;
 }
+
+/** Of rows whose key is NAMESPACE/POD, and whose facts are the name of the workload. */
+const WORKLOAD = 'workload';
+/** For a row of containers: what is known already of its pod, NAMESPACE/POD, or what it has. */
+export const KNOWN_WORKLOAD = `workload = coalesce(
+  (SELECT json_extract(facts, '$') FROM cluster WHERE kind = '${WORKLOAD}' AND key = ?), workload)`;
 
 export class ClusterRows {
   readonly #database: Database;
@@ -26,9 +33,14 @@ export class ClusterRows {
       'INSERT INTO cluster (kind, key, facts) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET facts = excluded.facts',
     );
     const remove = this.#database.prepare('DELETE FROM cluster WHERE kind = ? AND key = ?');
+    // Of those that are gone, names of pods may have been used before.
+    const belongs = this.#database.prepare(
+      "UPDATE containers SET workload = ? WHERE namespace = ? AND pod = ? AND (gone_us IS NULL OR workload = '')",
+    );
     for (const { kind, key, facts } of rows) {
       if (facts === null) remove.run(kind, key);
       else put.run(kind, key, facts);
+      if (kind === WORKLOAD && facts !== null) belongs.run(JSON.parse(facts), ...key.split('/'));
     }
   }
 }

@@ -75,7 +75,7 @@ export class Conversations {
     return flows.map((flow) => {
       const partner = partners.get(flowId(flow));
       if (partner) return peerOf(partner, displayName(partner));
-      const { labels: _, ...peer } = this.#byAddress(flow) ?? { labels: '' };
+      const { labels: _, workload: __, ...peer } = this.#byAddress(flow) ?? { labels: '', workload: '' };
       return 'how' in peer ? peer : null;
     });
   }

@@ -25,6 +25,7 @@ interface Resident {
   readonly cgroupId: string;
   readonly addresses: string;
   readonly labels: string;
+  readonly workload: string;
   readonly firstUs: number;
   readonly goneUs: number | null;
 }
@@ -51,8 +52,8 @@ interface Snapshot {
   readonly nodes: ReadonlyMap<string, string>;
 }
 
-/** labels: JSON, of the pod. */
-export type LabelledPeer = Peer & { readonly labels: string };
+/** labels: JSON, of the pod; workload: as flows/workload.ts has it. */
+export type LabelledPeer = Peer & { readonly labels: string; readonly workload: string };
 
 export class Directory implements Names {
   readonly #state: () => Database;
@@ -68,7 +69,7 @@ export class Directory implements Names {
     const residents = state
       .prepare(
         `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.addresses,
-          c.labels, c.first_us AS firstUs, c.gone_us AS goneUs FROM containers c JOIN nodes n ON n.id = c.node`,
+          c.labels, c.workload, c.first_us AS firstUs, c.gone_us AS goneUs FROM containers c JOIN nodes n ON n.id = c.node`,
       )
       .all() as Resident[];
     const rows = state
@@ -131,7 +132,7 @@ export class Directory implements Names {
     }
     const host = nodes.get(address);
     if (host === undefined || there.length > 0) return null;
-    const nobody = { namespace: '', pod: '', container: '', labels: '{}' };
+    const nobody = { namespace: '', pod: '', container: '', labels: '{}', workload: '' };
     return { name: `node/${host}`, ...nobody, node: host, flow: null, how: 'address' };
   }
 
@@ -174,8 +175,8 @@ function halves(address: string): string {
 }
 
 function peerOf(it: Resident, container: string, how: Peer['how']): LabelledPeer {
-  const { namespace, pod, node, labels } = it;
+  const { namespace, pod, node, labels, workload } = it;
   const name =
     container === '' ? [namespace, pod].filter((part) => part !== '').join('/') : displayName({ ...it, container });
-  return { name: name || `cgroup:${it.cgroupId}`, namespace, pod, container, node, labels, flow: null, how };
+  return { name: name || `cgroup:${it.cgroupId}`, namespace, pod, container, node, labels, workload, flow: null, how };
 }

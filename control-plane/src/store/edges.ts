@@ -29,6 +29,7 @@ export interface Edge {
     readonly image: string;
     /** JSON. */
     readonly labels: string;
+    readonly workload: string;
     readonly addresses: string;
   };
   /** The conditions on the container hold. */
@@ -146,7 +147,7 @@ export class EdgeReading {
         state
           .prepare(
             `SELECT c.id, n.name AS node, c.namespace, c.pod, c.name AS container, CAST(c.cgroup AS TEXT) AS cgroupId, c.image, c.labels,
-              c.addresses,
+              c.workload, c.addresses,
               ${conditions.sql.join(' AND ') || '1'} AS wanted
              FROM containers c JOIN nodes n ON n.id = c.node`,
           )

@@ -25,6 +25,8 @@ export interface ContainerRow {
   /** JSON, as addresses. */
   readonly labels: string;
   readonly addresses: string;
+  /** By the owners of the pod; '': not known. */
+  readonly workload: string;
   readonly firstUs: number;
   readonly lastUs: number;
   readonly goneUs: number | null;
@@ -99,7 +101,7 @@ export class Inventory {
       .state()
       .prepare(
         `SELECT n.name AS node, CAST(c.cgroup AS TEXT) AS cgroupId, c.namespace, c.pod, c.name AS container, c.image, c.runtime,
-          c.runtime_id AS runtimeId, c.labels, c.addresses, c.first_us AS firstUs, c.last_us AS lastUs, c.gone_us AS goneUs
+          c.runtime_id AS runtimeId, c.labels, c.addresses, c.workload, c.first_us AS firstUs, c.last_us AS lastUs, c.gone_us AS goneUs
          FROM containers c JOIN nodes n ON n.id = c.node WHERE ? OR c.gone_us IS NULL ORDER BY c.namespace, c.pod, c.name, c.id`,
       )
       .all(Number(withGone)) as ContainerRow[];

@@ -32,12 +32,13 @@ interface Times {
 }
 
 const keyOf = (it: { node: string; cgroupId: string }): string => `${it.node} ${it.cgroupId}`;
-const placeOf = ({ namespace, pod, container, node, labels }: ContainerRow): Place => ({
+const placeOf = ({ namespace, pod, container, node, labels, workload }: ContainerRow): Place => ({
   namespace,
   pod,
   container,
   node,
   labels: JSON.parse(labels) as Record<string, string>,
+  workload,
 });
 
 export class Learning {

@@ -109,6 +109,11 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE strings ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
   UPDATE strings SET day = unixepoch() / 86400;
   `,
+  // What the pod of a container belongs to, as Kubernetes said; '': it has not.
+  `
+  ALTER TABLE containers ADD COLUMN workload TEXT NOT NULL DEFAULT '';
+  CREATE INDEX containers_by_pod ON containers (namespace, pod);
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

@@ -3,8 +3,8 @@
 // Policies in state.db, their generation, and the numbers of their rules.
 import type { Database } from 'better-sqlite3';
 
-/** Where it is kept: here, or as an object of Kubernetes. */
-export type Origin = '' | 'kubernetes';
+/** Where it is kept: here, or as an object of Kubernetes, of our kinds or a NetworkPolicy. */
+export type Origin = '' | 'kubernetes' | 'networkpolicy';
 
 export interface StoredPolicy {
   readonly key: string;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Database } from 'better-sqlite3';
 import { CellwallError } from '../errors.js';
 import { AuditLog } from './audit_log.js';
-import { ClusterRows } from './cluster_rows.js';
+import { ClusterRows, KNOWN_WORKLOAD } from './cluster_rows.js';
 import { DAY_US } from './days.js';
 import { forgetBefore } from './forgetting.js';
 import { Identities } from './identities.js';
@@ -60,7 +60,7 @@ export function bootOf(epoch: string): string {
   return epoch.split('.')[0] ?? epoch;
 }
 
-/** In the order of the columns namespace, pod, name, image, runtime, runtime_id, path, labels, addresses, ports. */
+/** In the order of the columns namespace, pod, name, image, runtime, runtime_id, path, labels, addresses, ports, and KNOWN_WORKLOAD. */
 const namesOf = (it: ContainerFacts): string[] => [
   it.namespace,
   it.pod,
@@ -72,6 +72,7 @@ const namesOf = (it: ContainerFacts): string[] => [
   JSON.stringify(it.labels),
   JSON.stringify(it.addresses),
   JSON.stringify(it.ports),
+  `${it.namespace}/${it.pod}`,
 ];
 
 export class State {
@@ -228,7 +229,7 @@ export class State {
     }
     const update = this.#database.prepare(
       `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
-        addresses = ?, ports = ?, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
+        addresses = ?, ports = ?, ${KNOWN_WORKLOAD}, first_us = min(first_us, ?), last_us = ?, gone_us = NULL, listed = 1 WHERE id = ?`,
     );
     for (const it of facts) {
       const id = this.containerId(node, epoch, it.cgroupId, nowUs);
@@ -245,7 +246,7 @@ export class State {
     this.#database
       .prepare(
         `UPDATE containers SET namespace = ?, pod = ?, name = ?, image = ?, runtime = ?, runtime_id = ?, path = ?, labels = ?,
-          addresses = ?, ports = ?, first_us = min(first_us, ?), gone_us = coalesce(gone_us, ?), listed = 1
+          addresses = ?, ports = ?, ${KNOWN_WORKLOAD}, first_us = min(first_us, ?), gone_us = coalesce(gone_us, ?), listed = 1
          WHERE id = ? AND (listed = 0 OR (gone_us IS NOT NULL AND image = '' AND pod = ''))`,
       )
       .run(...namesOf(it), it.createdUs || nowUs, nowUs, id);

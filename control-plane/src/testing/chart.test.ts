@@ -6,8 +6,11 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, it, test } from 'vitest';
-import { customPolicies, NAMESPACES, NODES, PODS } from '../kubernetes/resources.js';
+import { NAMESPACES } from '../kubernetes/namespaces.js';
+import { NETWORK_POLICIES } from '../kubernetes/network_policies.js';
+import { customPolicies, NODES, PODS } from '../kubernetes/resources.js';
 import { SERVICES, SLICES } from '../kubernetes/services.js';
+import { JOBS } from '../kubernetes/workloads.js';
 import { CRD_KINDS } from '../policy/index.js';
 import { CHART, chartValues, type Manifest, mergeValues, render } from './chart.js';
 import { manifestsText, uninstallText } from './manifests.js';
@@ -15,16 +18,20 @@ import { manifestsText, uninstallText } from './manifests.js';
 const require = createRequire(import.meta.url);
 const ALL = {
   agent: { privileged: true, status: { address: '0.0.0.0', port: 9100 }, extraArgs: ['--udp-idle', '60'] },
-  server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'] },
+  server: { storage: { className: 'fast' }, extraArgs: ['--self-approval'], networkPolicies: 'audit' },
   images: { pullSecrets: [{ name: 'registry' }] },
   monitoring: { serviceMonitor: true, podMonitor: true, rules: true, dashboard: true },
 };
+const CERTIFICATES = {
+  tls: { own: false, certManager: { enabled: true, issuerName: 'cellwall', issuerKind: 'ClusterIssuer' } },
+  monitoring: { serviceMonitor: true },
+};
 const NONE = { networkPolicy: { enabled: false }, uninstallHook: { enabled: false }, agent: { tolerations: [] } };
 
-/** Throws with what is wrong. The Prometheus operator's kinds are not Kubernetes' own. */
+/** Throws with what is wrong. Kinds of the Prometheus operator and of cert-manager are not Kubernetes' own. */
 function validate(manifest: Manifest): void {
   const { apiVersion, kind } = manifest;
-  if (apiVersion.startsWith('monitoring.coreos.com/')) return;
+  if (/^(monitoring\.coreos\.com|cert-manager\.io)\//.test(apiVersion)) return;
   const models = require(`kubernetes-models/${apiVersion}`) as Record<string, new (it: object) => { validate(): void }>;
   const Model = models[kind];
   if (!Model) throw new Error(`Kubernetes has no ${apiVersion} ${kind}`);
@@ -38,6 +45,7 @@ const find = (manifests: Manifest[], kind: string, name: string) => {
 };
 interface Container {
   readonly args: string[];
+  readonly volumeMounts: { readonly name: string }[];
   readonly securityContext: Record<string, unknown>;
 }
 interface PodSpec {
@@ -55,6 +63,7 @@ describe.each([
   ['its own values', {}],
   ['all that can be switched on', ALL],
   ['all that can be switched off', NONE],
+  ['certificates of cert-manager', CERTIFICATES],
 ])('with %s', (_, values) => {
   it('each object is one by the schemas of Kubernetes', () => {
     for (const manifest of render(values, 'somewhere')) expect(() => validate(manifest)).not.toThrow();
@@ -98,12 +107,15 @@ test('the agent has the capabilities that it needs and no others, and a root fil
   expect(privileged?.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 });
 });
 
-test('the server may do what it does, and nothing else', () => {
-  const { rules } = find(render(), 'ClusterRole', 'cellwall-server');
+test.each([
+  ['not read', {}, []],
+  ['read', { server: { networkPolicies: 'audit' } }, [NETWORK_POLICIES]],
+])('the server may do what it does, and nothing else, with NetworkPolicies %s', (_, values, more) => {
+  const { rules } = find(render(values), 'ClusterRole', 'cellwall-server');
   const given = rules.flatMap(({ apiGroups, resources, verbs }) =>
     apiGroups.flatMap((group) => resources.flatMap((name) => verbs.map((verb) => `${verb} ${name}.${group}`))),
   );
-  const watched = [PODS, NODES, NAMESPACES, SERVICES, SLICES, ...CRD_KINDS.map(customPolicies)];
+  const watched = [PODS, JOBS, NODES, NAMESPACES, SERVICES, SLICES, ...CRD_KINDS.map(customPolicies), ...more];
   const needed = [
     ...watched.flatMap(({ name, group }) => ['list', 'watch'].map((verb) => `${verb} ${name}.${group}`)),
     ...CRD_KINDS.map((kind) => `patch ${customPolicies(kind).name}/status.cellwall.dev`),
@@ -114,14 +126,41 @@ test('the server may do what it does, and nothing else', () => {
   expect([...given].sort()).toEqual([...needed].sort());
 });
 
+test.each([
+  ['of its own authority', {}, true],
+  ['of Secrets', CERTIFICATES, false],
+])('certificates %s', (_, values, own) => {
+  const all = render(values);
+  const server = find(all, 'StatefulSet', 'cellwall-server').spec.template.spec;
+  const agent = find(all, 'DaemonSet', 'cellwall-agent').spec.template.spec;
+  expect(server.containers[0]?.args.includes('own')).toBe(own);
+  expect(server.containers[0]?.args.includes('/etc/cellwall-tls/tls.crt')).toBe(!own);
+  expect(agent.containers[0]?.args.includes('--service-account-token-file')).toBe(own);
+  // With those of others, the server needs no rights in its own namespace.
+  expect(all.some(({ kind }) => kind === 'Role' || kind === 'ConfigMap')).toBe(own);
+  expect(
+    all.flatMap(({ kind, spec }) => (kind === 'Certificate' ? [(spec as { secretName: string }).secretName] : [])),
+  ).toEqual(own ? [] : ['cellwall-server-tls', 'cellwall-agent-tls']);
+  for (const { containers, initContainers = [], volumes } of [server, agent]) {
+    const mounted = [...containers, ...initContainers].flatMap(({ volumeMounts }) =>
+      volumeMounts.map(({ name }) => name),
+    );
+    const there = (volumes as { name: string }[]).map(({ name }) => name);
+    expect(mounted.filter((name) => name !== 'data' && !there.includes(name))).toEqual([]);
+    expect(there.filter((name) => !mounted.includes(name))).toEqual([]);
+  }
+});
+
 test('every option that the chart gives is one of the server and of the agent', () => {
   const optionsIn = (text: string) => new Set(text.match(/--[a-z][a-z-]+/g));
   const source = (file: string) => readFileSync(join(import.meta.dirname, '../../..', file), 'utf8');
   const given = (args: string[]) => args.filter((it) => it.startsWith('--'));
-  const server = find(render(), 'StatefulSet', 'cellwall-server').spec.template.spec.containers[0]?.args ?? [];
+  const argsOf = (values: object, kind: string, name: string) =>
+    find(render(values as Record<string, unknown>), kind, name).spec.template.spec.containers[0]?.args ?? [];
+  const server = [ALL, CERTIFICATES].flatMap((it) => argsOf(it, 'StatefulSet', 'cellwall-server'));
   const known = optionsIn(source('control-plane/src/cli/commands/server.ts'));
   expect(given(server).filter((it) => !known.has(it))).toEqual([]);
-  const agent = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0]?.args ?? [];
+  const agent = [ALL, CERTIFICATES].flatMap((it) => argsOf(it, 'DaemonSet', 'cellwall-agent'));
   const knownByAgent = optionsIn(source('agent-bpf/src/config.cc'));
   expect(given(agent).filter((it) => !knownByAgent.has(it))).toEqual([]);
   expect(given(server).length + given(agent).length).toBeGreaterThan(15);
@@ -139,7 +178,7 @@ describe('values.schema.json', () => {
   const schema = JSON.parse(readFileSync(join(CHART, 'values.schema.json'), 'utf8')) as object;
   const validator = new Ajv({ strict: false }).compile(schema);
 
-  it.each([{}, ALL, NONE])('takes good values', (values) => {
+  it.each([{}, ALL, NONE, CERTIFICATES])('takes good values', (values) => {
     expect(validator(mergeValues(chartValues(), values)) || validator.errors).toBe(true);
   });
 
@@ -150,8 +189,12 @@ describe('values.schema.json', () => {
     { agent: { updateMaxUnavailable: '0%' } },
     { images: { tag: 'a b' } },
     { server: { retentionDays: 0 } },
+    { server: { networkPolicies: 'enforce' } },
     { server: { storage: { size: 'large' } } },
     { sever: {} },
+    { tls: { certManager: { enabled: true, issuerName: 'x' } } },
+    { tls: { own: false, certManager: { enabled: true } } },
+    { tls: { own: false, serverSecret: '' } },
   ])('refuses %j', (values) => {
     expect(validator(mergeValues(chartValues(), values))).toBe(false);
   });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A stand-in for the API server of Kubernetes: lists in pages, watches with bookmarks, forgets versions (410), takes status and
-// events, refuses what RBAC does not allow, and can be stopped and started again on the same port. It checks no objects.
+// A stand-in for the API server of Kubernetes: lists in pages, watches with bookmarks, gives metadata alone, forgets versions (410), takes
+// status and events, refuses what RBAC does not allow, and can be stopped and started again on the same port. It checks no objects.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -23,7 +23,11 @@ interface Change {
 interface Watch {
   readonly collection: string;
   readonly response: ServerResponse;
+  readonly metadataOnly: boolean;
 }
+
+/** The form in which an answer is asked for. */
+const FORM = /;as=(PartialObjectMetadata(?:List)?);g=meta\.k8s\.io;v=v1/;
 
 /** /api/v1/pods, /apis/GROUP/VERSION/NAME. */
 const PATH = /^(\/apis?\/(?:[^/]+\/)?v[^/]+)(?:\/namespaces\/([^/]+))?\/([a-z]+)(?:\/([^/]+)(\/status)?)?$/;
@@ -34,9 +38,12 @@ export class StandInApi {
   readonly options: KubernetesOptions;
   /** "METHOD /path" */
   readonly asked: string[] = [];
-  readonly events: { reason: string; message: string; involvedObject: { name: string } }[] = [];
+  readonly events: { metadata: { name: string }; reason: string; message: string; involvedObject: { name: string } }[] =
+    [];
   /** Collections that RBAC does not allow. */
   readonly forbidden = new Set<string>();
+  /** Collections of which metadata alone was asked for. */
+  readonly metadataAsked = new Set<string>();
   /** Collections that are not served. */
   readonly missing = new Set<string>();
   pageSize = 500;
@@ -150,8 +157,11 @@ export class StandInApi {
   }
 
   #tell(collection: string, change: Change): void {
-    this.#changes.set(collection, [...(this.#changes.get(collection) ?? []), change]);
-    for (const watch of this.#watches) if (watch.collection === collection) watch.response.write(lineOf(change));
+    const changes = this.#changes.get(collection) ?? [];
+    this.#changes.set(collection, changes);
+    changes.push(change);
+    for (const watch of this.#watches)
+      if (watch.collection === collection) watch.response.write(lineOf(change, watch.metadataOnly));
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -167,12 +177,22 @@ export class StandInApi {
       return refuse(response, 403, `${collection} is forbidden: User "cellwall" cannot do this`);
     if (request.method === 'POST') return this.#takeEvent(text, response);
     if (request.method === 'PATCH') return this.#takeStatus(collection, namespace, name ?? '', text, response);
-    if (url.searchParams.get('watch') === 'true') return this.#watch(collection, url, response);
-    return this.#list(collection, url, response);
+    const isWatch = url.searchParams.get('watch') === 'true';
+    const form = FORM.exec(request.headers.accept ?? '')?.[1];
+    if (form !== undefined && form !== `PartialObjectMetadata${isWatch ? '' : 'List'}`)
+      return refuse(response, 406, `only ${request.headers.accept}`);
+    if (form !== undefined) this.metadataAsked.add(collection);
+    if (isWatch) return this.#watch(collection, url, response, form !== undefined);
+    return this.#list(collection, url, response, form !== undefined);
   }
 
   #takeEvent(text: string, response: ServerResponse): void {
-    this.events.push(JSON.parse(text));
+    const event = JSON.parse(text);
+    if (this.events.some(({ metadata }) => metadata.name === event.metadata.name)) {
+      refuse(response, 409, `events "${event.metadata.name}" already exists`);
+      return;
+    }
+    this.events.push(event);
     response.writeHead(201).end(text);
   }
 
@@ -186,15 +206,15 @@ export class StandInApi {
     response.end(JSON.stringify(this.put(collection, { ...object, status })));
   }
 
-  #list(collection: string, { searchParams }: URL, response: ServerResponse): void {
+  #list(collection: string, { searchParams }: URL, response: ServerResponse, metadataOnly: boolean): void {
     const from = Number(searchParams.get('continue') ?? 0);
     const all = [...this.#all(collection).values()];
-    const items = all.slice(from, from + this.pageSize);
+    const items = all.slice(from, from + this.pageSize).map((it) => (metadataOnly ? onlyMetadata(it) : it));
     const next = from + items.length < all.length ? { continue: String(from + items.length) } : {};
     response.end(JSON.stringify({ metadata: { resourceVersion: String(this.#version), ...next }, items }));
   }
 
-  #watch(collection: string, { searchParams }: URL, response: ServerResponse): void {
+  #watch(collection: string, { searchParams }: URL, response: ServerResponse, metadataOnly: boolean): void {
     const since = Number(searchParams.get('resourceVersion'));
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
@@ -205,14 +225,25 @@ export class StandInApi {
       return;
     }
     for (const change of this.#changes.get(collection) ?? [])
-      if (change.version > since) response.write(lineOf(change));
-    const watch = { collection, response };
+      if (change.version > since) response.write(lineOf(change, metadataOnly));
+    const watch = { collection, response, metadataOnly };
     this.#watches.add(watch);
-    response.on('close', () => this.#watches.delete(watch));
+    const seconds = Number(searchParams.get('timeoutSeconds') ?? 3600);
+    const ending = setTimeout(() => response.end(), seconds * 1000).unref();
+    response.on('close', () => {
+      clearTimeout(ending);
+      this.#watches.delete(watch);
+    });
   }
 }
 
-const lineOf = ({ type, object }: Change) => `${JSON.stringify({ type, object })}\n`;
+const onlyMetadata = ({ metadata }: KubernetesObject): KubernetesObject => ({
+  apiVersion: 'meta.k8s.io/v1',
+  kind: 'PartialObjectMetadata',
+  ...(metadata && { metadata }),
+});
+const lineOf = ({ type, object }: Change, metadataOnly: boolean) =>
+  `${JSON.stringify({ type, object: metadataOnly ? onlyMetadata(object) : object })}\n`;
 
 function refuse(response: ServerResponse, code: number, message: string): void {
   response.writeHead(code).end(JSON.stringify({ kind: 'Status', status: 'Failure', code, message }));

@@ -126,7 +126,7 @@ function policy(random: Random, index: number): Policy {
   const isolates = (list: readonly Rule[]) => list.some((it) => it.action === 'Accept') || random.chance(0.15);
   const namespaces = cluster ? (random.chance(0.5) ? null : [random.one(NAMESPACES)]) : [namespace];
   return {
-    kind: cluster ? 'ClusterContainerPolicy' : 'ContainerPolicy',
+    kind: cluster ? 'ClusterContainerPolicy' : random.one(['ContainerPolicy', 'ContainerPolicy', 'NetworkPolicy']),
     namespace,
     name: `p${index}`,
     mode: random.one(['Enforce', 'Enforce', 'Audit']),

@@ -49,7 +49,7 @@ it('prints a key that policy get and policy delete take', async () => {
   const back = /take it back: cellwall (.*)\n/.exec(stdout)?.[1] ?? '';
   expect(await observed()).toEqual({ nginx: 'payload', malware: '' });
   expect((await line(back.replace('delete', 'get'))).stdout).toContain('kind: ContainerObservation');
-  expect((await line('policy get')).stdout).toMatch(/observation:shop\/observe-nginx-\w+ +- +- +payload +1 /);
+  expect((await line('policy get')).stdout).toMatch(/observation:shop\/observe-nginx-\w+ +- +- +payload +cellwall +1 /);
   expect(JSON.parse((await line('policy get -o json')).stdout)).toMatchObject({
     policies: [{ kind: 'ContainerObservation', mode: null }],
   });

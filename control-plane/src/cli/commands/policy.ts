@@ -28,6 +28,7 @@ interface Policy {
   key: string;
   kind: Kind;
   mode: string | null;
+  keptIn: 'cellwall' | 'kubernetes';
   generation: number;
   updatedAt: string;
   text: string;
@@ -78,6 +79,9 @@ function rulesOf({ kind, document }: Policy): number | null {
   return (document.spec?.egress?.length ?? 0) + (document.spec?.ingress?.length ?? 0);
 }
 
+/** What is kept in Kubernetes is changed there, with kubectl. */
+const sourceOf = ({ kind, keptIn }: Policy): string => (kind === 'NetworkPolicy' ? 'kubernetes NetworkPolicy' : keptIn);
+
 const observesOf = ({ document }: Policy): string[] =>
   (['names', 'payload'] as const).filter((name) => document.spec?.[name] === true);
 
@@ -98,17 +102,27 @@ async function get(key: string | undefined, options: ConnectionOptions & { outpu
     {
       name: 'policies',
       items: found,
-      head: ['POLICY', 'MODE', 'RULES', 'OBSERVES', 'GENERATION', 'CHANGED'],
+      head: ['POLICY', 'MODE', 'RULES', 'OBSERVES', 'KEPT IN', 'GENERATION', 'CHANGED'],
       row: (it) => [
         { text: it.key, color: 'bold' },
         { text: it.mode ?? '-' },
         { text: String(rulesOf(it) ?? '-'), right: true },
         { text: observesOf(it).join(', ') || '-' },
+        { text: sourceOf(it) },
         { text: String(it.generation), right: true },
         { text: localTime(it.updatedAt, now) },
       ],
-      csvHead: ['policy', 'mode', 'rules', 'generation', 'changed', 'kind', 'observes'],
-      csvRow: (it) => [it.key, it.mode, rulesOf(it), it.generation, it.updatedAt, it.kind, observesOf(it).join(' ')],
+      csvHead: ['policy', 'mode', 'rules', 'generation', 'changed', 'kind', 'observes', 'kept_in'],
+      csvRow: (it) => [
+        it.key,
+        it.mode,
+        rulesOf(it),
+        it.generation,
+        it.updatedAt,
+        it.kind,
+        observesOf(it).join(' '),
+        sourceOf(it),
+      ],
       empty: 'no policies; everything is allowed and recorded',
     },
     options.output as Output,

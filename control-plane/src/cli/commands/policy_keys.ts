@@ -3,11 +3,13 @@ import { EXIT } from '../../errors.js';
 import type { Kind } from '../../policy/index.js';
 import { CommandError } from '../client.js';
 
-export const KEY = 'NAMESPACE/NAME of a policy, cluster:NAME, or observation:NAMESPACE/NAME';
+export const KEY =
+  'NAMESPACE/NAME of a policy, cluster:NAME, networkpolicy:NAMESPACE/NAME, or observation:NAMESPACE/NAME';
 
 const PREFIXES: readonly (readonly [prefix: string, kind: Kind])[] = [
   ['observation:', 'ContainerObservation'],
   ['cluster:', 'ClusterContainerPolicy'],
+  ['networkpolicy:', 'NetworkPolicy'],
 ];
 
 /** Where the API has it: "-" stands for no namespace. */

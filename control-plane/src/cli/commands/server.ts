@@ -18,6 +18,7 @@ interface Options {
   readonly tlsNames?: string;
   readonly kubernetesAgents?: string;
   readonly kubernetes: 'auto' | 'on' | 'off';
+  readonly networkPolicies: 'off' | 'audit';
   readonly kubernetesAuthority?: string;
   readonly kubernetesApi: string;
   readonly kubernetesAccount: string;
@@ -100,6 +101,14 @@ export function serverCommand(): Command {
       )
         .choices(['auto', 'on', 'off'])
         .default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--network-policies <how>',
+        'audit: the NetworkPolicies of Kubernetes are read as policies that refuse nothing: what they would refuse is on record, by container',
+      )
+        .choices(['off', 'audit'])
+        .default('off'),
     )
     .option(
       '--kubernetes-authority <map>',

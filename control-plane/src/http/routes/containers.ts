@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRoute, z } from '@hono/zod-openapi';
 import { displayName, timeText } from '../../flows/record.js';
+import { workloadOf } from '../../flows/workload.js';
 import type { Api, Context } from '../context.js';
 import { containerSchema, failures, json } from '../schemas.js';
 
@@ -43,6 +44,7 @@ export function containers(api: Api, { store, rollout }: Context): void {
           return {
             ...row,
             name: displayName(row),
+            workload: workloadOf({ ...row, labels }),
             labels,
             addresses: JSON.parse(row.addresses) as string[],
             firstSeen: timeText(firstUs),

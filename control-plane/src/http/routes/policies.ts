@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { stringify } from 'yaml';
 import { CellwallError } from '../../errors.js';
 import { timeText } from '../../flows/record.js';
-import { KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
+import { ALL_KINDS, type Kind, type Selection, selects } from '../../policy/index.js';
 import type { StoredPolicy } from '../../store/policies.js';
 import type { Api, Context } from '../context.js';
 import { auditOf, countsOf, effectOrWhy, effectSchema, shownEffect } from '../effects.js';
@@ -15,7 +15,7 @@ const one = {
     namespace: z.string().openapi({ description: '"-" for documents without one' }),
     name: z.string(),
   }),
-  query: z.strictObject({ kind: z.enum(KINDS).default('ContainerPolicy') }),
+  query: z.strictObject({ kind: z.enum(ALL_KINDS).default('ContainerPolicy') }),
 };
 
 const list = createRoute({
@@ -90,7 +90,7 @@ export function showPolicy(stored: StoredPolicy) {
     namespace: stored.namespace,
     name: stored.name,
     mode: document.kind === 'ContainerObservation' ? null : (document.spec?.mode ?? 'Enforce'),
-    keptIn: stored.origin === 'kubernetes' ? ('kubernetes' as const) : ('cellwall' as const),
+    keptIn: stored.origin === '' ? ('cellwall' as const) : ('kubernetes' as const),
     generation: stored.generation,
     createdAt: timeText(stored.createdUs),
     updatedAt: timeText(stored.updatedUs),

@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { CellwallError } from '../../errors.js';
 import { parseTime } from '../../flows/filter.js';
 import { timeText } from '../../flows/record.js';
-import { KINDS, nameOf } from '../../policy/index.js';
+import { ALL_KINDS, nameOf } from '../../policy/index.js';
 import type { RuleUse } from '../../store/rule_use.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { policyKeyAt } from '../policy_keys.js';
@@ -27,7 +27,7 @@ const route = createRoute({
   request: {
     params: z.object({ namespace: z.string(), name: z.string() }),
     query: z.strictObject({
-      kind: z.enum(KINDS).default('ContainerPolicy'),
+      kind: z.enum(ALL_KINDS).default('ContainerPolicy'),
       since: z.string().max(100).default('7d').openapi({ description: 'of the decisions; by the hour' }),
     }),
   },

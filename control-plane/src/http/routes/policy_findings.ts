@@ -5,7 +5,7 @@ import { CellwallError } from '../../errors.js';
 import { parseTime } from '../../flows/filter.js';
 import { findingsOf } from '../../flows/findings.js';
 import { timeText } from '../../flows/record.js';
-import { KINDS, type Mode, withMode } from '../../policy/index.js';
+import { ALL_KINDS, type Mode, withMode } from '../../policy/index.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { policyKeyAt } from '../policy_keys.js';
 import { AGO, failures, json } from '../schemas.js';
@@ -22,7 +22,7 @@ const route = createRoute({
       name: z.string(),
     }),
     query: z.strictObject({
-      kind: z.enum(KINDS).default('ContainerPolicy'),
+      kind: z.enum(ALL_KINDS).default('ContainerPolicy'),
       since: z
         .string()
         .max(100)

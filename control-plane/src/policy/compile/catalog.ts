@@ -11,6 +11,7 @@ import {
   type Network,
   type Observation,
   observationKey,
+  opensFarEnd,
   type Policy,
   type PortMatch,
   policyKey,
@@ -155,6 +156,7 @@ export class Catalog {
     const containers = rule.peers.flatMap((peer) => {
       if (peer.kind !== 'containers') return [];
       const exact = this.selectors.add(peer.selector, name, false);
+      if (!opensFarEnd(owner.policy, rule.action)) return [{ exact, mirror: -1 }];
       if (cluster || rule.action === 'Deny') return [{ exact, mirror: exact }];
       const inside = within(peer.selector, owner.policy.namespace);
       return [{ exact, mirror: inside ? this.selectors.add(inside, name, false) : -1 }];

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import type { Policy } from '../model.js';
 import { parseDocuments } from '../parse.js';
-import { fromNetworkPolicies, toCiliumPolicies, toClusterNetworkPolicies, toNetworkPolicies } from './index.js';
+import {
+  fromNetworkPolicies,
+  fromNetworkPolicy,
+  toCiliumPolicies,
+  toClusterNetworkPolicies,
+  toNetworkPolicies,
+} from './index.js';
 
 const TEXT = `
 apiVersion: cellwall.dev/v1alpha1
@@ -24,6 +30,7 @@ spec:
   ingress:
   - {name: scrape, action: Accept, from: [{containers: {namespaces: {names: [ops]}}}], protocols: [{tcp: {destinationPort: {name: http}}}]}
 `;
+const HEAD = { apiVersion: 'cellwall.dev/v1alpha1', kind: 'ContainerPolicy', metadata: { name: 'a', namespace: 's' } };
 const read = (text: string): Policy[] => {
   const { policies, problems } = parseDocuments(text, 'test');
   expect(problems).toEqual([]);
@@ -146,6 +153,53 @@ it('to ClusterNetworkPolicy: Denies first, isolation last', () => {
 });
 
 describe('from NetworkPolicy', () => {
+  const specOf = (spec: object, labels: Record<string, string[]> = {}) => {
+    const object = {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'a', namespace: 's' },
+      spec,
+    };
+    const done = fromNetworkPolicy(object, ({ matchLabels = {} }) => labels[matchLabels.team ?? ''] ?? []);
+    expect([done.problems, done.losses]).toEqual([[], []]);
+    return (done.documents[0] as { spec: object }).spec;
+  };
+  const team = (name: string) => ({
+    namespaceSelector: { matchLabels: { team: name } },
+    podSelector: { matchLabels: { app: 'x' } },
+  });
+
+  it('asks for the names of namespaces with labels; where nobody is selected, nobody is accepted', () => {
+    const ingress = [{ from: [team('ops'), team('none')] }, { from: [team('none')] }];
+    expect(specOf({ podSelector: {}, ingress }, { ops: ['o1', 'o2'] })).toEqual({
+      subject: {},
+      isolate: ['Ingress'],
+      ingress: [
+        {
+          name: 'ingress-1',
+          action: 'Accept',
+          from: [{ containers: { namespaces: { names: ['o1', 'o2'] }, pods: { matchLabels: { app: 'x' } } } }],
+        },
+      ],
+    });
+  });
+
+  it('says more namespaces than one list may have in several', () => {
+    const names = Array.from({ length: 1001 }, (_, i) => `n${i}`);
+    const spec = specOf({ podSelector: {}, ingress: [{ from: [team('ops')] }] }, { ops: names });
+    expect(read(JSON.stringify({ ...HEAD, spec }))[0]?.ingress[0]?.peers).toHaveLength(2);
+  });
+
+  it('which directions it isolates: those that it names, else ingress, and egress where it has rules', () => {
+    expect(specOf({ podSelector: {} })).toMatchObject({ isolate: ['Ingress'] });
+    expect(specOf({ podSelector: {}, egress: [] })).toMatchObject({ isolate: ['Ingress'] });
+    expect(specOf({ podSelector: {}, egress: [{}] })).toMatchObject({ isolate: ['Egress', 'Ingress'] });
+    expect(specOf({ podSelector: {}, policyTypes: ['Egress'], ingress: [{}] })).toEqual({
+      subject: {},
+      isolate: ['Egress'],
+    });
+  });
+
   it('comes back as what it was exported from, but for what is lost', () => {
     const [policy] = toNetworkPolicies(read(TEXT)).documents;
     const { documents, losses, problems } = fromNetworkPolicies(stringify(policy), 'np.yaml');

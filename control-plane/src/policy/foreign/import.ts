@@ -4,6 +4,7 @@
 import { type Document, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import type { Problem } from '../model.js';
+import { MOST_NAMES } from '../schema_peers.js';
 import { type Exported, type LabelSelector, type Loss, NAMESPACE_LABEL } from './common.js';
 
 const expression = z.object({
@@ -40,6 +41,9 @@ const networkPolicy = z.object({
 type NetworkPolicy = z.output<typeof networkPolicy>;
 type Given = { readonly peers: readonly z.output<typeof peer>[]; readonly ports: z.output<typeof ports> };
 
+/** The names of the namespaces that have these labels now. */
+export type NamespacesOf = (selector: LabelSelector) => readonly string[];
+
 export interface Imported extends Exported {
   readonly problems: readonly Problem[];
 }
@@ -47,9 +51,11 @@ export interface Imported extends Exported {
 class Importer {
   readonly losses: Loss[] = [];
   readonly #where: string;
+  readonly #namespacesOf: NamespacesOf | undefined;
 
-  constructor(where: string) {
+  constructor(where: string, namespacesOf: NamespacesOf | undefined) {
     this.#where = where;
+    this.#namespacesOf = namespacesOf;
   }
 
   #lose(rule: string, what: string): void {
@@ -57,7 +63,8 @@ class Importer {
   }
 
   /** undefined: namespaces are known by their names alone here. */
-  #namespaces({ matchLabels = {}, matchExpressions = [] }: LabelSelector): { names?: readonly string[] } | undefined {
+  #namespaces(selector: LabelSelector): { names?: readonly string[] } | undefined {
+    const { matchLabels = {}, matchExpressions = [] } = selector;
     const labels = Object.entries(matchLabels);
     if (labels.length === 0 && matchExpressions.length === 0) return {};
     const [label] = labels;
@@ -66,7 +73,7 @@ class Importer {
     const [one] = matchExpressions;
     if (labels.length === 0 && matchExpressions.length === 1 && one?.key === NAMESPACE_LABEL && one.operator === 'In')
       return { names: one.values ?? [] };
-    return undefined;
+    return this.#namespacesOf && { names: this.#namespacesOf(selector) };
   }
 
   #peer({ podSelector, namespaceSelector, ipBlock }: z.output<typeof peer>, rule: string): object[] {
@@ -80,7 +87,8 @@ class Importer {
       return [];
     }
     const pods = podSelector && Object.values(podSelector).some((it) => it !== undefined) ? { pods: podSelector } : {};
-    return [{ containers: { ...(namespaces && { namespaces }), ...pods } }];
+    if (!namespaces?.names) return [{ containers: { ...(namespaces && { namespaces }), ...pods } }];
+    return chunks(namespaces.names, MOST_NAMES).map((names) => ({ containers: { namespaces: { names }, ...pods } }));
   }
 
   rule(name: string, key: 'to' | 'from', { peers, ports: given = [] }: Given): object[] {
@@ -105,9 +113,16 @@ class Importer {
   }
 }
 
-function toDocument({ metadata, spec }: NetworkPolicy): { document: object; losses: readonly Loss[] } {
-  const importer = new Importer(`${metadata.namespace}/${metadata.name}`);
-  const types = spec.policyTypes ?? ['Ingress', ...(spec.egress ? ['Egress'] : [])];
+/** None of an empty list: who selects no namespace means nobody. */
+function chunks<T>(list: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(list.length / size) }, (_, index) =>
+    list.slice(index * size, (index + 1) * size),
+  );
+}
+
+function toDocument({ metadata, spec }: NetworkPolicy, namespacesOf?: NamespacesOf) {
+  const importer = new Importer(`${metadata.namespace}/${metadata.name}`, namespacesOf);
+  const types = spec.policyTypes ?? ['Ingress', ...(spec.egress?.length ? ['Egress'] : [])];
   const ingress = (spec.ingress ?? []).flatMap((it, index) =>
     importer.rule(`ingress-${index + 1}`, 'from', { peers: it.from ?? [], ports: it.ports }),
   );
@@ -127,6 +142,19 @@ function toDocument({ metadata, spec }: NetworkPolicy): { document: object; loss
     },
   };
   return { document, losses: importer.losses };
+}
+
+/** Of one object as the API server gives it. */
+export function fromNetworkPolicy(object: unknown, namespacesOf: NamespacesOf): Imported {
+  const read = networkPolicy.safeParse(object);
+  if (!read.success)
+    return {
+      documents: [],
+      losses: [],
+      problems: read.error.issues.map(({ path, message }) => ({ where: path.join('.'), message })),
+    };
+  const { document, losses } = toDocument(read.data, namespacesOf);
+  return { documents: [document], losses, problems: [] };
 }
 
 /** Of a text with one or more NetworkPolicies; `source` is its name in problems. With problems, nothing should be used. */
