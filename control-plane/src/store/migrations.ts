@@ -109,6 +109,8 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE strings ADD COLUMN day INTEGER NOT NULL DEFAULT 0;
   UPDATE strings SET day = unixepoch() / 86400;
   `,
+  // When a policy first had a rule of that name; 0: before there was this column.
+  `ALTER TABLE rules ADD COLUMN created_us INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [
