@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What docs/TUTORIAL.md tells, on real containers: prints each command and what it says. After `make build`, as root:
-//   node_modules/.bin/tsx test/demo/tutorial.ts
+// `make tutorial`: what docs/TUTORIAL.md tells, on real containers. Prints each command and what it says.
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
