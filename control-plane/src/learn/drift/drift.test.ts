@@ -107,6 +107,12 @@ describe('a patch', () => {
     expect(patch?.yaml).toContain('# new: 12 flows');
   });
 
+  it('is one document, also of a text that stood behind the head of a file', () => {
+    const [patch] = found(STORY, [`# learned\n---\n${POLICY}`, GHOST]).patches;
+    expect(patch?.yaml).not.toMatch(/^---/m);
+    expect(patch?.yaml).toMatch(/# learned\n(.*\n)*# who: team web\n/);
+  });
+
   it('never opens what was closed: the last Accept rule goes, isolation stays', () => {
     const { patches } = found([], [POLICY], { used: [] });
     expect(patches).toMatchObject([{ removed: 2 }]);

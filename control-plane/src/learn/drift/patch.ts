@@ -106,6 +106,8 @@ export function patchOf(
     ...(added > 0 ? ['CHECK each rule marked "new": so far, policies refuse or audit what it accepts'] : []),
     ...unused.map(({ rule, direction }) => `removed: ${direction} rule ${rule}, which nothing used`),
   ].map((line) => ` ${harmless(line)}`);
+  // A file of several documents has their marks between them.
+  if (document.directives) document.directives.docStart = null;
   document.commentBefore = [...lines, ...(document.commentBefore ? [document.commentBefore] : [])].join('\n');
   return { policy: key, added, removed: unused.length, yaml: document.toString(STYLE), policies: [after] };
 }
