@@ -30,8 +30,8 @@ const open = (data) =>
   );
 
 const address = (i) => [10, 1 + (i >> 8), i & 255, 1];
-/** Every tenth container of the second release: what drift compares. */
-const isNew = (i) => i % 10 === 9;
+/** One replica of every tenth workload is of the second release: what drift compares. */
+const isNew = (i) => i % 10 === 9 && i >= CONTAINERS - WORKLOADS;
 
 function container(i, nowUs) {
   const workload = i % WORKLOADS;
@@ -54,11 +54,13 @@ function container(i, nowUs) {
 
 const column = (value) => Array.from({ length: ROWS }, (_, i) => value(i));
 
-/** Each container calls the replicas of some others, and a few names outside; a row in 997 is refused. */
+/** Each container calls some others, and a few names outside; the second release one port more. A row in 997 is refused. */
 function batch(sequence, apartUs, beganUs) {
   const row = (i) => (sequence - 1) * ROWS + i;
   const caller = (i) => row(i) % CONTAINERS;
-  const peer = (i) => (caller(i) * 7 + (Math.floor(row(i) / CONTAINERS) % PEERS) * 31) % CONTAINERS;
+  const turn = (i) => Math.floor(row(i) / CONTAINERS) % PEERS;
+  // Of the same namespace: what crosses one needs a rule at both ends, and here is one end on record.
+  const peer = (i) => (caller(i) + 10 + 30 * turn(i)) % CONTAINERS;
   const isOutside = (i) => row(i) % 50 === 0;
   const isDenied = (i) => row(i) % 997 === 0;
   const outside = 8;
@@ -80,7 +82,7 @@ function batch(sequence, apartUs, beganUs) {
     localAddress: column(caller),
     localPort: column((i) => 32_768 + (row(i) % 28_000)),
     remoteAddress: column((i) => (isOutside(i) ? CONTAINERS + (row(i) % outside) : peer(i))),
-    remotePort: column((i) => (isOutside(i) ? 443 : 8000 + (peer(i) % 3))),
+    remotePort: column((i) => (isOutside(i) ? 443 : isNew(caller(i)) && turn(i) === 0 ? 9000 : 8000 + (peer(i) % 3))),
     sentBytesPlusOne: column(() => 200),
     receivedBytesPlusOne: column(() => 4000),
     sentPackets: column(() => 5),
@@ -162,7 +164,9 @@ const QUESTIONS = {
     return { refused, unchanged, unknown };
   },
   async drift(store, times, nowUs) {
-    const { policies } = parseDocuments(readFileSync(yamlFile(folder), 'utf8'), 'learned');
+    const learned = parseDocuments(readFileSync(yamlFile(folder), 'utf8'), 'learned');
+    // Of what the second release does, nothing is covered.
+    const policies = learned.policies.filter(({ name }) => !/9-main$/.test(name));
     const standing = policies.map((policy) => {
       const [key, createdUs] = [policyKey(policy), nowUs - 2 * DAY_US];
       return { key, text: '', document: '{}', createdUs, updatedUs: createdUs };
