@@ -76,6 +76,10 @@ build/workloads/%: test/workloads/%.c | setup-debian
 demo: build ## two containers of one pod told apart, and one of them cut off (KEEP=1 leaves it running)
 	@$(SUDO) $(TSX) test/demo/demo.ts
 
+.PHONY: tutorial
+tutorial: build ## what docs/TUTORIAL.md tells, on real containers
+	@$(SUDO) $(TSX) test/demo/tutorial.ts
+
 .PHONY: demo-stop
 demo-stop: ## stop what `make demo KEEP=1` left running
 	@if [ -s build/demo.pid ]; then $(SUDO) kill -TERM "$$(cat build/demo.pid)" && echo 'stopping the demo'; else echo 'no demo is running'; fi

@@ -135,6 +135,11 @@ export class Containerd {
     run('ctr', ['--address', this.socket, '--namespace', 'k8s.io', 'images', 'import', archive]);
   }
 
+  /** Another name for an image that is there. */
+  tagImage(image: string, name: string): void {
+    run('ctr', ['--address', this.socket, '--namespace', 'k8s.io', 'images', 'tag', image, name]);
+  }
+
   async stop(): Promise<void> {
     this.cri.close();
     await this.#process.stop();

@@ -70,6 +70,12 @@ export class Lab {
     for (const archive of archives) containerd.importImage(archive);
   }
 
+  /** Another name for an image: as a release has one. */
+  tagImage(image: string, name: string): void {
+    if (!this.#containerd) throw new Error('start containerd first');
+    this.#containerd.tagImage(image, name);
+  }
+
   /** parent: the cgroup that stands for the node, see startSecondAgent. */
   async startPod(spec: PodSpec, parent = 'kubepods'): Promise<Pod> {
     if (!this.#containerd) throw new Error('start containerd first');

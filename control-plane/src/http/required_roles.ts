@@ -35,6 +35,7 @@ export const REQUIRED: Readonly<Record<string, Requirement>> = {
   'GET /v1/explain': 'view',
   'GET /v1/policies': 'view',
   'GET /v1/policies/learn': 'view',
+  'GET /v1/policies/drift': 'view',
   'GET /v1/policies/:namespace/:name/findings': 'view',
   'GET /v1/policies/:namespace/:name': 'view',
   'GET /v1/policies/:namespace/:name/description': 'view',

@@ -34,6 +34,7 @@ import { nodeAccess } from './routes/node_access.js';
 import { nodes } from './routes/nodes.js';
 import { policies } from './routes/policies.js';
 import { policyDescription } from './routes/policy_description.js';
+import { policyDrift } from './routes/policy_drift.js';
 import { policyFindings } from './routes/policy_findings.js';
 import { policyLearn } from './routes/policy_learn.js';
 import { proposals } from './routes/proposals.js';
@@ -63,6 +64,7 @@ const ROUTES = [
   joinTokens,
   authority,
   policyLearn,
+  policyDrift,
   policyFindings,
   simulations,
   policies,

@@ -17,10 +17,10 @@ export function span(firstUs: number, lastUs: number): string {
 export const some = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
 
-/** Without an end: each line is a sentence. */
-export function coverageLines(coverage: Coverage): string[] {
+/** Without an end: each line is a sentence. done: what was done with it. */
+export function coverageLines(coverage: Coverage, done = 'learned'): string[] {
   const { sinceUs, untilUs, firstUs, lastUs, coveredUs, holes, lost, gaps, silent, wrongClock } = coverage;
-  const lines = [`Learned from ${span(sinceUs, untilUs)}.`];
+  const lines = [`${done[0]?.toUpperCase()}${done.slice(1)} from ${span(sinceUs, untilUs)}.`];
   if (firstUs === null || lastUs === null) lines.push('Nothing is on record for that time.');
   else {
     const part = Math.floor((100 * Math.min(coveredUs, untilUs - sinceUs)) / Math.max(1, untilUs - sinceUs));
@@ -28,7 +28,7 @@ export function coverageLines(coverage: Coverage): string[] {
   }
   if (lost > 0)
     lines.push(
-      `${some(lost, 'event')} in ${some(gaps, 'gap')} ${lost === 1 ? 'was' : 'were'} lost: what they were is not learned ('cellwall losses').`,
+      `${some(lost, 'event')} in ${some(gaps, 'gap')} ${lost === 1 ? 'was' : 'were'} lost: what they were is not ${done} ('cellwall losses').`,
     );
   const longest = [...holes].sort((a, b) => b.toUs - b.fromUs - (a.toUs - a.fromUs));
   for (const { fromUs, toUs } of longest.slice(0, MOST_HOLES)) lines.push(`Some are missing ${span(fromUs, toUs)}.`);

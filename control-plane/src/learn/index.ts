@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 export type { Conflict } from './conflicts.js';
 export { type Coverage, type CoverageInput, coverageOf, type Lost } from './coverage.js';
+export * from './drift/index.js';
 export { type History, type LearnedAnswer, type LearnedSummary, learnFrom } from './history.js';
 export {
   type Apart,

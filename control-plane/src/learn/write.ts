@@ -26,7 +26,7 @@ const REASONS: Readonly<Record<Reason, string>> = {
 };
 
 /** As docs/POLICIES.md writes them. */
-const STYLE = { lineWidth: 0, flowCollectionPadding: false, indentSeq: false } as const;
+export const STYLE = { lineWidth: 0, flowCollectionPadding: false, indentSeq: false } as const;
 /** Lists and maps of at most so many characters stay on one line. */
 const LONGEST_LINE = 110;
 
@@ -36,7 +36,7 @@ export function evidenceText({ evidence: { flows, firstUs, lastUs, unseen } }: L
 }
 
 /** Short inner maps and lists on one line, as people write them. */
-function fold(node: Node): void {
+export function fold(node: Node): void {
   visit(node, {
     Collection: (_, inner) => {
       if (!isMap(inner) && !isSeq(inner)) return undefined;
@@ -100,8 +100,8 @@ function standingLines({ conflicts, unasked, replaced }: Standing): string[] {
 
 const NOTHING: Standing = { conflicts: [], unasked: 0, replaced: [] };
 /** Names come from strangers: a line break in one would end the comment. */
-const harmless = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]/gu, '?');
-const comments = (lines: readonly string[]): string => lines.map((line) => `# ${harmless(line)}\n`).join('');
+export const harmless = (text: string): string => text.replace(/[\p{Cc}\u2028\u2029]/gu, '?');
+export const comments = (lines: readonly string[]): string => lines.map((line) => `# ${harmless(line)}\n`).join('');
 
 export function writeLearned(
   { policies, apart }: Pick<Learned, 'policies' | 'apart'>,

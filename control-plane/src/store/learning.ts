@@ -4,14 +4,14 @@
 import type { Database } from 'better-sqlite3';
 import type { FilterPart } from '../flows/filter.js';
 import { isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
-import type { History, Lost, Place, Seen } from '../learn/index.js';
+import type { CoverageInput, History, Lost, Place } from '../learn/index.js';
 import { toSeen } from '../learn/seen.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { DAY_US, dayOf } from './days.js';
 import type { Directory } from './directory.js';
 import { edgeKind } from './edge_columns.js';
-import type { EdgeReading } from './edges.js';
+import type { Edge, EdgeReading } from './edges.js';
 import { containerConditions } from './flow_query.js';
 import type { ContainerRow, Gap, Inventory } from './inventory.js';
 import type { Reading } from './reading.js';
@@ -29,6 +29,13 @@ const TOTALS = new Set([1, 4]);
 interface Times {
   readonly sinceUs: number;
   readonly untilUs: number;
+}
+
+export interface Past {
+  readonly edges: Edge[];
+  /** Those that were there in that time. */
+  readonly containers: readonly ContainerRow[];
+  readonly coverage: CoverageInput;
 }
 
 const keyOf = (it: { node: string; cgroupId: string }): string => `${it.node} ${it.cgroupId}`;
@@ -62,21 +69,27 @@ export class Learning {
     this.#inventory = inventory;
   }
 
-  history({ sinceUs, untilUs }: Times, filter: FilterPart, nowUs: number): History {
+  history(times: Times, filter: FilterPart, nowUs: number): History {
+    const { edges, containers, coverage } = this.past(times, filter, nowUs);
+    return { seen: edges.map(toSeen), containers: containers.map(placeOf), coverage };
+  }
+
+  /** Edges of the containers that a filter names, those of open connections among them. */
+  past({ sinceUs, untilUs }: Times, filter: FilterPart, nowUs: number): Past {
     const found = this.#edges.edges({ sinceUs, untilUs }, containerConditions(filter), true);
     const rows = this.#inventory
       .containers(true)
       .filter((it) => it.firstUs <= untilUs && (it.goneUs ?? nowUs) >= sinceUs);
-    const seen = found.edges.map(toSeen);
-    for (const it of this.#open(filter, rows, untilUs)) seen.push(it);
-    const nodes = new Set(seen.map(({ own }) => own.node));
+    const { edges } = found;
+    for (const it of this.#open(filter, rows, untilUs)) edges.push(it);
+    const nodes = new Set(edges.map(({ container }) => container.node));
     return {
-      seen,
-      containers: rows.map(placeOf),
+      edges,
+      containers: rows,
       coverage: {
         sinceUs: Math.min(sinceUs, found.sinceUs),
         untilUs,
-        ...this.#firstAndLast({ sinceUs, untilUs }),
+        ...this.firstAndLast({ sinceUs, untilUs }),
         lost: this.#lost({ sinceUs, untilUs }, nodes),
         silent: this.#silent(nodes, Math.min(untilUs, nowUs)),
         wrongClock: this.#wrongClock({ sinceUs, untilUs }, nowUs),
@@ -85,21 +98,21 @@ export class Learning {
   }
 
   /** Connections that have not ended are in no sum yet. */
-  #open(filter: FilterPart, rows: readonly ContainerRow[], untilUs: number): Seen[] {
+  #open(filter: FilterPart, rows: readonly ContainerRow[], untilUs: number): Edge[] {
     const containers = new Map(rows.map((it) => [keyOf(it), it]));
     return this.#reading.openFlows({ ...filter, not: [] }, MOST_OPEN).flatMap((flow) => {
       const row = containers.get(keyOf(flow));
       const beganUs = flow.endUs - (flow.durationUs ?? 0);
-      return row && beganUs <= untilUs ? [this.#seenOf(flow, row, beganUs)] : [];
+      return row && beganUs <= untilUs ? [this.#edgeOf(flow, row, beganUs)] : [];
     });
   }
 
-  #seenOf(flow: StoredFlow, container: ContainerRow, beganUs: number): Seen {
+  #edgeOf(flow: StoredFlow, container: ContainerRow, beganUs: number): Edge {
     const egress = isEgress(flow);
     const { protocol } = unpackKind(flow.kind);
     const backend = egress ? (flow.translation?.destination ?? null) : null;
     const server = backend ?? { address: flow.remote, port: flow.remotePort };
-    return toSeen({
+    return {
       container,
       wanted: true,
       kind: edgeKind(flow.kind),
@@ -117,11 +130,11 @@ export class Learning {
       receivedBytes: 0,
       firstUs: beganUs,
       lastUs: flow.endUs,
-    });
+    };
   }
 
   /** Of all flows: one namespace can be quiet for a while. */
-  #firstAndLast({ sinceUs, untilUs }: Times): { firstUs: number | null; lastUs: number | null } {
+  firstAndLast({ sinceUs, untilUs }: Times): { firstUs: number | null; lastUs: number | null } {
     const all = this.#days({ sinceUs, untilUs }).flatMap(
       (day) =>
         this.#connections.ask(

@@ -114,6 +114,8 @@ export const STATE_MIGRATIONS: readonly string[] = [
   ALTER TABLE containers ADD COLUMN workload TEXT NOT NULL DEFAULT '';
   CREATE INDEX containers_by_pod ON containers (namespace, pod);
   `,
+  // When a policy first had a rule of that name; 0: before there was this column.
+  `ALTER TABLE rules ADD COLUMN created_us INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

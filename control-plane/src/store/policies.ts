@@ -75,16 +75,16 @@ export class Policies {
     return this.#database.prepare('DELETE FROM policies WHERE key = ?').run(key).changes > 0;
   }
 
-  ruleNumber(policy: string, rule: string): number {
+  ruleNumber(policy: string, rule: string, nowUs = Date.now() * 1000): number {
     const found = this.#database.prepare('SELECT id FROM rules WHERE policy = ? AND rule = ?').get(policy, rule) as
       | { id: number }
       | undefined;
     if (found) return found.id;
     const row = this.#database
       .prepare(
-        'INSERT INTO rules (id, policy, rule) VALUES ((SELECT max(?, coalesce(max(id), 0) + 1) FROM rules), ?, ?) RETURNING id',
+        'INSERT INTO rules (id, policy, rule, created_us) VALUES ((SELECT max(?, coalesce(max(id), 0) + 1) FROM rules), ?, ?, ?) RETURNING id',
       )
-      .get(FIRST_RULE, policy, rule) as { id: number };
+      .get(FIRST_RULE, policy, rule, nowUs) as { id: number };
     return row.id;
   }
 

@@ -5,13 +5,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { toPlain } from '../errors.js';
 import type { FilterPart } from '../flows/filter.js';
 import type { StoredFlow } from '../flows/record.js';
-import type { LearnOptions } from '../learn/index.js';
+import type { LearnOptions, StandingDocument } from '../learn/index.js';
 import type { World } from '../policy/index.js';
 import { AuditReading } from './audit_reading.js';
 import { Budget } from './budget.js';
 import { Connections } from './connections.js';
 import { Conversations } from './conversations.js';
 import { Directory } from './directory.js';
+import { Drifting, type DriftTimes } from './drifting.js';
 import { EdgeReading } from './edges.js';
 import { containerConditions } from './flow_query.js';
 import { Inventory } from './inventory.js';
@@ -38,6 +39,7 @@ const learning = new Learning(connections, directory, reading, edges, inventory)
 const audit = new AuditReading(connections);
 const proposals = new ProposalReading(connections);
 const ruleUses = new RuleUses(connections);
+const drifting = new Drifting(directory, learning, ruleUses);
 
 const methods = {
   flows: reading.flows.bind(reading),
@@ -56,6 +58,18 @@ const methods = {
     // Much to load, and seldom asked for.
     const { learnFrom } = await import('../learn/index.js');
     return learnFrom(learning.history(times, filter, nowUs), options, world);
+  },
+  drift: async (
+    times: DriftTimes,
+    namespace: string | null,
+    standing: readonly StandingDocument[],
+    world: World,
+    nowUs: number,
+  ) => {
+    const { drift } = await import('../learn/index.js');
+    const filter = namespace === null ? {} : { namespace };
+    const keys = standing.map(({ key }) => key);
+    return drift(drifting.history(times, filter, keys, nowUs), standing, world, namespace);
   },
   who: who.ask.bind(who),
   ruleUses: ruleUses.of.bind(ruleUses),

@@ -16,6 +16,7 @@ import {
 } from '../shared.js';
 import { type DescribeOptions, describe } from './policy_describe.js';
 import { diff } from './policy_diff.js';
+import { addDrift } from './policy_drift.js';
 import { addExport, addImport } from './policy_foreign.js';
 import { KEY, policyAt } from './policy_keys.js';
 import { addLearn } from './policy_learn.js';
@@ -137,11 +138,12 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 
 export function policyCommand(): Command {
   const command = new Command('policy').description(
-    'policies and observations: learn, simulate, apply, promote, demote, propose, get, describe, diff, delete, export, import',
+    'policies and observations: learn, simulate, apply, promote, demote, drift, propose, get, describe, diff, delete, export, import',
   );
   addLearn(command.command('learn'));
   addPromote(command.command('promote'));
   addDemote(command.command('demote'));
+  addDrift(command.command('drift'));
   addExport(command.command('export'));
   addImport(command.command('import'));
   addSimulate(command.command('simulate'));

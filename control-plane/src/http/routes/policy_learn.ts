@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createRoute, z } from '@hono/zod-openapi';
-import { CellwallError } from '../../errors.js';
-import { parseTime } from '../../flows/filter.js';
 import { protocolName, timeText } from '../../flows/record.js';
-import type { Conflict, Coverage } from '../../learn/index.js';
+import type { Conflict } from '../../learn/index.js';
 import { type Api, type Context, nowUs } from '../context.js';
+import { coverageSchema, shownCoverage } from '../coverage.js';
 import { AGO, failures, json } from '../schemas.js';
+import { timesOf } from '../times.js';
 
 const MOST_NETWORKS = 1000;
 const MOST_PORTS = 1000;
@@ -19,21 +19,6 @@ const flow = {
   port: z.number(),
   flows: z.number(),
 };
-export const coverageSchema = z
-  .object({
-    since: z.string(),
-    until: z.string(),
-    first: z.string().nullable().openapi({ description: 'first flow on record; null: there is none' }),
-    last: z.string().nullable(),
-    coveredSeconds: z.number().openapi({ description: 'from the first to the last, without holes' }),
-    holes: z.array(z.object({ from: z.string(), to: z.string() })),
-    lost: z.number().openapi({ description: 'flow records that were made and are not stored' }),
-    gaps: z.number(),
-    silentNodes: z.array(z.object({ node: z.string(), last: z.string() })),
-    wrongClock: z.number().openapi({ description: 'flows that are dated far from when they arrived' }),
-  })
-  .openapi('Coverage', { description: 'how much of a time is on record' });
-
 const route = createRoute({
   method: 'get',
   path: '/v1/policies/learn',
@@ -90,19 +75,6 @@ const route = createRoute({
   },
 });
 
-export const shownCoverage = (it: Coverage): z.output<typeof coverageSchema> => ({
-  since: timeText(it.sinceUs),
-  until: timeText(it.untilUs),
-  first: it.firstUs === null ? null : timeText(it.firstUs),
-  last: it.lastUs === null ? null : timeText(it.lastUs),
-  coveredSeconds: Math.floor(it.coveredUs / 1e6),
-  holes: it.holes.map(({ fromUs, toUs }) => ({ from: timeText(fromUs), to: timeText(toUs) })),
-  lost: it.lost,
-  gaps: it.gaps,
-  silentNodes: it.silent.map(({ node, lastUs }) => ({ node, last: timeText(lastUs) })),
-  wrongClock: it.wrongClock,
-});
-
 const shownFlow = ({
   namespace,
   workload,
@@ -126,14 +98,11 @@ export function policyLearn(api: Api, { store, rollout }: Context): void {
   api.openapi(route, async (c) => {
     const { namespace, since, until, names, ...options } = c.req.valid('query');
     const now = nowUs();
-    const untilUs = until === undefined ? now : parseTime(until, now, 'until');
-    const sinceUs = parseTime(since, now, 'since');
-    if (sinceUs >= untilUs)
-      throw new CellwallError('invalid_filter', `since ${since} is not before until ${until ?? 'now'}`);
+    const times = timesOf({ since, until }, now);
     const namespaces = namespace === undefined ? null : [namespace];
     const learned = await store.exporter.call(
       'learned',
-      { sinceUs, untilUs },
+      times,
       { ...options, namespaces, names: names ?? null },
       rollout.world(),
       now,

@@ -2,13 +2,12 @@
 //
 // Changes tried on recorded flows: here, or elsewhere with what this server knows.
 import { createRoute, z } from '@hono/zod-openapi';
-import { CellwallError } from '../../errors.js';
-import { parseTime } from '../../flows/filter.js';
 import { type Resident, recordOf } from '../../flows/world_record.js';
 import { simulate } from '../../rollout/simulation.js';
 import { type Api, type Context, nowUs } from '../context.js';
 import { effectSchema, shownEffect } from '../effects.js';
 import { AGO, documentsBody, documentsSource, failures, json } from '../schemas.js';
+import { timesOf } from '../times.js';
 
 const time = (fallback: string) => z.string().max(100).default(fallback).openapi({ description: AGO });
 const until = z.string().max(100).optional().openapi({ description: 'as since; now' });
@@ -50,26 +49,17 @@ const world = createRoute({
   },
 });
 
-function timesOf(query: { since: string; until?: string | undefined }) {
-  const now = nowUs();
-  const untilUs = query.until === undefined ? now : parseTime(query.until, now, 'until');
-  const sinceUs = parseTime(query.since, now, 'since');
-  if (sinceUs >= untilUs)
-    throw new CellwallError('invalid_filter', `since ${query.since} is not before until ${query.until ?? 'now'}`);
-  return { sinceUs, untilUs };
-}
-
 export function simulations(api: Api, { store, rollout }: Context): void {
   api.openapi(simulation, async (c) => {
     const { source, ...query } = c.req.valid('query');
-    const { sinceUs, untilUs } = timesOf(query);
+    const { sinceUs, untilUs } = timesOf(query, nowUs());
     const plan = rollout.plan(await c.req.text(), source);
     const effect = await simulate(store, plan, sinceUs, untilUs);
     const applied = plan.applied.map(({ key, change }) => ({ key, change }));
     return c.json({ applied, generation: plan.generation, effect: shownEffect(effect) }, 200);
   });
   api.openapi(world, async (c) => {
-    const times = timesOf(c.req.valid('query'));
+    const times = timesOf(c.req.valid('query'), nowUs());
     const { sinceUs, untilUs } = times;
     const known = rollout.world();
     const ports = new Map(
