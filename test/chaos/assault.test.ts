@@ -280,7 +280,9 @@ test('requests without a token, with a revoked one and over the rate are turned 
 
 test(`${CONNECTIONS} connections that say nothing keep nobody out`, async () => {
   const { hostname: host, port } = new URL(server.http);
-  const sockets = Array.from({ length: CONNECTIONS }, () => connect({ host, port: Number(port) }));
+  const sockets = Array.from({ length: CONNECTIONS }, () =>
+    connect({ host, port: Number(port), localAddress: '127.0.0.2' }),
+  );
   for (const socket of sockets) socket.on('error', () => {});
   await sleep(LONG ? 40_000 : 2000);
   const { access } = await server.get<{ access: { connectionsEvicted: number } }>('/v1/status');

@@ -5,13 +5,14 @@ import { expect, it } from 'vitest';
 import { Connections } from './connections.js';
 
 class FakeSocket extends EventEmitter {
-  readonly remoteAddress = '192.0.2.1';
+  readonly remoteAddress: string;
   readonly remotePort: number;
   open = true;
 
-  constructor(port: number) {
+  constructor(port: number, address = '192.0.2.1') {
     super();
     this.remotePort = port;
+    this.remoteAddress = address;
   }
 
   destroy(): void {
@@ -37,4 +38,20 @@ it('gives the place of the oldest connection without a token to a new one, and n
   add(5);
   expect(sockets[5]?.open).toBe(true);
   expect(connections.evicted).toBe(1);
+});
+
+it('takes the place from the network that has most of them, however long others have been there', () => {
+  const connections = new Connections(4);
+  const add = (port: number, address: string) => {
+    const socket = new FakeSocket(port, address);
+    connections.add(socket as unknown as Socket);
+    return socket;
+  };
+  const admin = add(1, '192.0.2.1');
+  const hostile = [1, 2, 3].map((end) => add(1, `2001:db8:0:7::${end}`));
+  const other = add(1, '::ffff:192.0.2.2');
+  expect(hostile.map((it) => it.open)).toEqual([false, true, true]);
+  for (let end = 4; end < 100; end++) add(1, `2001:db8:0:7:ffff::${end}`);
+  expect([admin.open, other.open]).toEqual([true, true]);
+  expect(connections.evicted).toBe(97);
 });
