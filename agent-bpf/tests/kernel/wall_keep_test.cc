@@ -24,6 +24,14 @@ class WallKeepTest : public WallTest {
     guard();
   }
   bool stands() { return arrives(web_, {.to = kDenied}) == 0; }
+  // The kernel takes links down in a worker of its own.
+  bool goes() {
+    for (int i = 0; i < 100; i++) {
+      if (!stands()) return true;
+      usleep(20000);
+    }
+    return false;
+  }
 };
 
 TEST_P(WallKeepTest, stands_from_the_first_look_on) {
@@ -48,7 +56,7 @@ TEST_P(WallKeepTest, stands_while_the_agent_is_away_and_is_taken_over) {
 TEST_P(WallKeepTest, goes_with_the_last_guarded_container) {
   keep();
   EXPECT_EQ(keep(false).devices, 0u);
-  EXPECT_FALSE(stands());
+  EXPECT_TRUE(goes());
 }
 
 TEST_P(WallKeepTest, goes_when_a_later_agent_finds_no_guarded_container) {
@@ -56,13 +64,13 @@ TEST_P(WallKeepTest, goes_when_a_later_agent_finds_no_guarded_container) {
   stop();
   start_agent(filters());
   EXPECT_EQ(keep(false).devices, 0u);
-  EXPECT_FALSE(stands());
+  EXPECT_TRUE(goes());
 }
 
 TEST_P(WallKeepTest, goes_when_it_is_uninstalled) {
   keep();
   ASSERT_TRUE(kernel_->uninstall().has_value());
-  EXPECT_FALSE(stands());
+  EXPECT_TRUE(goes());
 }
 
 TEST_P(WallKeepTest, is_put_up_again_where_somebody_removed_it) {
@@ -73,7 +81,7 @@ TEST_P(WallKeepTest, is_put_up_again_where_somebody_removed_it) {
     const Fd link(bpf_obj_get((pins_ + "/link_wall_" + std::to_string(if_nametoindex(kNodeEnd))).c_str()));
     ASSERT_EQ(bpf_link_detach(link.get()), 0) << std::strerror(errno);
   }
-  EXPECT_FALSE(stands());
+  EXPECT_TRUE(goes());
   keep();
   EXPECT_TRUE(stands());
 }
