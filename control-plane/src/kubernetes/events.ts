@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../logger.js';
 import { type KubernetesApi, RefusedByApi } from './api.js';
+import { WriteQueue } from './write_queue.js';
 
 export interface About {
   readonly apiVersion: string;
@@ -24,9 +25,6 @@ export interface Told {
 const EVENTS_NAMESPACE = 'default';
 const LONGEST_MESSAGE = 1000;
 const LONGEST_NAME = 200;
-const BETWEEN_MS = 50;
-/** After a failure. */
-const PAUSE_MS = 5000;
 const GONE = new Set([404, 409]);
 
 export function eventOf(about: About, { reason, message }: Told, suffix: string, nowMs: number) {
@@ -52,91 +50,62 @@ export function eventOf(about: About, { reason, message }: Told, suffix: string,
 export const postEvent = (api: KubernetesApi, event: ReturnType<typeof eventOf>) =>
   api.ask('POST', `/api/v1/namespaces/${encodeURIComponent(event.metadata.namespace)}/events`, event);
 
-/** One after the other; of an object that changes faster than it can be told, only the last counts. */
+interface Item {
+  readonly about: About;
+  readonly told: Told;
+}
+
 export class Events {
   readonly #api: KubernetesApi;
-  readonly #log: Logger;
-  readonly #waiting = new Map<string, { readonly about: About; readonly told: Told }>();
+  readonly #queue: WriteQueue<Item>;
   /** By object: what was said of it last. */
   readonly #said = new Map<string, string>();
-  #timer: NodeJS.Timeout | undefined;
-  #busy: Promise<void> = Promise.resolve();
-  #closed = false;
-  #problem: string | null = null;
-  readonly counts = { written: 0, failures: 0 };
+  #written = 0;
 
   constructor(api: KubernetesApi, log: Logger) {
     this.#api = api;
-    this.#log = log;
+    this.#queue = new WriteQueue(
+      {
+        write: (key, item) => this.#write(key, item),
+        rights: 'create on events',
+        complaint: 'events cannot be written',
+      },
+      log,
+    );
   }
 
   get problem(): string | null {
-    return this.#problem;
+    return this.#queue.problem;
+  }
+
+  get counts(): { readonly written: number; readonly failures: number } {
+    return { written: this.#written, failures: this.#queue.failures };
   }
 
   /** All that there is to say now, by object; others are forgotten. */
-  want(all: ReadonlyMap<string, { readonly about: About; readonly told: Told }>): void {
+  want(all: ReadonlyMap<string, Item>): void {
     for (const key of this.#said.keys()) if (!all.has(key)) this.#said.delete(key);
-    for (const key of this.#waiting.keys()) if (!all.has(key)) this.#waiting.delete(key);
-    for (const [key, it] of all) if (this.#said.get(key) !== suffixOf(it)) this.#waiting.set(key, it);
-    this.#soon(0);
+    this.#queue.keep(all);
+    for (const [key, it] of all) if (this.#said.get(key) !== suffixOf(it)) this.#queue.put(key, it);
   }
 
-  #soon(ms: number): void {
-    if (this.#closed || this.#timer || this.#waiting.size === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#busy = this.#next();
-    }, ms);
-  }
-
-  async #next(): Promise<void> {
-    const [entry] = this.#waiting;
-    let pause = BETWEEN_MS;
-    if (entry) {
-      const [key, it] = entry;
-      try {
-        await this.#write(it);
-        this.#said.set(key, suffixOf(it));
-        if (this.#waiting.get(key) === it) this.#waiting.delete(key);
-        this.#problem = null;
-      } catch (error) {
-        pause = this.#failed(error as Error);
-      }
-    }
-    this.#timer = undefined;
-    this.#soon(pause);
-  }
-
-  async #write(it: { readonly about: About; readonly told: Told }): Promise<void> {
+  async #write(key: string, it: Item): Promise<void> {
     try {
       await postEvent(this.#api, eventOf(it.about, it.told, suffixOf(it), Date.now()));
-      this.counts.written++;
+      this.#written++;
     } catch (error) {
       // Said before, or the namespace is gone.
-      if (error instanceof RefusedByApi && GONE.has(error.status)) return;
-      throw error;
+      if (!(error instanceof RefusedByApi && GONE.has(error.status))) throw error;
     }
+    this.#said.set(key, suffixOf(it));
   }
 
-  #failed(error: Error): number {
-    this.counts.failures++;
-    const isForbidden = error instanceof RefusedByApi && error.status === 403;
-    const problem = isForbidden
-      ? `missing RBAC: the server's service account needs create on events (${error.message})`
-      : error.message;
-    if (problem !== this.#problem) this.#log.warn({ problem }, 'events cannot be written');
-    this.#problem = problem;
-    return PAUSE_MS;
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#busy;
+  close(): Promise<void> {
+    return this.#queue.close();
   }
 }
 
-const suffixOf = ({ about, told }: { readonly about: About; readonly told: Told }): string =>
+const suffixOf = ({ about, told }: Item): string =>
   createHash('sha256')
     .update(JSON.stringify([about.uid, told]))
     .digest('hex')

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes the status of policies, and events about what is wrong with them: one after the other, never more than so many a second,
-// and only what differs from what is there.
+// Writes the status of policies, and events about what is wrong with them: only what differs from what is there.
 import type { Logger } from '../logger.js';
 import { API_GROUP, API_VERSION, pluralOf } from '../policy/index.js';
 import { type KubernetesApi, RefusedByApi } from './api.js';
@@ -9,10 +8,8 @@ import { isSameStatus, type PolicyStatus } from './conditions.js';
 import { keyOfPolicy } from './custom_policies.js';
 import { type About, eventOf, postEvent } from './events.js';
 import type { CustomPolicy } from './resources.js';
+import { WriteQueue } from './write_queue.js';
 
-const BETWEEN_MS = 50;
-/** After a failure. */
-const PAUSE_MS = 5000;
 const NOT_FOUND = 404;
 
 interface Wanted {
@@ -40,58 +37,38 @@ const TELLING = new Set(['Invalid', 'Conflict', 'Refused']);
 
 export class StatusWriter {
   readonly #api: KubernetesApi;
-  readonly #log: Logger;
-  /** By key: of an object that changes faster than it can be told, only the last counts. */
-  readonly #waiting = new Map<string, Wanted>();
+  readonly #queue: WriteQueue<Wanted>;
   readonly #written = new Map<string, string>();
-  #timer: NodeJS.Timeout | undefined;
-  #busy: Promise<void> = Promise.resolve();
-  #closed = false;
-  #problem: string | null = null;
-  readonly counts = { written: 0, events: 0, failures: 0 };
+  readonly #counts = { written: 0, events: 0 };
 
   constructor(api: KubernetesApi, log: Logger) {
     this.#api = api;
-    this.#log = log;
+    this.#queue = new WriteQueue(
+      {
+        write: (key, wanted) => this.#write(key, wanted),
+        rights: 'patch on containerpolicies/status and clustercontainerpolicies/status, and create on events',
+        complaint: 'the status of policies cannot be written',
+      },
+      log,
+    );
   }
 
   get problem(): string | null {
-    return this.#problem;
+    return this.#queue.problem;
   }
 
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#queue.size;
+  }
+
+  get counts(): { readonly written: number; readonly events: number; readonly failures: number } {
+    return { ...this.#counts, failures: this.#queue.failures };
   }
 
   want(object: CustomPolicy, status: PolicyStatus): void {
     const key = keyOfPolicy(object);
-    if (isSameStatus(status, object.status as Partial<PolicyStatus> | undefined)) this.#waiting.delete(key);
-    else this.#waiting.set(key, { object, status });
-    this.#soon(0);
-  }
-
-  #soon(ms: number): void {
-    if (this.#closed || this.#timer || this.#waiting.size === 0) return;
-    this.#timer = setTimeout(() => {
-      this.#busy = this.#next();
-    }, ms);
-  }
-
-  async #next(): Promise<void> {
-    const [entry] = this.#waiting;
-    let pause = BETWEEN_MS;
-    if (entry) {
-      const [key, wanted] = entry;
-      try {
-        await this.#write(key, wanted);
-        this.#problem = null;
-      } catch (error) {
-        pause = this.#failed(error as Error);
-      }
-      if (this.#waiting.get(key) === wanted && pause === BETWEEN_MS) this.#waiting.delete(key);
-    }
-    this.#timer = undefined;
-    this.#soon(pause);
+    if (isSameStatus(status, object.status as Partial<PolicyStatus> | undefined)) this.#queue.delete(key);
+    else this.#queue.put(key, { object, status });
   }
 
   async #write(key: string, { object, status }: Wanted): Promise<void> {
@@ -105,7 +82,7 @@ export class StatusWriter {
       throw error;
     }
     this.#written.set(key, text);
-    this.counts.written++;
+    this.#counts.written++;
     const before = conditionsOf(object);
     for (const condition of status.conditions) {
       if (!TELLING.has(condition.reason)) continue;
@@ -114,30 +91,17 @@ export class StatusWriter {
       const nowMs = Date.now();
       const suffix = `${nowMs.toString(16)}${condition.type.toLowerCase()}`;
       await postEvent(this.#api, eventOf(aboutOf(object), condition, suffix, nowMs));
-      this.counts.events++;
+      this.#counts.events++;
     }
-  }
-
-  #failed(error: Error): number {
-    this.counts.failures++;
-    const isForbidden = error instanceof RefusedByApi && error.status === 403;
-    const problem = isForbidden
-      ? `missing RBAC: the server's service account needs patch on containerpolicies/status and clustercontainerpolicies/status, and create on events (${error.message})`
-      : error.message;
-    if (problem !== this.#problem) this.#log.warn({ problem }, 'the status of policies cannot be written');
-    this.#problem = problem;
-    return PAUSE_MS;
   }
 
   /** Objects that are gone. */
   forget(stays: ReadonlySet<string>): void {
     for (const key of this.#written.keys()) if (!stays.has(key)) this.#written.delete(key);
-    for (const key of this.#waiting.keys()) if (!stays.has(key)) this.#waiting.delete(key);
+    this.#queue.keep(stays);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#busy;
+  close(): Promise<void> {
+    return this.#queue.close();
   }
 }
