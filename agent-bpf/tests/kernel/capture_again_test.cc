@@ -32,12 +32,6 @@ class Loss {
   bool made_ = false, ended_ = false;
 };
 
-// Debian's package is among those that `make setup` installs; the small roots of `make kernels` may lack its
-// kernel modules.
-#define NEED_NFTABLES()                                    \
-  if (std::system("nft list tables >/dev/null 2>&1") != 0) \
-  GTEST_SKIP() << "nftables, with which this test loses packets, is not here"
-
 int retransmits(int fd) {
   tcp_info info = {};
   socklen_t size = sizeof(info);

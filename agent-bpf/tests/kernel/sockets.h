@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -19,6 +20,11 @@ constexpr int kMultipath = 262;  // IPPROTO_MPTCP
 #define NEED_MULTIPATH()                                                 \
   if (const int error = ::cellwall::test::multipath_error(); error != 0) \
   GTEST_SKIP() << "no multipath TCP: " << std::strerror(error)
+
+// `make setup` installs it, so `make test` has it; the kernels that `make kernels` emulates may lack its
+// modules, and without it these tests have no way to lose or to translate packets.
+#define NEED_NFTABLES() \
+  if (std::system("nft list tables >/dev/null 2>&1") != 0) GTEST_SKIP() << "nftables is not here"
 
 // Why no such socket can be made; 0: one can.
 int multipath_error();

@@ -72,8 +72,7 @@ std::string text(const Endpoint& end) {
 
 void TranslatedNetwork::SetUp() {
   KernelTest::SetUp();
-  if (std::system("nft list tables >/dev/null 2>&1") != 0)
-    GTEST_SKIP() << "nftables, which translates addresses in these tests, is not here";
+  NEED_NFTABLES();
   before_ = open_own();
   node_.enter();
   node_.run("ip link set lo up && sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1");

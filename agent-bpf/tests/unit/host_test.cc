@@ -106,6 +106,7 @@ TEST(NodeAddresses, are_those_of_the_namespace_without_loopback_and_link_local_o
                           "ip address add 192.0.2.7/24 dev c0", "ip address add 169.254.3.4/16 dev c0",
                           "ip address add 2001:db8::7/64 dev c0 nodad",
                           "ip address add 192.0.2.7/32 dev c1"});
+  // Unit tests run as whoever builds, who may not be root.
   if (!own.ready()) GTEST_SKIP() << "a network namespace needs root, and ip of iproute2";
   auto addresses = node_addresses(own.path());
   ASSERT_TRUE(addresses) << addresses.error().message;
