@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include <array>
+#include <cstdio>
 #include <map>
 #include <string_view>
 

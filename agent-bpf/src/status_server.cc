@@ -4,10 +4,10 @@
 #include <httplib.h>
 
 #include <atomic>
-#include <charconv>
 #include <mutex>
 #include <thread>
 
+#include "host_port.h"
 #include "metrics.h"
 
 namespace cellwall {
@@ -16,44 +16,23 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::steady_clock;
 
-// A turn takes 100 ms at most, when nothing is wrong.
-constexpr auto kStuck = 10s;
 // Who connects and says nothing holds a thread for so long; further ones wait.
 constexpr auto kPatience = 2s;
 constexpr size_t kThreads = 2;
 constexpr size_t kMostRequestBytes = 4096;
 constexpr char kPlain[] = "text/plain; charset=utf-8";
 
-struct Listen {
-  std::string host;
-  int port = 0;
-};
-
-Result<Listen> parse_listen(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  Listen listen;
-  const char* end = text.data() + text.size();
-  const auto read = colon == std::string::npos
-                        ? std::from_chars_result{text.data(), std::errc::invalid_argument}
-                        : std::from_chars(text.data() + colon + 1, end, listen.port);
-  if (read.ec != std::errc() || read.ptr != end || listen.port < 0 || listen.port > 65535 || colon == 0)
-    return fail("'" + text + "' is no HOST:PORT");
-  listen.host = text.substr(0, colon);
-  if (listen.host.starts_with('[') && listen.host.ends_with(']'))
-    listen.host = listen.host.substr(1, listen.host.size() - 2);
-  return listen;
-}
-
 }  // namespace
 
 struct StatusServer::Shared {
   std::string stuck() const {
     const auto quiet = steady_clock::now() - turned.load();
-    if (quiet < kStuck) return "";
+    if (quiet < stuck_after) return "";
     return "the main loop has not turned for " +
            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(quiet).count()) + " s\n";
   }
 
+  std::chrono::milliseconds stuck_after{};
   std::atomic<steady_clock::time_point> turned{steady_clock::now()};
   std::mutex mutex;
   AgentStatus status{.metrics = "# EOF\n", .not_ready = "starting"};
@@ -63,11 +42,14 @@ struct StatusServer::Shared {
 
 StatusServer::StatusServer() : shared_(std::make_unique<Shared>()) {}
 
-Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& listen) {
-  const auto where = parse_listen(listen);
-  if (!where) return std::unexpected(where.error());
+Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& listen,
+                                                          std::chrono::milliseconds stuck_after) {
+  const auto [host, port_text] = split_host_port(listen);
+  const auto port = parse_port(port_text);
+  if (host.empty() || !port) return fail("'" + listen + "' is no HOST:PORT");
   std::unique_ptr<StatusServer> made(new StatusServer());
   Shared& shared = *made->shared_;
+  shared.stuck_after = stuck_after;
   httplib::Server& server = shared.server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_read_timeout(kPatience);
@@ -91,10 +73,9 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const std::string& lis
     const std::lock_guard lock(shared.mutex);
     response.set_content(shared.status.metrics, kOpenMetrics);
   });
-  made->port_ = where->port;
-  const bool bound = where->port == 0 ? (made->port_ = server.bind_to_any_port(where->host)) > 0
-                                      : server.bind_to_port(where->host, where->port);
-  if (!bound)
+  const bool any = *port == 0;
+  made->port_ = any ? server.bind_to_any_port(host) : *port;
+  if (made->port_ < 0 || (!any && !server.bind_to_port(host, *port)))
     return fail("listen on " + listen + ": the port is taken, or the address is not of this machine");
   shared.thread = std::thread([&shared] { shared.server.listen_after_bind(); });
   // stop() of one that does not run yet would do nothing.

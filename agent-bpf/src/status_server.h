@@ -20,7 +20,9 @@ struct AgentStatus {
 class StatusServer {
  public:
   // listen: HOST:PORT, an IPv6 address in brackets; port 0: any. Errors say why it cannot listen there.
-  static Result<std::unique_ptr<StatusServer>> start(const std::string& listen);
+  // stuck_after: a turn of the main loop takes 100 ms at most, when nothing is wrong.
+  static Result<std::unique_ptr<StatusServer>> start(
+      const std::string& listen, std::chrono::milliseconds stuck_after = std::chrono::seconds(10));
   ~StatusServer();
 
   // Of the main loop, on each turn: when it has not turned for a while, /healthz and /readyz fail.

@@ -306,7 +306,8 @@ function write(measured: readonly Measured[]): void {
 
 Measured by \`make bench\` on ${dates.join(' and ')}: ${cpu.length} × ${cpu[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB,
 ${distribution}, Linux ${release()}, Node.js ${process.version}. Times of connections are medians of ${ROUNDS} rounds in which all variants take
-turns; compare the ratios, not the times, with other machines. All traffic is on loopback.
+turns; compare the ratios, not the times, with other machines; costs below zero show how much of a difference is noise. All traffic is on
+loopback.
 
 | What | Measured | Budget | |
 |---|---|---|---|

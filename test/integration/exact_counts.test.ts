@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync } from 'node:fs';
+import { readFileSync, renameSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lossesIn } from '../harness/cellwall.js';
 import { type Counts, expectedCounts, storedCounts, type Work, work } from '../harness/connector.js';
 import { Lab } from '../harness/lab.js';
 import type { Pod } from '../harness/pods.js';
+import { until } from '../harness/run.js';
 
 const TOTAL = 10_007;
 const NOBODY = '203.0.113.9';
@@ -125,4 +126,17 @@ test('the agent says that it is ready, and describes each thing that it counts',
   expect(Number(values.get('cellwall_agent_denied_attempts_total'))).toBeGreaterThanOrEqual(211 + 97 + 61);
   expect(Number(values.get('cellwall_agent_events_total'))).toBeGreaterThan(TOTAL);
   expect(Number(values.get('cellwall_agent_ring_full_events_total'))).toBe(0);
+});
+
+test('an agent whose programs somebody has taken away is not ready, and says why', async () => {
+  const port = /"answering probes","port":(\d+)/.exec(readFileSync(lab.agent.logFile, 'utf8'))?.[1];
+  const ready = async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+    return { status: response.status, body: await response.text() };
+  };
+  renameSync(lab.pins, `${lab.pins}-away`);
+  await until('the agent is not ready', async () => (await ready()).status === 503);
+  expect((await ready()).body).toBe(`${lab.pins} is gone: what is in force ends with the agent\n`);
+  renameSync(`${lab.pins}-away`, lab.pins);
+  await until('the agent is ready', async () => (await ready()).status === 200);
 });

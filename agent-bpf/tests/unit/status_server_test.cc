@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <chrono>
+#include <thread>
+
 namespace cellwall::test {
 namespace {
 
@@ -36,6 +39,23 @@ TEST_F(StatusServerTest, says_why_the_agent_is_not_ready) {
   EXPECT_EQ(get("/readyz")->status, 503);
   EXPECT_EQ(get("/readyz")->body, "the newest policy is not in force: no room\n");
   EXPECT_EQ(get("/healthz")->status, 200) << "a new start would not help";
+}
+
+TEST(StatusServerStart, fails_its_probes_while_the_main_loop_does_not_turn) {
+  using namespace std::chrono_literals;
+  const auto made = StatusServer::start("127.0.0.1:0", 300ms);
+  ASSERT_TRUE(made.has_value()) << made.error().message;
+  StatusServer& server = **made;
+  server.publish({.metrics = "a 1\n", .not_ready = ""});
+  const auto get = [&](const char* path) { return httplib::Client("127.0.0.1", server.port()).Get(path); };
+  std::this_thread::sleep_for(400ms);
+  for (const char* path : {"/healthz", "/readyz"}) {
+    EXPECT_EQ(get(path)->status, 503);
+    EXPECT_EQ(get(path)->body, "the main loop has not turned for 0 s\n");
+  }
+  server.turned();
+  EXPECT_EQ(get("/healthz")->status, 200);
+  EXPECT_EQ(get("/readyz")->status, 200);
 }
 
 TEST_F(StatusServerTest, knows_nothing_else) {

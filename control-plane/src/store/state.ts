@@ -88,7 +88,7 @@ export class State {
   readonly #containers = new Map<string, number>();
   readonly #strings = new Map<string, number>();
   readonly #kernelLosses = new Map<string, number>();
-  #day = 0;
+  #day = Math.floor((Date.now() * 1000) / DAY_US);
 
   constructor(folder: string) {
     const file = join(folder, 'state.db');
