@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { expect, it } from 'vitest';
+import { decodeBatch } from '../ingest/decode.js';
 import { batchOf, plainFlows } from '../testing/batches.js';
 import { temporaryFolder } from '../testing/folder.js';
 import { DAY_US } from './days.js';
@@ -67,7 +68,6 @@ it('forgets containers that ended before all that is kept, and nothing that may 
 it('forgets strings that no kept day has', () => {
   const { storage, use, strings } = begin();
   for (const text of ['seldom', 'daily', 'nginx']) use(text, NOW);
-  for (let day = 1; day < REMEMBERED_DAYS; day++) use('daily', later(day));
   const container = storage.state.containerId('n', 'boot.1', 9, NOW);
   storage.state.open.setListeners(
     'n',
@@ -86,12 +86,35 @@ it('forgets strings that no kept day has', () => {
     ],
     NOW,
   );
+  for (let day = 1; day < REMEMBERED_DAYS; day++) use('daily', later(day));
   storage.retire(later(REMEMBERED_DAYS));
   expect(strings()).toEqual(['daily', 'nginx', 'seldom']);
   storage.retire(later(REMEMBERED_DAYS + 2));
   expect(strings(), 'nginx listens still').toEqual(['daily', 'nginx']);
   use('seldom', later(REMEMBERED_DAYS + 2));
   expect(strings(), 'not the number of before, which nobody knows any more').toEqual(['daily', 'nginx', 'seldom']);
+  storage.close();
+});
+
+it('keeps what a connection that is open still has', () => {
+  const { storage, end, containers, strings } = begin();
+  storage.state.onDay(NOW);
+  const flows = decodeBatch(batchOf(1, 1, plainFlows(1, 7, NOW))).ended;
+  if (!flows) throw new Error('no flows');
+  const container = storage.state.containerId('n', 'boot.1', 7, NOW);
+  storage.state.open.replace(
+    'n',
+    flows,
+    [container],
+    flows.strings.map((it) => storage.state.stringId(it)),
+  );
+  end(7, NOW);
+  storage.retire(later(REMEMBERED_DAYS + 2));
+  expect(containers()).toEqual([7]);
+  expect(strings()).toEqual([...flows.strings].sort());
+  storage.state.open.replace('n', { ...flows, rows: 0 }, [], []);
+  storage.retire(later(REMEMBERED_DAYS + 3));
+  expect([...containers(), ...strings()]).toEqual([]);
   storage.close();
 });
 
