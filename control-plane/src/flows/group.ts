@@ -10,3 +10,6 @@ export function grouped<K, T>(items: Iterable<readonly [K, T]>): Map<K, T[]> {
   }
   return groups;
 }
+
+/** Order of texts by their code units, the same on every machine. */
+export const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);

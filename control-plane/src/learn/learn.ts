@@ -3,7 +3,7 @@
 // From what was seen to the smallest set of readable policies that accepts it, one for each workload container. What a person
 // should judge is listed apart and accepted by nothing. The same input gives the same output, whatever its order.
 import { isLoopback } from '../flows/ends.js';
-import { grouped } from '../flows/group.js';
+import { compare, grouped } from '../flows/group.js';
 import { workloadOf } from '../flows/workload.js';
 import type { Direction, Network, Service } from '../policy/index.js';
 import { Labelling } from './labels.js';
@@ -206,7 +206,6 @@ class WorkloadContainer {
   }
 }
 
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const apartKey = (it: Apart): string =>
   [it.namespace, it.workload, it.container, it.direction, it.peer, it.protocol, it.port, it.reason].join('\0');
 

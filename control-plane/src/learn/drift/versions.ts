@@ -3,10 +3,10 @@
 // Which versions of a workload container there were, and what each was the first to do. A version is an image and, where a
 // controller of Kubernetes tells them apart, a release: the same tag may be another program, or another configuration.
 import { isLoopback } from '../../flows/ends.js';
-import { grouped } from '../../flows/group.js';
+import { compare, grouped } from '../../flows/group.js';
 import { type Place, type Seen, toSeen, workloadKey } from '../seen.js';
 import { Doings, doingKey } from './doings.js';
-import type { DriftEdge, Lived } from './model.js';
+import type { DriftEdge, Lived, Release } from './model.js';
 
 const RELEASES = ['pod-template-hash', 'controller-revision-hash'];
 
@@ -16,19 +16,11 @@ export interface Done {
 }
 
 /** A newer version, with what none before it did. */
-export interface NewVersion {
+export interface NewVersion extends Omit<Release, 'covered' | 'flows'> {
   readonly namespace: string;
-  readonly container: string;
-  readonly before: string;
-  readonly now: string;
-  readonly sinceUs: number;
-  readonly known: number;
-  readonly kept: number;
   /** By what was done, sorted. */
   readonly fresh: readonly (readonly Done[])[];
 }
-
-const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 type Labels = Readonly<Record<string, string>>;
 
