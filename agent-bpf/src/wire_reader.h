@@ -11,7 +11,7 @@ namespace cellwall {
 using Bytes = std::span<const uint8_t>;
 
 // Reads big-endian numbers and runs of bytes from the front of a message. What goes beyond its end gives
-// nothing and leaves the place where it was.
+// nothing, and so does all that is read after it: where the last of several reads gave something, all did.
 class WireReader {
  public:
   explicit WireReader(Bytes bytes) : bytes_(bytes) {}
@@ -21,15 +21,16 @@ class WireReader {
 
   // width: 1 to 4 bytes.
   std::optional<uint32_t> number(size_t width) {
-    if (left() < width) return std::nullopt;
+    const auto bytes = take(width);
+    if (!bytes) return std::nullopt;
     uint32_t value = 0;
-    for (size_t i = 0; i < width; i++) value = value << 8 | bytes_[at_ + i];
-    at_ += width;
+    for (const uint8_t byte : *bytes) value = value << 8 | byte;
     return value;
   }
 
   std::optional<Bytes> take(size_t count) {
-    if (left() < count) return std::nullopt;
+    ended_ = ended_ || left() < count;
+    if (ended_) return std::nullopt;
     const Bytes taken = bytes_.subspan(at_, count);
     at_ += count;
     return taken;
@@ -37,11 +38,8 @@ class WireReader {
 
   // Bytes behind their own length, which takes width bytes.
   std::optional<Bytes> counted(size_t width) {
-    const size_t start = at_;
     const auto count = number(width);
-    const auto taken = count ? take(*count) : std::nullopt;
-    if (!taken) at_ = start;
-    return taken;
+    return count ? take(*count) : std::nullopt;
   }
 
   // As counted, or as much of it as there is.
@@ -56,6 +54,7 @@ class WireReader {
  private:
   Bytes bytes_;
   size_t at_ = 0;
+  bool ended_ = false;
 };
 
 }  // namespace cellwall

@@ -60,6 +60,7 @@ TEST(FirstPayload, says_unknown_rather_than_guess) {
                                                     "ffffffffffffffffffffffffffffffffffffffffffffff")},
       {"an array that holds no strings", from_text("*1\r\n:4\r\n")},
       {"Kafka with bytes missing", from_hex("0000000b0012000000000000ffff")},
+      {"Kafka that ends within its number", from_hex("0000000600000000ffff")},
       {"Kafka with an odd id", from_hex("0000000c00120000000000000002ff00")},
       {"a greeting that the server should send", from_text("HTTP/1.1 200 OK\r\n")},
   };
