@@ -10,6 +10,7 @@ import { Agents } from './grpc/agents.js';
 import { startGrpc } from './grpc/server.js';
 import { Connections } from './http/connections.js';
 import { startHttp } from './http/server.js';
+import { TurnedAway } from './http/turned_away.js';
 import { auditTo } from './identity/record.js';
 import { startIdentity } from './identity/start.js';
 import { KubernetesApi } from './kubernetes/api.js';
@@ -89,6 +90,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       limits: { ...LIMITS, ...config.limits },
       counts: newCounts(),
       connections: new Connections(),
+      turnedAway: new TurnedAway(),
       selfApproval: config.selfApproval,
       log,
       dataFolder: config.dataFolder,

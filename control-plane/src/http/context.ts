@@ -11,6 +11,7 @@ import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
 import type { Store } from '../store/store.js';
 import type { Connections } from './connections.js';
+import type { TurnedAway } from './turned_away.js';
 
 /** What routes work with. */
 export interface Context {
@@ -23,6 +24,7 @@ export interface Context {
   readonly limits: Limits;
   readonly counts: Counts;
   readonly connections: Connections;
+  readonly turnedAway: TurnedAway;
   /** Authors may approve what they have proposed themselves. */
   readonly selfApproval: boolean;
   readonly log: Logger;

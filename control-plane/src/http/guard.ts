@@ -26,37 +26,46 @@ export function addressOf(c: HonoContext): string {
   return getConnInfo(c).remote.address ?? 'unknown';
 }
 
-function tooMany(c: HonoContext, seconds: number, what: string): never {
+function tooMany(c: HonoContext, seconds: number, what: string): CellwallError {
   c.header('retry-after', String(seconds));
-  throw new CellwallError('too_many_requests', `${what}; try again in ${seconds} s`);
+  return new CellwallError('too_many_requests', `${what}; try again in ${seconds} s`);
 }
 
 export function guard(context: Context): MiddlewareHandler<Env> {
-  const { access, limits, counts } = context;
+  const { access, limits, counts, turnedAway } = context;
   const rates = new Buckets(limits.requestsPerSecond, 2 * limits.requestsPerSecond, MOST_RATES);
   const underWay = new Map<string, number>();
 
   const deny = (c: HonoContext, { actor, reason }: Refused, address: string) =>
     access.denials.add({ actor, reason, address, subject: `${c.req.method} ${c.req.path.slice(0, 200)}` });
 
+  /** For the rate: until it allows for another one. */
+  const turnAway = (c: HonoContext, seconds: number, what: string, refused: Refused, address: string): never => {
+    const error = tooMany(c, seconds, what);
+    const count = () => {
+      counts.requestsLimited++;
+      deny(c, refused, address);
+    };
+    if (c.env.incoming) turnedAway.tell(c.env.incoming, error, seconds, count);
+    count();
+    throw error;
+  };
+
   /** Of the caller, or of the address. */
   const limit = (c: HonoContext, key: string, actor: string, address: string) => {
     const seconds = rates.take(key);
-    const tooManyAtOnce = (underWay.get(key) ?? 0) >= limits.requestsAtOnce;
-    if (seconds === 0 && !tooManyAtOnce) return;
+    if (seconds === 0 && (underWay.get(key) ?? 0) < limits.requestsAtOnce) return;
+    const refused = { actor, reason: 'too many requests' };
+    if (seconds > 0) turnAway(c, seconds, `more than ${limits.requestsPerSecond} requests a second`, refused, address);
     counts.requestsLimited++;
-    deny(c, { actor, reason: 'too many requests' }, address);
-    if (tooManyAtOnce) tooMany(c, 1, `${limits.requestsAtOnce} requests of yours are under way`);
-    tooMany(c, seconds, `more than ${limits.requestsPerSecond} requests a second`);
+    deny(c, refused, address);
+    throw tooMany(c, 1, `${limits.requestsAtOnce} requests of yours are under way`);
   };
 
   const refuse = (c: HonoContext, refused: Refused, address: string): never => {
     const seconds = access.failed(address);
+    if (seconds > 0) turnAway(c, seconds, `too many requests without a valid token from ${address}`, refused, address);
     deny(c, refused, address);
-    if (seconds > 0) {
-      counts.requestsLimited++;
-      tooMany(c, seconds, `too many requests without a valid token from ${address}`);
-    }
     throw new CellwallError(
       'unauthorized',
       refused.reason === 'no token' ? `a token is needed: ${HOW}` : `refused (${refused.reason}): ${HOW}`,

@@ -2,6 +2,7 @@
 //
 // What hostile and careless callers get.
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { batchOf, plainFlows } from '../testing/batches.js';
 import { TOKEN } from '../testing/certificates.js';
@@ -37,6 +38,33 @@ describe('rates', () => {
     const { status, body } = await server.ask('/v1/status');
     expect(status).toBe(200);
     expect(body).toMatchObject({ access: { requestsLimited: limited.length } });
+  });
+
+  it('who asks again over the same connection before the time is told so, and others over it are not', async () => {
+    const server = await testServer(undefined, { limits: { requestsPerSecond: 0.5 } });
+    const { token: bob } = await tokenOf(server, 'view', 'bob');
+    const { hostname: host, port } = new URL(server.httpAddress);
+    const socket = connect({ host, port: Number(port) });
+    let text = '';
+    socket.on('data', (data) => {
+      text += data.toString();
+    });
+    const statuses = () => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    const ask = async (token: string) => {
+      const count = statuses().length;
+      socket.write(`GET /v1/whoami HTTP/1.1\r\nHost: c\r\nAuthorization: Bearer ${token}\r\n\r\n`);
+      await expect.poll(statuses, { interval: 5, timeout: 10_000 }).toHaveLength(count + 1);
+    };
+    for (const token of [bob, bob, bob, bob, 'another']) await ask(token);
+    expect(statuses()).toEqual(['200', '429', '429', '429', '401']);
+    expect(text.match(/retry-after: [12]\r/gi)).toHaveLength(3);
+    expect(text.match(/"too_many_requests"/g)).toHaveLength(3);
+    await sleep(2100);
+    await ask(bob);
+    expect(statuses().at(-1)).toBe('200');
+    const { body } = await server.ask('/v1/status');
+    expect(body).toMatchObject({ access: { requestsLimited: 3 } });
+    socket.destroy();
   });
 
   it('wrong tokens of one address are refused without a look after some, and right ones still pass', async () => {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createServer } from 'node:http';
+import { createServer, type RequestListener } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { type ServerType, serve } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -148,21 +148,21 @@ export async function startHttp(
   context: Context,
 ): Promise<HttpServer> {
   const api = createApi(context);
-  const options = { fetch: api.fetch, hostname: listen.host, port: listen.port };
-  const server = await new Promise<ServerType>((resolve, reject) => {
-    const started = tls
-      ? serve({ ...options, createServer: createTlsServer, serverOptions: { cert: tls.cert, key: tls.key } }, () =>
-          resolve(started),
-        )
-      : serve({ ...options, createServer }, () => resolve(started));
-    started.on('error', (error: Error) =>
+  const listener = getRequestListener(api.fetch, { hostname: listen.host });
+  const respond: RequestListener = (request, response) => {
+    if (!context.turnedAway.answer(request, response)) void listener(request, response);
+  };
+  const server = tls ? createTlsServer({ cert: tls.cert, key: tls.key }, respond) : createServer(respond);
+  server.requestTimeout = REQUEST_MS;
+  // Who does not read an answer keeps it in memory.
+  server.setTimeout(SILENT_MS);
+  server.on('connection', (socket: Socket) => context.connections.add(socket));
+  await new Promise<void>((resolve, reject) => {
+    server.on('error', (error: Error) =>
       reject(new CellwallError('cannot_listen', `--http-listen ${listen.host}:${listen.port}: ${error.message}`)),
     );
+    server.listen(listen.port, listen.host, resolve);
   });
-  if ('requestTimeout' in server) server.requestTimeout = REQUEST_MS;
-  // Who does not read an answer keeps it in memory.
-  if ('setTimeout' in server) server.setTimeout(SILENT_MS);
-  server.on('connection', (socket: Socket) => context.connections.add(socket));
   const { port } = server.address() as AddressInfo;
   const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
   return {
@@ -174,7 +174,7 @@ export async function startHttp(
       new Promise((resolve) => {
         server.close(() => resolve());
         // Streams of flows have no end of their own.
-        if ('closeAllConnections' in server) server.closeAllConnections();
+        server.closeAllConnections();
       }),
   };
 }
