@@ -12,7 +12,7 @@ const end = Date.now() + seconds * 1000;
 const total = { sent: 0, answered: 0, byStatus: {}, broken: 0 };
 
 function open() {
-  const socket = connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  const socket = connect({ port, host: '127.0.0.1', servername: '', rejectUnauthorized: false });
   let rest = '';
   const send = (count) => {
     if (Date.now() > end) return socket.destroy();
