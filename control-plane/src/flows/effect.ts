@@ -104,7 +104,12 @@ export function* effectOf(change: Change, documents: readonly Pick<Policy, 'subj
   });
   yield;
   const containers = [...before.containers, ...residents.ghosts];
-  const worlds = { before: new Evaluator({ ...before, containers }), after: new Evaluator({ ...after, containers }) };
+  // What nobody asks costs nothing: a new policy mostly is about few of the containers, or about none that has called anybody.
+  let evaluators: { readonly before: Evaluator; readonly after: Evaluator } | undefined;
+  const ask = (connection: Connection) => {
+    evaluators ??= { before: new Evaluator({ ...before, containers }), after: new Evaluator({ ...after, containers }) };
+    return { was: evaluators.before.evaluate(connection), becomes: evaluators.after.evaluate(connection) };
+  };
   const policies = changedPolicies(change);
   const isSubject = (it: WorldContainer) => policies.some((policy) => selects(policy, it));
   const subjects = new Set(containers.filter(isSubject).flatMap((it) => it.addresses));
@@ -140,7 +145,7 @@ export function* effectOf(change: Change, documents: readonly Pick<Policy, 'subj
         count.unknown += edge.flows;
         continue;
       }
-      const [was, becomes] = [worlds.before.evaluate(connection), worlds.after.evaluate(connection)];
+      const { was, becomes } = ask(connection);
       const rule = becomes.policy === null ? null : `${becomes.policy}:${becomes.rule}`;
       answer = { before: was.verdict, after: becomes.verdict, rule };
       answers.set(key, answer);

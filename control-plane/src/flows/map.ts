@@ -13,7 +13,7 @@ import {
   unpackKind,
   VERDICTS,
 } from './record.js';
-import { workloadOf } from './workload.js';
+import { type PodFacts, workloadOf } from './workload.js';
 
 /** Flows of one container with one peer; the peer's labels are those of its pod. */
 export interface MapInput {
@@ -68,15 +68,16 @@ export interface Call {
 
 export const EGRESS = 1;
 
-export function workloadName(it: {
-  namespace: string;
-  pod: string;
-  container: string;
-  labels?: string | undefined;
-  workload?: string | undefined;
-}): string {
-  const labels = JSON.parse(it.labels ?? '{}') as Record<string, string>;
-  return [it.namespace, workloadOf({ ...it, labels }), it.container].filter((part) => part !== '').join('/');
+/** NAMESPACE/WORKLOAD/CONTAINER, without what is empty. */
+export function workloadContainer(it: PodFacts & { readonly container: string }): string {
+  return [it.namespace, workloadOf(it), it.container].filter((part) => part !== '').join('/');
+}
+
+/** labels: JSON. */
+export function workloadName(
+  it: Omit<PodFacts, 'labels'> & { readonly container: string; readonly labels?: string | undefined },
+): string {
+  return workloadContainer({ ...it, labels: JSON.parse(it.labels ?? '{}') });
 }
 
 export function ownSide(edge: MapInput): Side {

@@ -3,11 +3,10 @@
 // Who stands today for the containers of recorded flows, so that policies can be asked about them.
 import { canBePeer, type WorldContainer } from '../policy/index.js';
 import type { EffectInput } from './effect.js';
-import { workloadName } from './map.js';
+import { workloadContainer, workloadName } from './map.js';
 
 const isV4 = (address: string): boolean => !address.includes(':');
-export const workloadOf = (it: WorldContainer): string =>
-  workloadName({ ...it, container: it.name, labels: JSON.stringify(it.labels) });
+export const workloadOf = (it: WorldContainer): string => workloadContainer({ ...it, container: it.name });
 export const placeOf = (it: { node: string; namespace: string; pod: string; name: string }): string =>
   [it.node, it.namespace, it.pod, it.name].join('\0');
 

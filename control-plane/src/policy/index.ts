@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-export type { CompiledAddress, CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from './compile/compiled.js';
+export type {
+  CompiledAddress,
+  CompiledAmendment,
+  CompiledRuleSet,
+  CompiledRuleSets,
+  CompiledSelector,
+} from './compile/compiled.js';
 export { type ContainerChange, PolicyCompiler } from './compile/compiler.js';
 export { Feed } from './compile/feed.js';
 export { CRD_KINDS, type CrdKind, pluralOf } from './crd/kinds.js';

@@ -58,8 +58,13 @@ export function canBePeer(container: PolicyContainer): boolean {
   return container.name !== '' && container.name !== SANDBOX;
 }
 
-export function bitsOf(addresses: readonly string[]): bigint[] {
-  return addresses.map(addressBits).filter((bits) => bits !== undefined);
+// Lists of addresses are not changed, and each change of policies asks for all of them.
+const known = new WeakMap<readonly string[], readonly bigint[]>();
+
+export function bitsOf(addresses: readonly string[]): readonly bigint[] {
+  const bits = known.get(addresses) ?? addresses.map(addressBits).filter((it) => it !== undefined);
+  known.set(addresses, bits);
+  return bits;
 }
 
 export function serviceKey({ namespace, name }: ServiceName): string {
