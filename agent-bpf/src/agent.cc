@@ -161,6 +161,7 @@ v1::Hello Agent::hello() const {
   hello.set_agent_version(kVersion);
   hello.set_kernel_release(system.release);
   hello.set_architecture(system.machine);
+  hello.set_takes_differences(true);
   hello.set_attach_point(config_.kernel.cgroup);
   for (const Ability& ability : abilities_) {
     auto* entry = hello.add_abilities();

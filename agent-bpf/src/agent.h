@@ -54,6 +54,7 @@ class Agent {
   void handle(const v1::Acknowledge& acknowledge);
   void handle(const v1::RuleSetUpdate& update);
   void handle(const v1::RuleSetAmendment& amendment);
+  void handle(const v1::RuleSetDifference& difference);
   void handle(const v1::Question& question);
   void handle(const v1::IssuedCertificate& issued);
   void handle(const v1::Authorities& authorities);

@@ -50,6 +50,11 @@ void Agent::handle(const v1::RuleSetAmendment& amendment) {
   wall_->changed();
 }
 
+void Agent::handle(const v1::RuleSetDifference& difference) {
+  answer(store_error_.empty() ? enforcement_->take(difference) : fail(store_error_), difference.generation());
+  wall_->changed();
+}
+
 void Agent::answer(const Result<void>& taken, uint64_t generation) {
   policy_error_ = taken ? "" : taken.error().message;
   if (taken) {

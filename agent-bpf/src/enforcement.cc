@@ -63,10 +63,21 @@ Result<void> Enforcement::take(const v1::RuleSetUpdate& update) {
   if (digest_of(update.payload()) != update.digest())
     return fail("the digest of the rule sets is wrong: they were damaged on the way");
   if (update.digest() == digest_ && !amended_) return {};
-  if (auto ok = apply(update.payload()); !ok) return ok;
+  return take_all(update.payload());
+}
+
+Result<void> Enforcement::take(const v1::RuleSetDifference& difference) {
+  if (!policy_) return fail("a difference came before any rule sets: all have to be sent");
+  const auto payload = policy_->payload_with(difference);
+  if (!payload) return std::unexpected(payload.error());
+  return take_all(*payload);
+}
+
+Result<void> Enforcement::take_all(const std::string& payload) {
+  if (auto ok = apply(payload); !ok) return ok;
   // In force already; without the file the next start waits for the server instead.
   unsaved_ = false;
-  if (auto ok = file_.save(update.payload()); !ok) log(LogLevel::kError, ok.error().message);
+  if (auto ok = file_.save(payload); !ok) log(LogLevel::kError, ok.error().message);
   log(LogLevel::kInfo, "policy applied",
       {{"generation", policy_->generation()}, {"revision", policy_->revision()}});
   return {};

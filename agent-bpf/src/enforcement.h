@@ -44,6 +44,8 @@ class Enforcement {
   // The next rule sets are of another store: their generation has nothing to do with that in force.
   void expect_other_store() { other_store_ = true; }
   Result<void> take(const v1::RuleSetUpdate& update);
+  // An error leaves what was in force.
+  Result<void> take(const v1::RuleSetDifference& difference);
   // An error leaves the revision before in force; if the kernel was full, with some of the amendment.
   Result<void> take(const v1::RuleSetAmendment& amendment);
 
@@ -70,6 +72,7 @@ class Enforcement {
     bool told = false;
   };
 
+  Result<void> take_all(const std::string& payload);
   Result<void> apply(const std::string& payload);
   Decision decide(const Policy* policy, const v1::Container& container) const;
   Decision match(const Policy* policy, const v1::Container& container) const;

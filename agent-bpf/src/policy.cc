@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <string>
+#include <unordered_set>
+#include <utility>
 
 #include "rule_set_check.h"
 #include "selectors.h"
@@ -75,6 +78,33 @@ std::string Policy::payload() const {
   for (const auto& [bytes, address] : addresses_) *rest.add_addresses() = address;
   rest.AppendToString(&text);
   return text;
+}
+
+Result<std::string> Policy::payload_with(const v1::RuleSetDifference& difference) const {
+  const auto& [base, base_revision] = std::pair(difference.base_generation(), difference.base_revision());
+  if (base != generation() || base_revision != revision() || prepared_)
+    return fail("a difference from " + of_revision(base, base_revision) + " does not fit " +
+                of_revision(generation(), revision()) + (prepared_ ? " with half an amendment" : "") +
+                ", which is in force: all rule sets have to be sent");
+  v1::RuleSets sets;
+  sets.set_generation(difference.generation());
+  sets.set_revision(difference.revision());
+  *sets.mutable_policies() = difference.policies_size() > 0 ? difference.policies() : sets_.policies();
+  std::unordered_set<uint32_t> replaced(difference.removed_rule_sets().begin(),
+                                        difference.removed_rule_sets().end());
+  for (const auto& set : difference.rule_sets()) replaced.insert(set.id());
+  for (const auto& set : sets_.rule_sets()) {
+    if (!replaced.contains(set.id())) *sets.add_rule_sets() = set;
+  }
+  sets.mutable_rule_sets()->MergeFrom(difference.rule_sets());
+  std::unordered_set<std::string> gone(difference.removed_addresses().begin(),
+                                       difference.removed_addresses().end());
+  for (const auto& address : difference.addresses()) gone.insert(address.address());
+  for (const auto& [bytes, address] : addresses_) {
+    if (!gone.contains(bytes)) *sets.add_addresses() = address;
+  }
+  sets.mutable_addresses()->MergeFrom(difference.addresses());
+  return sets.SerializeAsString();
 }
 
 std::vector<uint32_t> Policy::profile(const v1::Container& container) const {

@@ -27,6 +27,9 @@ class Policy {
   // All of it with what amendments changed: parse() reads it again.
   std::string payload() const;
 
+  // The same with a difference, unchecked. An error: the difference is one from other rule sets.
+  Result<std::string> payload_with(const v1::RuleSetDifference& difference) const;
+
   struct Match {
     uint32_t rule_set = 0;  // 0: no selector selects it
     uint32_t flags = 0;     // enum cw_subject_flag

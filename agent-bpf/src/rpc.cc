@@ -180,6 +180,8 @@ class GrpcStream : public ServerStream {
         tell(lock, std::move(*message.mutable_rule_sets()));
       } else if (message.has_amendment()) {
         tell(lock, std::move(*message.mutable_amendment()));
+      } else if (message.has_difference()) {
+        tell(lock, std::move(*message.mutable_difference()));
       } else if (message.has_certificate()) {
         tell(lock, std::move(*message.mutable_certificate()));
       } else if (message.has_authorities()) {

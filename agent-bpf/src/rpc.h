@@ -21,8 +21,9 @@ struct Disconnected {
 };
 
 // What the stream tells the main loop, in order.
-using FromServer = std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, v1::RuleSetAmendment,
-                                v1::Question, v1::IssuedCertificate, v1::Authorities, Disconnected>;
+using FromServer =
+    std::variant<v1::Welcome, v1::Acknowledge, v1::RuleSetUpdate, v1::RuleSetAmendment, v1::RuleSetDifference,
+                 v1::Question, v1::IssuedCertificate, v1::Authorities, Disconnected>;
 
 class ServerStream {
  public:

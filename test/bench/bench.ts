@@ -238,6 +238,7 @@ async function fleets(folder: string, cleanup: Cleanup): Promise<void> {
     line('the same, p99', `${fleet.p99Ms.toFixed(0)} ms`, '≤ 1 s', fleet.p99Ms <= 1000);
     line('until the last was acknowledged, at most', `${fleet.acknowledgedMs.toFixed(0)} ms`);
     line('rule sets of a node there', `${(fleet.payloadBytes / 1000).toFixed(0)} kB`);
+    line('what a change of one rule sends it of them', `${(fleet.differenceBytes / 1000).toFixed(1)} kB`);
     line('events that all of them send together', `${fleet.eventsPerSecond.toLocaleString('en')} events/s`);
     line('memory of the server at most', mib(fleet.residentMiB));
     line('streams that ended', String(fleet.closed), '0', fleet.closed === 0);

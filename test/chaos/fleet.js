@@ -54,7 +54,15 @@ function tagOf(length) {
   }
 }
 
-const total = { connected: 0, closed: 0, acknowledged: 0, heartbeats: 0, payloadBytes: 0, reasons: {} };
+const total = {
+  connected: 0,
+  closed: 0,
+  acknowledged: 0,
+  heartbeats: 0,
+  payloadBytes: 0,
+  differenceBytes: 0,
+  reasons: {},
+};
 /** When each agent had a generation. */
 const arrivals = new Map();
 let sending = null;
@@ -105,7 +113,7 @@ class Agent {
         client.close();
         resolve(null);
       });
-      const hello = { node: `node-${this.#number}`, epoch: 'boot.1', addresses: [nodeAddress] };
+      const hello = { node: `node-${this.#number}`, epoch: 'boot.1', addresses: [nodeAddress], takesDifferences: true };
       call.write(encode({ hello: { ...hello, agentVersion: 'simulated', kernelRelease: '0', architecture: '0' } }));
     });
   }
@@ -132,21 +140,22 @@ class Agent {
     this.fill();
   }
 
-  #take({ acknowledge, ruleSets, amendment, heartbeat }) {
+  #take({ acknowledge, ruleSets, amendment, difference, heartbeat }) {
     if (acknowledge) {
       this.#underWay--;
       total.acknowledged += acknowledge.committedEventIndex - this.#committed;
       this.#committed = acknowledge.committedEventIndex;
       this.fill();
     } else if (heartbeat) total.heartbeats++;
-    else if (ruleSets || amendment) {
-      const { generation, digest } = ruleSets ?? amendment;
+    else if (ruleSets || amendment || difference) {
+      const { generation, digest } = ruleSets ?? amendment ?? difference;
       this.#call.write(encode({ applied: { generation, ...(digest && { digest }) } }));
-      if (!ruleSets) return;
-      total.payloadBytes = ruleSets.payload.length;
+      if (amendment) return;
       const seen = arrivals.get(generation) ?? [];
       arrivals.set(generation, seen);
       seen.push(now());
+      if (ruleSets) total.payloadBytes = ruleSets.payload.length;
+      else if (seen.length === 1) total.differenceBytes = v1.RuleSetDifference.encode(difference).finish().length;
     }
   }
 

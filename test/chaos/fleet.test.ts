@@ -53,10 +53,14 @@ test(`${AGENTS} agents connect, each as its own node`, async () => {
 });
 
 test('a change of a policy reaches all of them', async () => {
-  const { medianMs, p99Ms, acknowledgedMs, payloadBytes } = await measurePushes(server, fleet, CHANGES);
+  const { medianMs, p99Ms, acknowledgedMs, payloadBytes, differenceBytes } = await measurePushes(
+    server,
+    fleet,
+    CHANGES,
+  );
   figure(
     `from policy apply to ${AGENTS} agents: median ${medianMs.toFixed(0)} ms, p99 ${p99Ms.toFixed(0)} ms, all acknowledged ` +
-      `after ${acknowledgedMs.toFixed(0)} ms; ${(payloadBytes / 1000).toFixed(0)} kB each`,
+      `after ${acknowledgedMs.toFixed(0)} ms; ${(differenceBytes / 1000).toFixed(1)} of ${(payloadBytes / 1000).toFixed(0)} kB each`,
   );
   figure(`the server has ${memory().toFixed(0)} MiB resident`);
   expect(p99Ms).toBeLessThan(MOST_PUSH_MS);

@@ -19,6 +19,7 @@ export interface FleetReport {
   readonly arrivals: readonly number[];
   /** Of the newest rule sets of an agent. */
   readonly payloadBytes: number;
+  readonly differenceBytes: number;
 }
 
 class Process {
@@ -100,6 +101,7 @@ export class Fleet {
       reasons,
       arrivals: reports.flatMap((it) => it.arrivals),
       payloadBytes: Math.max(...reports.map((it) => it.payloadBytes)),
+      differenceBytes: Math.max(...reports.map((it) => it.differenceBytes)),
     };
   }
 

@@ -13,7 +13,10 @@ export interface PushFigures {
   readonly p99Ms: number;
   /** Until the server knew of each node that it has the generation; the longest. */
   readonly acknowledgedMs: number;
+  /** Of all rule sets of a node. */
   readonly payloadBytes: number;
+  /** Of what a change sends it. */
+  readonly differenceBytes: number;
 }
 
 /** What a team writes for one of its applications; the port makes each change one. */
@@ -52,12 +55,13 @@ export async function measurePushes(server: ServerProcess, fleet: Fleet, changes
   const took: number[] = [];
   let acknowledgedMs = 0;
   let payloadBytes = 0;
+  let differenceBytes = 0;
   for (let change = 1; change <= changes; change++) {
     const began = Date.now();
     const generation = await apply(policy(change % TEAMS, 2000 + change));
     const report = await arrived(generation);
     took.push(...report.arrivals.map((it) => it - began));
-    payloadBytes = report.payloadBytes;
+    ({ payloadBytes, differenceBytes } = report);
     await until(
       `all nodes show generation ${generation}`,
       async () => {
@@ -68,5 +72,5 @@ export async function measurePushes(server: ServerProcess, fleet: Fleet, changes
     );
     acknowledgedMs = Math.max(acknowledgedMs, Date.now() - began);
   }
-  return { medianMs: quantile(took, 0.5), p99Ms: quantile(took, 0.99), acknowledgedMs, payloadBytes };
+  return { medianMs: quantile(took, 0.5), p99Ms: quantile(took, 0.99), acknowledgedMs, payloadBytes, differenceBytes };
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Any bytes as a message of the server. Rule sets and amendments that are taken give the kernel what it can
-// hold, match any container, and read again as what they were; those that are refused change nothing.
+// Any bytes as a message of the server. Rule sets, amendments and differences that are taken give the kernel
+// what it can hold, match any container, and read again as what they were; those that are refused change
+// nothing.
 #include <cstdint>
 #include <string>
 
@@ -53,6 +54,17 @@ void take(const v1::RuleSetAmendment& amendment) {
   check_policy(*policy);
 }
 
+void take(const v1::RuleSetDifference& difference) {
+  auto policy = Policy::parse(test::rule_sets().SerializeAsString(), test::kNode);
+  must(policy.has_value(), "the rule sets of the tests are good");
+  const auto payload = policy->payload_with(difference);
+  if (!payload) return;
+  const auto changed = Policy::parse(*payload, test::kNode);
+  if (!changed) return;
+  check_policy(*changed);
+  must(changed->generation() == difference.generation(), "a difference leads to its generation");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -60,5 +72,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!response.ParseFromArray(data, static_cast<int>(size))) return 0;
   if (response.has_rule_sets()) take(response.rule_sets());
   if (response.has_amendment()) take(response.amendment());
+  if (response.has_difference()) take(response.difference());
   return 0;
 }

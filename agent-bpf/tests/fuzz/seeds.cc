@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, std::string>> spool_samples() {
 
 // What the server sends of policies.
 std::vector<std::pair<std::string, std::string>> rule_set_samples() {
-  cellwall::v1::StreamResponse whole, amended;
+  cellwall::v1::StreamResponse whole, amended, other;
   whole.mutable_rule_sets()->set_payload(rule_sets().SerializeAsString());
   *amended.mutable_amendment() = amendment();
   *amended.mutable_amendment()->add_rule_sets() = rule_set(5, {1, 2});
@@ -60,7 +60,15 @@ std::vector<std::pair<std::string, std::string>> rule_set_samples() {
   add_port(additions, 2, cellwall::v1::VERDICT_DENIED);
   *amended.mutable_amendment()->add_addresses() = address(2, 8);
   amended.mutable_amendment()->add_removed_addresses(address_bytes(1));
-  return {{"whole", whole.SerializeAsString()}, {"amendment", amended.SerializeAsString()}};
+  auto* difference = other.mutable_difference();
+  *difference = cellwall::test::difference();
+  *difference->add_rule_sets() = rule_set(1, {0});
+  difference->add_removed_rule_sets(4);
+  *difference->add_addresses() = address(2, 8);
+  difference->add_removed_addresses(address_bytes(1));
+  return {{"whole", whole.SerializeAsString()},
+          {"amendment", amended.SerializeAsString()},
+          {"difference", other.SerializeAsString()}};
 }
 
 }  // namespace

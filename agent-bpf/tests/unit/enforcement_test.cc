@@ -111,6 +111,24 @@ TEST_F(EnforcementOf, the_same_rule_sets_again_are_applied_only_after_an_amendme
   EXPECT_EQ(enforcement_->applied().revision(), 5U);
 }
 
+TEST_F(EnforcementOf, a_difference_is_applied_as_a_whole_and_kept_for_the_next_start) {
+  start();
+  take(rule_sets());
+  ASSERT_TRUE(enforcement_->take(difference()).has_value());
+  EXPECT_EQ(kernel_.applied.size(), 2U);
+  EXPECT_EQ(kernel_.applied.back().generation, 4U);
+  EXPECT_EQ(enforcement_->applied().generation(), 4U);
+  EXPECT_FALSE(enforcement_->take(difference()).has_value()) << "it is from generation 3";
+  EXPECT_EQ(enforcement_->applied().generation(), 4U);
+  start();
+  EXPECT_EQ(enforcement_->applied().generation(), 4U);
+}
+
+TEST_F(EnforcementOf, a_difference_before_any_rule_sets_is_refused) {
+  start();
+  EXPECT_FALSE(enforcement_->take(difference()).has_value());
+}
+
 TEST_F(EnforcementOf, an_amendment_gives_a_partly_covered_container_the_rest) {
   start();
   take(rule_sets());

@@ -85,4 +85,13 @@ v1::RuleSetAmendment amendment() {
   return made;
 }
 
+v1::RuleSetDifference difference() {
+  v1::RuleSetDifference made;
+  made.set_base_generation(3);
+  made.set_base_revision(5);
+  made.set_generation(4);
+  made.set_revision(6);
+  return made;
+}
+
 }  // namespace cellwall::test

@@ -30,4 +30,7 @@ v1::RuleSets rule_sets();
 // From revision 5 to 6.
 v1::RuleSetAmendment amendment();
 
+// From there to generation 4, revision 6, in which nothing is other.
+v1::RuleSetDifference difference();
+
 }  // namespace cellwall::test

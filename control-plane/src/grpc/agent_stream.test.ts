@@ -175,6 +175,24 @@ describe('rule sets', () => {
     expect(await agent.nextOf('ruleSets', 'heartbeat')).toMatchObject({ heartbeat: { number: 5 } });
   });
 
+  it('of another generation are sent as a difference to an agent that takes it, and whole when it refuses', async () => {
+    const server = await testServer();
+    await server.ask('/v1/policies', put(`${policy('one', ['web'])}\n---\n${policy('two', ['db'])}`));
+    const agent = server.agent();
+    await agent.hello('n', 'boot.1', [], true);
+    const before = v1.RuleSets.decode((await agent.next('ruleSets')).payload as Uint8Array);
+    const older = server.agent();
+    await older.hello('older');
+    await older.next('ruleSets');
+    await server.ask('/v1/policies', put(policy('two', ['db']).replace('10.0.0.5', '10.0.0.6')));
+    const difference = await agent.next('difference');
+    expect(difference).toMatchObject({ baseGeneration: 1, baseRevision: before.revision, generation: 2, policies: [] });
+    expect(difference.ruleSets?.map((it) => it.policies)).toEqual([before.ruleSets[1]?.policies]);
+    expect((await older.next('ruleSets')).generation).toBe(2);
+    agent.send({ applied: { generation: 1, error: 'another revision is in force', rejectedGeneration: 2 } });
+    expect((await agent.next('ruleSets')).generation).toBe(2);
+  });
+
   it('show in the nodes list what is applied, and why the newest is not', async () => {
     const server = await testServer();
     const agent = server.agent();

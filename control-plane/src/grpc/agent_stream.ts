@@ -46,6 +46,7 @@ export class AgentStream {
   #feed = new Feed('');
   /** Sent since the last full rule sets: the agent may lack what they amend. */
   #amended = false;
+  #takesDifferences = false;
   #window = WINDOW.least;
   /** Heartbeats, not time: when the server itself stood still, what has come meanwhile is read first. */
   #silent = 0;
@@ -113,6 +114,7 @@ export class AgentStream {
     this.#peer = this.#identify(node);
     this.#node = node;
     this.#epoch = epoch;
+    this.#takesDifferences = hello.takesDifferences ?? false;
     this.#agents.joined(node, this);
     const { writer } = this.#agents.store;
     await writer.call('hello', node, epoch, JSON.stringify(hello));
@@ -245,8 +247,8 @@ export class AgentStream {
     if (this.#ended || !this.#welcomed) return;
     this.#out.push(() => {
       if (this.#ended) return undefined;
-      const update = this.#agents.rollout.updateFor(this.#feed);
-      if (update) this.#amended = 'amendment' in update;
+      const update = this.#agents.rollout.updateFor(this.#feed, this.#takesDifferences);
+      if (update) this.#amended = !('ruleSets' in update);
       return update;
     });
   }

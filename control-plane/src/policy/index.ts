@@ -2,6 +2,7 @@
 export type {
   CompiledAddress,
   CompiledAmendment,
+  CompiledDifference,
   CompiledRuleSet,
   CompiledRuleSets,
   CompiledSelector,

@@ -128,3 +128,24 @@ export function amended(
     addresses: [...before.addresses.filter((it) => !gone.has(bits(it.address))), ...amendment.addresses],
   };
 }
+
+/** What a difference makes of the rule sets before it. */
+export function differing(
+  before: CompiledRuleSets,
+  difference: import('./compile/compiled.js').CompiledDifference,
+): CompiledRuleSets {
+  if (before.generation !== difference.baseGeneration || before.revision !== difference.baseRevision)
+    throw new Error(`difference from ${difference.baseRevision}, not from ${before.revision}`);
+  const { generation, revision, policies, ruleSets, removedRuleSets, addresses, removedAddresses } = difference;
+  const replaced = new Set([...removedRuleSets, ...ruleSets.map(({ id }) => id)]);
+  const gone = new Set([...removedAddresses, ...addresses.map((it) => it.address)].map(bits));
+  const stays = [...before.sharedAddresses, ...before.addresses].filter((it) => !gone.has(bits(it.address)));
+  return {
+    generation,
+    revision,
+    policies: policies.length > 0 ? policies : before.policies,
+    ruleSets: [...before.ruleSets.filter(({ id }) => !replaced.has(id)), ...ruleSets],
+    addresses: [...stays, ...addresses],
+    sharedAddresses: [],
+  };
+}

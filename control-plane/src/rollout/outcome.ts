@@ -2,7 +2,7 @@
 //
 // What comes of changes: for nodes, and for who asked.
 import type { NewAuditEntry } from '../audit/chain.js';
-import type { CompiledAmendment, Selection } from '../policy/index.js';
+import type { CompiledAmendment, CompiledDifference, Selection } from '../policy/index.js';
 import type { Decision } from '../store/proposals.js';
 import type { Change } from './documents.js';
 
@@ -13,7 +13,10 @@ export interface RuleSetsPayload {
   readonly payload: Uint8Array;
 }
 
-export type Update = { readonly ruleSets: RuleSetsPayload } | { readonly amendment: CompiledAmendment };
+export type Update =
+  | { readonly ruleSets: RuleSetsPayload }
+  | { readonly amendment: CompiledAmendment }
+  | { readonly difference: CompiledDifference };
 
 export interface Done {
   readonly applied: Change[];

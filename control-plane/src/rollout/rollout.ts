@@ -292,12 +292,14 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
     return { generation: this.#generation, ...encodeRuleSets(feed.full(this.#compiler)) };
   }
 
-  /** What a node lacks; undefined: nothing. */
-  updateFor(feed: Feed): Update | undefined {
+  /** What a node lacks; undefined: nothing. takesDifferences: agents of before do not. */
+  updateFor(feed: Feed, takesDifferences: boolean): Update | undefined {
     if (!this.#compiler) return undefined;
     const amendment = feed.amendment(this.#compiler);
     if (amendment === null) return undefined;
     if (amendment !== 'full') return { amendment };
+    const difference = takesDifferences ? feed.difference(this.#compiler) : undefined;
+    if (difference) return { difference };
     const ruleSets = this.ruleSets(feed);
     return ruleSets && { ruleSets };
   }

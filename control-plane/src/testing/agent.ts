@@ -82,9 +82,18 @@ export class TestAgent {
     node: string,
     epoch = 'boot.1',
     addresses: string[] = [],
+    takesDifferences = false,
   ): Promise<types.cellwall.v1.Welcome.$Properties> {
     this.send({
-      hello: { node, epoch, addresses, agentVersion: '0.1.0', kernelRelease: '6.18', architecture: 'x86_64' },
+      hello: {
+        node,
+        epoch,
+        addresses,
+        takesDifferences,
+        agentVersion: '0.1.0',
+        kernelRelease: '6.18',
+        architecture: 'x86_64',
+      },
     });
     return this.next('welcome');
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What agents get. Field names are those of cellwall.v1.RuleSets and RuleSetAmendment.
+// What agents get. Field names are those of cellwall.v1.RuleSets, RuleSetAmendment and RuleSetDifference.
 
 /** Numbers of cellwall.v1.Verdict, Direction, Lift, Operator and BuiltinRule. */
 export const VERDICT = { allowed: 1, denied: 2, audit: 3 } as const;
@@ -91,6 +91,20 @@ export interface CompiledAmendment {
   revision: number;
   ruleSets: CompiledRuleSet[];
   additions: CompiledRuleSet[];
+  addresses: CompiledAddress[];
+  removedAddresses: Uint8Array[];
+}
+
+export interface CompiledDifference {
+  baseGeneration: number;
+  baseRevision: number;
+  generation: number;
+  revision: number;
+  /** All of them; none: they are those of before. */
+  policies: CompiledSelector[];
+  /** New, or other than before. */
+  ruleSets: CompiledRuleSet[];
+  removedRuleSets: number[];
   addresses: CompiledAddress[];
   removedAddresses: Uint8Array[];
 }

@@ -2,8 +2,9 @@
 //
 // What one node has been sent, and what it lacks.
 import { addressBytes } from '../network.js';
-import type { CompiledAmendment, CompiledRuleSet, CompiledRuleSets } from './compiled.js';
+import type { CompiledAmendment, CompiledDifference, CompiledRuleSet, CompiledRuleSets } from './compiled.js';
 import type { PolicyCompiler } from './compiler.js';
+import { differenceOf } from './difference.js';
 import type { RuleSetBuilder } from './rule_set.js';
 
 /** How much of the lists of a rule set was sent. */
@@ -13,6 +14,9 @@ interface Mark {
 }
 
 const markOf = ({ set }: RuleSetBuilder): Mark => ({ ports: set.ports.length, identities: set.identities.length });
+
+const isWhole = ({ set }: RuleSetBuilder, mark: Mark | undefined): boolean =>
+  set.ports.length === mark?.ports && set.identities.length === mark.identities;
 
 export class Feed {
   readonly #node: string;
@@ -38,6 +42,25 @@ export class Feed {
       addresses: compiler.addresses.particular(this.#node),
       sharedAddresses: compiler.addresses.shared(),
     };
+  }
+
+  /** From what the node has of another compiler. undefined: it has nothing, or not all of that, or is better sent all. */
+  difference(compiler: PolicyCompiler): CompiledDifference | undefined {
+    const before = this.#compiler;
+    if (!before || before === compiler) return undefined;
+    const sent = [...this.#sent.keys()];
+    const hasAll =
+      before.stateOf(this.#node) === this.#state &&
+      before.addresses.journal.length === this.#position &&
+      sent.every((it) => isWhole(it, this.#sent.get(it)));
+    if (!hasAll) return undefined;
+    const builders = compiler.ruleSets(this.#node);
+    const sets = (of: readonly RuleSetBuilder[]) => of.map(({ set }) => set);
+    const base = { baseGeneration: before.generation, baseRevision: this.#revision };
+    const difference = differenceOf(this.#node, before, sets(sent), compiler, sets(builders));
+    if (!difference) return undefined;
+    this.#note(compiler, builders, true);
+    return { ...base, ...difference };
   }
 
   #note(compiler: PolicyCompiler, builders: readonly RuleSetBuilder[], anew: boolean): void {
