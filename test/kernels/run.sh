@@ -68,7 +68,7 @@ run_one() {
   fi
   make_initramfs "$folder"
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
-  timeout 1800 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
+  timeout 3600 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$folder"/boot/vmlinuz-* -initrd "$folder/initramfs.gz" \
     -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | tr -d '\r' | tee "$work/$package.log" | sed -n '/^kernel /,/^exit code/p'
   grep -q '^exit code 0$' "$work/$package.log"

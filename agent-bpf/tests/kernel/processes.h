@@ -11,7 +11,7 @@
 
 namespace cellwall::test {
 
-constexpr unsigned kChildSeconds = 10;
+constexpr unsigned kChildSeconds = 60;
 
 // A byte from one process to another.
 class Signal {
