@@ -34,9 +34,11 @@ const count = (flows: number): string => (flows === 1 ? '1 flow' : `${flows.toLo
 export function callText(call: Call): string {
   const protocol = call.protocol === 'tcp' ? '' : `${call.protocol} `;
   const service = call.service === null ? '' : ` through ${endpoint(call.service, null)}`;
+  // None are known of datagrams outside policies and observations, and there are none of what was refused.
+  const size = call.sentBytes + call.receivedBytes;
   const facts = [
     count(call.flows),
-    bytes(call.sentBytes + call.receivedBytes),
+    ...(size > 0 ? [bytes(size)] : []),
     ...(call.payloads.length > 0 ? [call.payloads.join(' and ')] : []),
     ...(call.plaintext ? ['plaintext'] : []),
     ...(call.verdict === 'allowed' ? [] : [`${call.verdict} by ${call.rule}`]),
