@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Kernel programs and containers need root; what is installed for the tests does not change who owns the project.
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PARTS,PATH)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PARTS,BASES,PATH)
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
 KERNEL_CASES ?= 500
@@ -192,6 +192,10 @@ bench: build ## measure, and write docs/BENCHMARKS.md (PARTS='store fleets')
 	@mkdir -p build/bench
 	@$(CC) -O2 -Wall -Wextra -Werror test/bench/raw_sqlite.c -o build/bench/raw_sqlite -lsqlite3
 	@$(SUDO) $(TSX) test/bench/bench.ts
+
+.PHONY: images
+images: ## build the images of agent and server with buildah or podman, and try them (BASES=local: without a registry)
+	@$(SUDO) deploy/images/build.sh
 
 .PHONY: clean
 clean: ## remove what was built

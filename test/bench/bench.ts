@@ -2,25 +2,18 @@
 //
 // `make bench`: measures, and writes docs/BENCHMARKS.md. Reports, never gates. ROUNDS: of the interleaved measurements. PARTS: measures
 // these again, and keeps what was measured of the others.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { removeLeftovers } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { PREFIX } from '../harness/place.js';
-import { ROOT } from '../harness/root.js';
 import { Background, run, until } from '../harness/run.js';
 import { usageOf } from '../harness/usage.js';
+import { busyShare, type Line, type Measured, writeDocument } from './document.js';
 import { measureFleet, measureIngest } from './fleet.js';
 import { BenchNode } from './node.js';
-
-interface Line {
-  readonly what: string;
-  readonly measured: string;
-  readonly budget: string;
-  readonly met: boolean | null;
-}
 
 const ROUNDS = process.env.ROUNDS ?? '15';
 const MILLIONS = 10;
@@ -254,6 +247,29 @@ function compiler(): void {
   line('one pod comes, and its node is told', `${ms('podMs').toFixed(2)} ms`, '≤ 5 ms', ms('podMs') <= 5);
 }
 
+/** Pods, policies and nodes through the informers; the API server is a stand-in, and agents are simulated, beside the server. */
+function kubernetes(): void {
+  say('a cluster of 10,000 pods, 1,000 policies and 500 nodes …');
+  const out = JSON.parse(run('node', ['node_modules/tsx/dist/cli.mjs', 'test/bench/kubernetes.ts'])) as Record<
+    string,
+    number
+  >;
+  const figure = (name: string) => out[name] ?? Number.NaN;
+  const count = (name: string) => figure(name).toLocaleString('en');
+  const ms = (name: string) => `${figure(name).toFixed(0)} ms`;
+  const cluster = `${count('pods')} pods, ${count('policies')} policies, ${count('nodes')} nodes`;
+  line(`${cluster}: from start to complete rule sets on all nodes`, `${figure('firstCompleteSeconds').toFixed(0)} s`);
+  line('the same, until the status of every policy was written', `${figure('statusesSeconds').toFixed(0)} s`);
+  line("one pod's address changes: until a node is told, median", ms('podP50Ms'));
+  line('the same, p99', ms('podP99Ms'), '≤ 100 ms', figure('podP99Ms') <= 100);
+  line('the same, until the last of the nodes is told, p99', ms('slowestNodeP99Ms'));
+  const most = figure('mostMiB');
+  line('memory of the server at most', `${most} MiB`, '≤ 512 MiB', most <= 512);
+  line('the same, once all is told', `${count('residentAfterChangesMiB')} MiB`);
+  line('requests to the API server while nothing changes', `${count('requestsPerMinute')} a minute`);
+  line('CPU of the server then', `${figure('steadyCpuPercent').toFixed(1)} % of a core`);
+}
+
 function translations(): void {
   say('translated addresses at 2,000 connections/s …');
   const out = JSON.parse(run('build/agent/cellwall-bench-translations', [])) as Record<string, number>;
@@ -293,35 +309,6 @@ function store(): void {
   line(`map of a day, ${count('edges')} edges`, `${out.mapMs} ms`, '≤ 300 ms', (out.mapMs ?? 999) <= 300);
 }
 
-interface Measured {
-  readonly date: string;
-  readonly lines: readonly Line[];
-}
-
-function write(measured: readonly Measured[]): void {
-  const mark = (met: boolean | null) => (met === null ? '' : met ? 'met' : '**missed**');
-  const cpu = cpus();
-  const distribution = /PRETTY_NAME="(.*)"/.exec(readFileSync('/etc/os-release', 'utf8'))?.[1] ?? '';
-  const dates = [...new Set(measured.map(({ date }) => date))].sort();
-  const text = `# Benchmarks
-
-Measured by \`make bench\` on ${dates.join(' and ')}: ${cpu.length} × ${cpu[0]?.model}, ${Math.round(totalmem() / 2 ** 30)} GiB,
-${distribution}, Linux ${release()}, Node.js ${process.version}. Times of connections are medians of ${ROUNDS} rounds in which all variants take
-turns; compare the ratios, not the times, with other machines; costs below zero show how much of a difference is noise. All traffic is on
-loopback.
-
-| What | Measured | Budget | |
-|---|---|---|---|
-${measured
-  .flatMap((it) => it.lines)
-  .map((it) => `| ${it.what} | ${it.measured} | ${it.budget} | ${mark(it.met)} |`)
-  .join('\n')}
-`;
-  mkdirSync(join(ROOT, 'docs'), { recursive: true });
-  writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), text);
-  say('wrote docs/BENCHMARKS.md');
-}
-
 const RESULTS = 'build/bench/results.json';
 const cleanup = new Cleanup();
 /** In the order of the document. Each leaves nothing running. */
@@ -334,6 +321,7 @@ const PARTS: Readonly<Record<string, (folder: string, cleanup: Cleanup) => void 
   agent,
   fleets,
   compiler,
+  kubernetes,
   store,
 };
 
@@ -344,11 +332,12 @@ async function measure(wanted: readonly string[]): Promise<void> {
   const kept: Record<string, Measured> = existsSync(RESULTS) ? JSON.parse(readFileSync(RESULTS, 'utf8')) : {};
   for (const part of wanted) {
     lines = [];
+    const busy = await busyShare();
     const folder = mkdtempSync(join(tmpdir(), `${PREFIX}${process.pid}-`));
     cleanup.add('the folder', () => rmSync(folder, { recursive: true, force: true }));
     try {
       await PARTS[part]?.(folder, cleanup);
-      kept[part] = { date: new Date().toISOString().slice(0, 10), lines };
+      kept[part] = { date: new Date().toISOString().slice(0, 10), busy, lines };
       writeFileSync(RESULTS, JSON.stringify(kept));
     } catch (error) {
       // The others are measured all the same.
@@ -357,7 +346,11 @@ async function measure(wanted: readonly string[]): Promise<void> {
     }
     await cleanup.run();
   }
-  write(Object.keys(PARTS).flatMap((part) => kept[part] ?? []));
+  writeDocument(
+    Object.keys(PARTS).flatMap((part) => (kept[part] ? [{ part, ...kept[part] }] : [])),
+    ROUNDS,
+  );
+  say('wrote docs/BENCHMARKS.md');
 }
 
 try {

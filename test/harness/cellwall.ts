@@ -12,7 +12,7 @@ export const CLI = join(ROOT, 'dist/control-plane/src/cli/main.js');
 export const AGENT = join(ROOT, 'build/agent/cellwall-agent');
 
 /** On a machine that is busy with something else. */
-const START_MS = 60_000;
+const START_MS = 180_000;
 const KEPT = 'cellwall/credentials.json';
 
 /** As a person does: the one-time token is exchanged at the first start, and what came of it is used after that. */
@@ -57,12 +57,16 @@ export class ServerProcess {
     const listening = await until(
       'the server listens',
       () => {
+        if (!existsSync(log)) return undefined;
         const lines = readFileSync(log, 'utf8').slice(before).split('\n');
         if (!process.running) throw new Error(lines.slice(-3).join('\n'));
         return lines.find((line) => line.includes('"msg":"listening"'));
       },
       START_MS,
-    );
+    ).catch(async (error: unknown) => {
+      await process.stop();
+      throw error;
+    });
     const said = JSON.parse(listening) as { grpc: string; http: string };
     const config = `${data}.config`;
     const once = () => /cellwall_once_\w+/.exec(readFileSync(log, 'utf8').slice(before))?.[0];

@@ -44,6 +44,8 @@ export class AgentStream {
   #welcomed = false;
   #underWay = 0;
   #feed = new Feed('');
+  /** What the agent said last of rule sets. */
+  #told = '';
   /** Sent since the last full rule sets: the agent may lack what they amend. */
   #amended = false;
   #takesDifferences = false;
@@ -231,6 +233,10 @@ export class AgentStream {
         { node, generation, error: error.slice(0, 1000) },
         'the node refused the newest policy',
       );
+    // Amendments do not make another generation, and come much more often than one.
+    const told = `${generation} ${error}`;
+    if (error === '' && told === this.#told) return;
+    this.#told = told;
     await this.#agents.store.writer.call('applied', node, generation, error);
     this.#agents.rollout.emit('applied');
     // Once: an agent that refuses the whole would refuse it again.

@@ -28,6 +28,8 @@ export interface AgentAccess {
   readonly audit: Audit;
 }
 
+/** Of seeing to nodes that lack something, between which everything else has its turn. */
+const SLICE_MS = 5;
 /** In ten seconds: a whole cluster can come back at once. */
 const MOST_COMINGS_TOLD = 500;
 
@@ -72,19 +74,21 @@ export class Agents {
     });
   }
 
-  /** One node after the other: between two, the server sees to everything else. */
+  /** One node after the other: between a few, the server sees to everything else. */
   #catchUp(): void {
     const waiting = this.#behind.size > 0;
     for (const stream of this.#byNode.values()) this.#behind.add(stream);
-    if (!waiting && this.#behind.size > 0) setImmediate(() => this.#serveNext());
+    if (!waiting && this.#behind.size > 0) setImmediate(() => this.#serveSome());
   }
 
-  #serveNext(): void {
-    const [stream] = this.#behind;
-    if (!stream) return;
-    this.#behind.delete(stream);
-    stream.catchUp();
-    if (this.#behind.size > 0) setImmediate(() => this.#serveNext());
+  #serveSome(): void {
+    const endMs = performance.now() + SLICE_MS;
+    for (const stream of this.#behind) {
+      this.#behind.delete(stream);
+      stream.catchUp();
+      if (performance.now() >= endMs) break;
+    }
+    if (this.#behind.size > 0) setImmediate(() => this.#serveSome());
   }
 
   readonly accept = (call: AgentCall): void => {

@@ -42,6 +42,20 @@ function readFrame(data: Buffer): Frame {
   }
 }
 
+/** Most amendments are the same for all nodes; they do not change. */
+const amendments = new WeakMap<object, Buffer>();
+
+function writeResponse(response: Response): Buffer {
+  const { amendment } = response;
+  const known = amendment && amendments.get(amendment);
+  if (known) return known;
+  // Not copied: rule sets can have megabytes.
+  const { buffer, byteOffset, length } = v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish();
+  const bytes = Buffer.from(buffer, byteOffset, length);
+  if (amendment) amendments.set(amendment, bytes);
+  return bytes;
+}
+
 export const AGENT_SERVICE = {
   stream: {
     path: '/cellwall.v1.AgentService/Stream',
@@ -50,11 +64,7 @@ export const AGENT_SERVICE = {
     requestSerialize: (request: Request) =>
       Buffer.from(v1.StreamRequest.encode(v1.StreamRequest.create(request)).finish()),
     requestDeserialize: readFrame,
-    // Not copied: rule sets can have megabytes.
-    responseSerialize: (response: Response) => {
-      const { buffer, byteOffset, length } = v1.StreamResponse.encode(v1.StreamResponse.create(response)).finish();
-      return Buffer.from(buffer, byteOffset, length);
-    },
+    responseSerialize: writeResponse,
     responseDeserialize: (data: Buffer) => v1.StreamResponse.decode(data),
   },
 } as const satisfies ServiceDefinition;

@@ -18,10 +18,13 @@ export interface KubernetesOptions {
 /** It answered, but not with what was asked for. */
 export class RefusedByApi extends CellwallError {
   readonly status: number;
+  /** It asks not to be asked again before. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, retryAfterMs?: number) {
     super('store_unavailable', message);
     this.status = status;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 
@@ -166,5 +169,11 @@ async function refusal(response: IncomingMessage, method: string, path: string):
     // Not a Status of Kubernetes.
   }
   const where = path.split('?')[0];
-  return new RefusedByApi(status, `the API server of Kubernetes: ${method} ${where} was answered with ${status}${why}`);
+  const message = `the API server of Kubernetes: ${method} ${where} was answered with ${status}${why}`;
+  return new RefusedByApi(status, message, secondsOf(response.headers['retry-after']));
+}
+
+/** In milliseconds. Kubernetes writes seconds, never a date. */
+function secondsOf(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,9}$/.test(header) ? Number(header) * 1000 : undefined;
 }

@@ -187,6 +187,43 @@ test('a container of a known kind is an amendment of one address, and its going 
   expect(amended(amended(sets, amendment), gone).addresses.map((it) => it.address[15])).toEqual([1]);
 });
 
+test('nodes that lack the same get one and the same amendment, and each its own where an address means its own node', () => {
+  const { compiler } = compileText(PAIR, [web, db]);
+  const [a, b, late] = [new Feed('a'), new Feed('b'), new Feed('late')];
+  for (const feed of [a, b, late]) feed.full(compiler);
+  const dbAt = (...addresses: string[]) => compiler.update([container('db', { ...db.container, addresses })]);
+  dbAt('10.0.0.2', '10.0.0.7');
+  const first = a.amendment(compiler);
+  expect(b.amendment(compiler)).toBe(first);
+  dbAt('10.0.0.8');
+  const second = a.amendment(compiler);
+  expect(b.amendment(compiler)).toBe(second);
+  expect(second).toMatchObject({ baseRevision: 2, revision: 3 });
+  expect(late.amendment(compiler)).toMatchObject({ baseRevision: 1, revision: 3, addresses: [{}] });
+  compiler.setNodes(['a', 'b'].map((name) => ({ name, addresses: ['192.0.2.1'] })));
+  for (const [feed, node] of [
+    [a, 'a'],
+    [b, 'b'],
+  ] as const)
+    expect(feed.amendment(compiler)).toMatchObject({ addresses: [{ node }] });
+});
+
+test('an identity that comes late is added to the rule sets of every node, whoever asked for rule sets meanwhile', () => {
+  const text = `${HEAD('web')}spec: {egress: [{name: db, action: Accept, to: [{containers: {names: [db]}}]}]}`;
+  const { compiler } = compileText(text, [web]);
+  const feeds = [new Feed('a'), new Feed('b')];
+  for (const feed of feeds) feed.full(compiler);
+  compiler.update([container('db', { addresses: ['10.0.0.2'] })]);
+  compiler.ruleSets('c');
+  const additions = feeds.map((feed) => {
+    const amendment = feed.amendment(compiler);
+    return amendment && amendment !== 'full' ? amendment.additions.map(({ id, identities }) => [id, identities]) : [];
+  });
+  expect(additions[0]?.length).toBeGreaterThan(0);
+  expect(additions[1]).toEqual(additions[0]);
+  for (const feed of feeds) expect(feed.amendment(compiler)).toBe(null);
+});
+
 test('a port that nobody named before is a new selector, so the node gets everything again', () => {
   const { compiler, feed } = compileText(PAIR, [web, db]);
   compiler.update([container('other', { ports: [{ name: 'sql', protocol: 6, port: 5432 }], addresses: ['10.0.0.8'] })]);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { v1 } from '../ingest/wire.js';
 import type { TestAgent } from '../testing/agent.js';
 import { type TestServer, testServer } from '../testing/server.js';
+import { BATCH_MS } from './rollout.js';
 
 const HEAD = 'apiVersion: cellwall.dev/v1alpha1\nmetadata: {name: a, namespace: shop}';
 const POLICY = `${HEAD}\nkind: ContainerPolicy\nspec: {egress: [{name: db, action: Deny}]}\n`;
@@ -50,6 +52,34 @@ it('counts a generation when an observation changes or goes, none when it stays 
   expect((await ruleSetsOf(agent)).selectors).toMatchObject([{ observeNames: false, observePayload: true }]);
   await server.ask('/v1/policies/shop/a?kind=ContainerObservation', { method: 'DELETE' });
   expect(await ruleSetsOf(agent)).toMatchObject({ generation: 3, names: [] });
+});
+
+it('tells of containers that come in crowds once in a while', async () => {
+  const server = await testServer();
+  const [agent, watching] = [server.agent(), server.agent()];
+  await agent.hello('n');
+  await watching.hello('m');
+  await apply(server, POLICY);
+  await watching.next('ruleSets');
+  const web = (cgroupId: number) => ({
+    cgroupId,
+    namespace: 'shop',
+    pod: `web-${cgroupId}`,
+    name: 'x',
+    addresses: [`10.0.0.${cgroupId}`],
+  });
+  const beganMs = performance.now();
+  for (let cgroup = 1; cgroup <= 50; cgroup++) {
+    agent.send({ containers: { upserted: [web(cgroup)] } });
+    await sleep(2);
+  }
+  const sizes: number[] = [];
+  while (sizes.reduce((sum, size) => sum + size, 0) < 50) {
+    const { amendment } = await watching.nextOf('amendment', 'ruleSets');
+    sizes.push(amendment?.addresses?.length ?? 0);
+  }
+  // However long that took.
+  expect(sizes.length).toBeLessThanOrEqual((performance.now() - beganMs) / BATCH_MS + 2);
 });
 
 it('has policies and observations again after a restart', async () => {

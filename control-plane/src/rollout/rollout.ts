@@ -33,8 +33,10 @@ import type { Doing, Done, RuleSetsPayload, Update } from './outcome.js';
 import { type Plan, planApply, planDelete, type Standing } from './plan.js';
 import { RuleNumbers } from './rule_numbers.js';
 
-/** Containers come in crowds: what changes within this time is one amendment. */
-const BATCH_MS = 50;
+/** What comes alone waits this long for what belongs to it. */
+const PAUSE_MS = 10;
+/** Containers come in crowds: there is one amendment in this time. */
+export const BATCH_MS = 50;
 
 /** changed: nodes may lack something; applied: a node has told what is in force there. */
 export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
@@ -49,6 +51,7 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
   #compiler: PolicyCompiler | undefined;
   #generation = 0;
   #batch: NodeJS.Timeout | undefined;
+  #batchedMs = Number.NEGATIVE_INFINITY;
   /** Changes are made one after the other: each sees what the one before has done. */
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -245,11 +248,13 @@ export class Rollout extends EventEmitter<{ changed: []; applied: [] }> {
   }
 
   #soon(): void {
+    const waitMs = Math.max(PAUSE_MS, this.#batchedMs + BATCH_MS - performance.now());
     this.#batch ??= setTimeout(() => {
       this.#batch = undefined;
+      this.#batchedMs = performance.now();
       this.#flush();
       this.emit('changed');
-    }, BATCH_MS).unref();
+    }, waitMs).unref();
   }
 
   /** rollout.cluster has something new. */

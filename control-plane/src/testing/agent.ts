@@ -22,7 +22,8 @@ export class TestAgent {
   readonly ended: Promise<StatusObject>;
 
   constructor(address: string, channel = credentials.createInsecure()) {
-    this.#client = new Client(address, channel);
+    // As agents do, each has a connection of its own.
+    this.#client = new Client(address, channel, { 'grpc.use_local_subchannel_pool': 1 });
     const client = this.#client as unknown as { stream(): ClientDuplexStream<Buffer, Response> };
     this.#call = client.stream();
     this.#call.on('data', (response: Response) => {

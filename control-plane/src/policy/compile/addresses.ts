@@ -4,7 +4,7 @@
 import { addressBytes } from '../network.js';
 import { bitsOf, canBePeer, type Service, serviceKey, type WorldContainer, type WorldNode } from '../world.js';
 import type { Catalog } from './catalog.js';
-import type { CompiledAddress } from './compiled.js';
+import type { CompiledAddress, CompiledAmendment } from './compiled.js';
 import type { Profile } from './profiles.js';
 import { type Candidate, type Kind, type Remote, Remotes, type ServiceRole } from './remotes.js';
 import type { Tree } from './tree.js';
@@ -13,6 +13,14 @@ export interface Resident {
   readonly container: WorldContainer;
   readonly profile: Profile;
   readonly bits: readonly bigint[];
+}
+
+export type AddressChanges = Pick<CompiledAmendment, 'addresses' | 'removedAddresses'>;
+
+interface RecentChanges {
+  readonly bits: readonly bigint[];
+  /** undefined: nodes are not told alike. */
+  readonly shared: AddressChanges | undefined;
 }
 
 interface State {
@@ -37,6 +45,8 @@ export class Addresses {
   #shared: { readonly list: readonly CompiledAddress[]; readonly changes: number } | undefined;
   /** What changed, in order. */
   readonly journal: bigint[] = [];
+  /** By the place in the journal since which it is; of the journal as long as it is now. */
+  readonly #recent = new Map<number, RecentChanges>();
 
   constructor(catalog: Catalog, tree: Tree) {
     this.#catalog = catalog;
@@ -99,10 +109,13 @@ export class Addresses {
     if (now && (now.near || now.nodes.length > 1)) this.#particular.add(bits);
     else this.#particular.delete(bits);
     this.journal.push(bits);
+    this.#recent.clear();
   }
 
   #stateOf(bits: bigint): State | undefined {
     const nodes = this.#nodes.get(bits) ?? [];
+    // Gone: to no rule is it another address than those around it, and an identity would be for nothing.
+    if (nodes.length === 0 && !this.#isKnown(bits) && this.#services.behind(bits).length === 0) return undefined;
     const kind = nodes.length > 0 ? 'node' : this.#isKnown(bits) ? 'container' : 'outside';
     const found = this.#remoteAt(bits, '', kind);
     const own = nodes.length > 0 ? this.#remoteAt(bits, '', 'own node') : null;
@@ -174,6 +187,27 @@ export class Addresses {
     const address = { address: addressBytes(bits), identity: (near?.get(node) ?? remote).identity };
     if (!own) return address;
     return { ...address, node: nodes.includes(node) ? node : (nodes[0] as string), ownIdentity: own.identity };
+  }
+
+  /** Since a place in the journal, as a node sees it: the same object for all nodes that are told alike. */
+  changesSince(position: number, node: string): AddressChanges {
+    const known = this.#recent.get(position) ?? this.#gather(position);
+    this.#recent.set(position, known);
+    return known.shared ?? this.#changesOf(known.bits, node);
+  }
+
+  #gather(position: number): RecentChanges {
+    const bits = [...new Set(this.journal.slice(position))];
+    const isAlike = !bits.some((it) => this.#particular.has(it));
+    return { bits, shared: isAlike ? this.#changesOf(bits, '') : undefined };
+  }
+
+  #changesOf(changed: readonly bigint[], node: string): AddressChanges {
+    const now = changed.map((bits) => ({ bits, address: this.compiled(bits, node) }));
+    return {
+      addresses: now.flatMap(({ address }) => address ?? []),
+      removedAddresses: now.filter(({ address }) => !address).map(({ bits }) => addressBytes(bits)),
+    };
   }
 
   /** What all nodes are told alike: the same list until something changes. */

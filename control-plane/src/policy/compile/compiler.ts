@@ -4,9 +4,9 @@
 // has compiled, so that a container that comes or goes costs little.
 import type { Observation, Policy } from '../model.js';
 import { bitsOf, type PolicyOptions, type Service, type WorldContainer, type WorldNode } from '../world.js';
-import { Addresses, type Resident } from './addresses.js';
+import { type AddressChanges, Addresses, type Resident } from './addresses.js';
 import { Catalog } from './catalog.js';
-import type { CompiledSelector } from './compiled.js';
+import type { CompiledAmendment, CompiledSelector } from './compiled.js';
 import { type Profile, Profiles } from './profiles.js';
 import { RuleSetBuilder, type Surroundings } from './rule_set.js';
 import { Tree } from './tree.js';
@@ -34,7 +34,7 @@ export interface ContainerChange {
 
 /** Identities that no address has any more are kept up to this many, and as many again as there are addresses. */
 const MOST_STALE = 1024;
-/** Changes of addresses that are kept for nodes that lack them: 16 MB. */
+/** Changes of addresses, and of rule sets, that are kept for nodes that lack them: 16 MB. */
 const MOST_CHANGES = 1_000_000;
 
 /** Of one generation. */
@@ -53,6 +53,11 @@ export class PolicyCompiler {
   #turned = 0;
   readonly #exact = new Map<Profile, RuleSetBuilder>();
   readonly #light = new Map<Profile, RuleSetBuilder>();
+  readonly #grown: RuleSetBuilder[] = [];
+  /** Identities that all rule sets know. */
+  #spread = 0;
+  /** By what they amend; those to the revision as it is now. */
+  readonly #amendments = new WeakMap<AddressChanges, CompiledAmendment[]>();
   #revision = 0;
 
   constructor(input: CompilerInput) {
@@ -90,7 +95,7 @@ export class PolicyCompiler {
   /** So much is left of what is gone that compiling anew is better. */
   get isStale(): boolean {
     const { remotes, size, journal } = this.addresses;
-    return remotes.list.length > 2 * size + MOST_STALE || journal.length > MOST_CHANGES;
+    return remotes.list.length > 2 * size + MOST_STALE || Math.max(journal.length, this.#grown.length) > MOST_CHANGES;
   }
 
   get selectors(): CompiledSelector[] {
@@ -149,9 +154,26 @@ export class PolicyCompiler {
     this.#turns.set(node, (this.#turns.get(node) ?? 0) + 1);
   }
 
-  /** Equal: the rule sets of the node are those of before. */
-  stateOf(node: string): string {
-    return `${this.addresses.remotes.list.length} ${this.selectors.length} ${this.#turns.get(node) ?? 0}`;
+  /** Equal: the node has the same rule sets as before, to which something may have been added. */
+  turnsOf(node: string): number {
+    return this.#turns.get(node) ?? 0;
+  }
+
+  /** Identities that came since are taken into all rule sets, once for all nodes. */
+  #spreadIdentities(): void {
+    const { length } = this.addresses.remotes.list;
+    if (this.#spread === length) return;
+    this.#spread = length;
+    for (const builder of [...this.#light.values(), ...this.#exact.values()]) {
+      const before = builder.set.identities.length;
+      if (builder.extend().set.identities.length > before) this.#grown.push(builder);
+    }
+  }
+
+  /** Rule sets to which something was added, in order, once for each time. */
+  get grown(): readonly RuleSetBuilder[] {
+    this.#spreadIdentities();
+    return this.#grown;
   }
 
   /** What policies can tell of a container. */
@@ -161,6 +183,7 @@ export class PolicyCompiler {
 
   /** Of the containers of a node, and for each policy that of a container which only this policy selects. */
   ruleSets(node: string): RuleSetBuilder[] {
+    this.#spreadIdentities();
     const own = new Set([...(this.#byNode.get(node)?.keys() ?? [])].filter((profile) => profile.judged));
     return [
       ...this.#single.filter((profile) => !own.has(profile)).map((profile) => this.#builder(this.#light, profile)),
@@ -168,11 +191,23 @@ export class PolicyCompiler {
     ];
   }
 
+  /** Of addresses alone, from the revision `base` on: the same object for all nodes that lack the same. */
+  amendment(base: number, changes: AddressChanges): CompiledAmendment {
+    const { generation, revision } = this;
+    const known = this.#amendments.get(changes) ?? [];
+    const found = known.find((it) => it.baseRevision === base && it.revision === revision);
+    if (found) return found;
+    const made = { generation, baseRevision: base, revision, ruleSets: [], additions: [], ...changes };
+    this.#amendments.set(changes, [...known.filter((it) => it.revision === revision), made]);
+    return made;
+  }
+
   #builder(among: Map<Profile, RuleSetBuilder>, profile: Profile): RuleSetBuilder {
     // The number of a profile: no node has both kinds of it.
-    const known =
-      among.get(profile) ?? new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light);
-    among.set(profile, known);
-    return known.extend();
+    const known = among.get(profile);
+    if (known) return known;
+    const made = new RuleSetBuilder(profile.id + 1, profile, this.#around, among === this.#light).extend();
+    among.set(profile, made);
+    return made;
   }
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What one node has been sent, and what it lacks.
-import { addressBytes } from '../network.js';
 import type { CompiledAmendment, CompiledDifference, CompiledRuleSet, CompiledRuleSets } from './compiled.js';
 import type { PolicyCompiler } from './compiler.js';
 import { differenceOf } from './difference.js';
@@ -13,10 +12,17 @@ interface Mark {
   readonly identities: number;
 }
 
-const markOf = ({ set }: RuleSetBuilder): Mark => ({ ports: set.ports.length, identities: set.identities.length });
+/** Of as much as there is; one and the same for all nodes. */
+const marks = new WeakMap<RuleSetBuilder, Mark>();
 
-const isWhole = ({ set }: RuleSetBuilder, mark: Mark | undefined): boolean =>
-  set.ports.length === mark?.ports && set.identities.length === mark.identities;
+function markOf(builder: RuleSetBuilder): Mark {
+  const { ports, identities } = builder.set;
+  const known = marks.get(builder);
+  if (known?.ports === ports.length && known.identities === identities.length) return known;
+  const mark = { ports: ports.length, identities: identities.length };
+  marks.set(builder, mark);
+  return mark;
+}
 
 export class Feed {
   readonly #node: string;
@@ -24,7 +30,8 @@ export class Feed {
   #revision = 0;
   #selectors = 0;
   #position = 0;
-  #state = '';
+  #turns = 0;
+  #grown = 0;
   #sent = new Map<RuleSetBuilder, Mark>();
 
   constructor(node: string) {
@@ -33,7 +40,8 @@ export class Feed {
 
   full(compiler: PolicyCompiler): CompiledRuleSets {
     const builders = compiler.ruleSets(this.#node);
-    this.#note(compiler, builders, true);
+    this.#sent = new Map();
+    this.#note(compiler, builders);
     return {
       generation: compiler.generation,
       revision: compiler.revision,
@@ -47,74 +55,81 @@ export class Feed {
   /** From what the node has of another compiler. undefined: it has nothing, or not all of that, or is better sent all. */
   difference(compiler: PolicyCompiler): CompiledDifference | undefined {
     const before = this.#compiler;
-    if (!before || before === compiler) return undefined;
-    const sent = [...this.#sent.keys()];
-    const hasAll =
-      before.stateOf(this.#node) === this.#state &&
-      before.addresses.journal.length === this.#position &&
-      sent.every((it) => isWhole(it, this.#sent.get(it)));
-    if (!hasAll) return undefined;
+    if (!before || before === compiler || !this.#hasAllOf(before)) return undefined;
     const builders = compiler.ruleSets(this.#node);
-    const sets = (of: readonly RuleSetBuilder[]) => of.map(({ set }) => set);
+    const sets = (of: Iterable<RuleSetBuilder>) => Array.from(of, ({ set }) => set);
     const base = { baseGeneration: before.generation, baseRevision: this.#revision };
-    const difference = differenceOf(this.#node, before, sets(sent), compiler, sets(builders));
+    const difference = differenceOf(this.#node, before, sets(this.#sent.keys()), compiler, sets(builders));
     if (!difference) return undefined;
-    this.#note(compiler, builders, true);
+    this.#sent = new Map();
+    this.#note(compiler, builders);
     return { ...base, ...difference };
   }
 
-  #note(compiler: PolicyCompiler, builders: readonly RuleSetBuilder[], anew: boolean): void {
-    if (anew) this.#sent = new Map();
-    for (const builder of builders) this.#sent.set(builder, markOf(builder));
-    this.#compiler = compiler;
-    this.#revision = compiler.revision;
-    this.#selectors = compiler.selectors.length;
-    this.#position = compiler.addresses.journal.length;
-    this.#state = compiler.stateOf(this.#node);
+  #hasAllOf(compiler: PolicyCompiler): boolean {
+    return (
+      compiler.turnsOf(this.#node) === this.#turns &&
+      compiler.selectors.length === this.#selectors &&
+      compiler.addresses.journal.length === this.#position &&
+      !compiler.grown.slice(this.#grown).some((it) => this.#sent.has(it))
+    );
   }
 
-  /** null: the node has all. "full": it needs all rule sets. */
+  #note(compiler: PolicyCompiler, builders: Iterable<RuleSetBuilder>): void {
+    for (const builder of builders) this.#sent.set(builder, markOf(builder));
+    this.#revision = compiler.revision;
+    this.#compiler = compiler;
+    this.#selectors = compiler.selectors.length;
+    this.#seen(compiler);
+  }
+
+  #seen(compiler: PolicyCompiler): void {
+    this.#position = compiler.addresses.journal.length;
+    this.#turns = compiler.turnsOf(this.#node);
+    this.#grown = compiler.grown.length;
+  }
+
+  /** null: the node has all. "full": it needs all rule sets. With hundreds of nodes, only what has changed may cost something. */
   amendment(compiler: PolicyCompiler): CompiledAmendment | 'full' | null {
     if (compiler !== this.#compiler) return 'full';
     if (compiler.revision === this.#revision) return null;
-    const isKept = compiler.stateOf(this.#node) === this.#state;
+    if (compiler.selectors.length !== this.#selectors) return 'full';
+    const isKept = compiler.turnsOf(this.#node) === this.#turns;
     const builders = isKept ? [] : compiler.ruleSets(this.#node);
-    if (compiler.selectors.length !== this.#selectors || !this.#exchange(builders)) return 'full';
+    const exchanged = this.#exchange(builders);
+    if (!exchanged) return 'full';
     const fresh = builders.filter((it) => !this.#sent.has(it));
-    const additions = isKept ? [] : [...this.#sent.keys()].flatMap((it) => this.#additionTo(it.extend()) ?? []);
-    const changed = this.#changedAddresses(compiler);
+    const grown = [...new Set([...exchanged, ...compiler.grown.slice(this.#grown)])].filter((it) => this.#sent.has(it));
+    const additions = grown.flatMap((it) => this.#additionTo(it) ?? []);
+    const changed = compiler.addresses.changesSince(this.#position, this.#node);
     const base = this.#revision;
     if (fresh.length + additions.length + changed.addresses.length + changed.removedAddresses.length === 0) {
-      this.#position = compiler.addresses.journal.length;
-      this.#state = compiler.stateOf(this.#node);
+      this.#seen(compiler);
       return null;
     }
-    this.#note(compiler, isKept ? [] : [...this.#sent.keys(), ...fresh], false);
-    return {
-      generation: compiler.generation,
-      baseRevision: base,
-      revision: compiler.revision,
-      ruleSets: fresh.map(({ set }) => ({ ...set })),
-      additions,
-      ...changed,
-    };
+    this.#note(compiler, [...grown, ...fresh]);
+    if (fresh.length + additions.length === 0) return compiler.amendment(base, changed);
+    const ruleSets = fresh.map(({ set }) => ({ ...set }));
+    return { ...compiler.amendment(base, changed), ruleSets, additions };
   }
 
   /**
    * A node has one rule set for the same selectors: the one for nobody in particular gives way to the one that is exact,
-   * and back. Returns whether that changes nothing for the node.
+   * and back. Returns those that took a place; undefined: they are others for the node.
    */
-  #exchange(builders: readonly RuleSetBuilder[]): boolean {
+  #exchange(builders: readonly RuleSetBuilder[]): RuleSetBuilder[] | undefined {
     const fresh = new Map(builders.filter((it) => !this.#sent.has(it)).map((it) => [it.profile, it]));
+    const exchanged: RuleSetBuilder[] = [];
     for (const before of fresh.size > 0 ? [...this.#sent.keys()] : []) {
       const now = fresh.get(before.profile);
       if (!now) continue;
-      if (!isSame(before.extend(), now)) return false;
+      if (!isSame(before, now)) return undefined;
       const mark = this.#sent.get(before) as Mark;
       this.#sent.delete(before);
       this.#sent.set(now, mark);
+      exchanged.push(now);
     }
-    return true;
+    return exchanged;
   }
 
   #additionTo(builder: RuleSetBuilder): CompiledRuleSet | undefined {
@@ -125,15 +140,6 @@ export class Feed {
     const ports = set.ports.slice(mark.ports);
     const identities = set.identities.slice(mark.identities);
     return { ...set, policies: [], peers: [], names: [], ports, identities };
-  }
-
-  #changedAddresses({ addresses }: PolicyCompiler): Pick<CompiledAmendment, 'addresses' | 'removedAddresses'> {
-    const changed = [...new Set(addresses.journal.slice(this.#position))];
-    const now = changed.map((bits) => ({ bits, address: addresses.compiled(bits, this.#node) }));
-    return {
-      addresses: now.flatMap(({ address }) => address ?? []),
-      removedAddresses: now.filter(({ address }) => !address).map(({ bits }) => addressBytes(bits)),
-    };
   }
 }
 
