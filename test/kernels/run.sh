@@ -20,7 +20,9 @@ fi
 # What the tests need and these kernels have as modules.
 modules=(veth dummy tun vxlan nf_tables nft_chain_nat nft_nat nft_masq nft_redir nft_ct nf_conntrack_netlink tcp_diag udp_diag raw_diag
   sch_ingress cls_bpf)
-programs=(build/agent/cellwall-kernel-tests /bin/dash "$(command -v ip)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)")
+# Of those that busybox has too, the tests need the real ones, and busybox prefers its own to what it is asked for.
+tools=("$(command -v ip)" "$(command -v tc)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)")
+programs=(build/agent/cellwall-kernel-tests /bin/dash "${tools[@]}")
 
 # The newest image of each series that the package mirror has.
 fetch_kernels() {
@@ -37,8 +39,7 @@ make_initramfs() {
   cp test/kernels/init "$root/init"
   cp /bin/busybox "$root/bin/busybox"
   cp build/agent/cellwall-kernel-tests "$root/"
-  # Of those that busybox has too, the tests need the real ones, and busybox prefers its own to what it is asked for.
-  cp "$(command -v ip)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)" "$root/usr/sbin/"
+  cp "${tools[@]}" "$root/usr/sbin/"
   # The tests call ip through a shell; busybox' own would take its own ip instead.
   cp /bin/dash "$root/bin/sh"
   ldd "${programs[@]}" | grep -oE '/[^ )]+\.so[^ )]*' | sort -u | while read -r library; do
