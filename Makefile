@@ -173,6 +173,10 @@ differential: build ## compiled rules and the running kernel against the referen
 	@$(MAKE) cases KERNEL_CASES=5000
 	@$(SUDO) env CELLWALL_CASES=build/cases build/agent/cellwall-kernel-tests --gtest_brief=1 --gtest_filter='Differential.*'
 
+.PHONY: learning
+learning: build-server ## policies learned from generated histories of a million flows: accept them all, and how much more
+	@IS_BUILT=1 LONG=1 $(VITEST) --project unit control-plane/src/learn/closed_loop.test.ts
+
 .PHONY: chaos
 chaos: build ## agents and servers killed and replaced, outages, power cuts, full disks, 2,000 agents, attacks on the server, policies swapped, connections cut, all at length
 	@$(SUDO) env LONG=1 $(VITEST) --project chaos

@@ -19,6 +19,7 @@ import { Informers } from './kubernetes/informers.js';
 import { LIMITS, newCounts } from './limits.js';
 import { createLogger } from './logger.js';
 import { Rollout } from './rollout/rollout.js';
+import { Staging } from './rollout/staging.js';
 import { Store } from './store/store.js';
 
 export type { ServerOptions } from './config.js';
@@ -84,6 +85,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const http = await startHttp(config.http, identity.shown(), {
       store,
       rollout,
+      staging: new Staging(store, rollout),
       agents,
       access,
       informers,

@@ -309,6 +309,37 @@ function store(): void {
   line(`map of a day, ${count('edges')} edges`, `${out.mapMs} ms`, '≤ 300 ms', (out.mapMs ?? 999) <= 300);
 }
 
+interface Asked {
+  readonly seconds: number;
+  readonly peakMiB: number;
+}
+
+/** What is asked over long times, each by a process of its own that has one processor. */
+function learning(): void {
+  say('policies learned from 10 million flows …');
+  const out = JSON.parse(run('node', ['test/bench/learn.js', String(MILLIONS)])) as Record<
+    string,
+    Record<string, Asked>
+  >;
+  const names = { learn: 'policies learned', simulate: 'a change tried', drift: 'drift looked for' } as const;
+  for (const [from, what, seconds] of [
+    ['stored', `${MILLIONS} million flows of a day, 300 containers`, 30],
+    ['rollUps', 'the sums of that day, its flows gone', 2],
+  ] as const)
+    for (const [name, does] of Object.entries(names)) {
+      const asked = out[from]?.[name];
+      if (!asked) throw new Error(`test/bench/learn.js says nothing of ${name} from ${from}`);
+      const isLimited = name !== 'drift';
+      line(
+        `${does} from ${what}, on one processor`,
+        `${asked.seconds.toFixed(2)} s`,
+        isLimited ? `≤ ${seconds} s` : '–',
+        isLimited ? asked.seconds <= seconds : null,
+      );
+      line('memory of the process then, at most', `${asked.peakMiB} MiB`, '≤ 512 MiB', asked.peakMiB <= 512);
+    }
+}
+
 const RESULTS = 'build/bench/results.json';
 const cleanup = new Cleanup();
 /** In the order of the document. Each leaves nothing running. */
@@ -323,6 +354,7 @@ const PARTS: Readonly<Record<string, (folder: string, cleanup: Cleanup) => void 
   compiler,
   kubernetes,
   store,
+  learning,
 };
 
 async function measure(wanted: readonly string[]): Promise<void> {

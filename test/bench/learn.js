@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to learn policies from many flows, to try them on these flows, and to look for drift. After `npm run build`:
+// What it costs to learn policies from many flows, to try them on these flows, and to look for drift; then the same when the flows are
+// gone and their sums by hour are left. Part of `make bench`; alone, after `npm run build`:
 //   node test/bench/learn.js [millions of flows]
 // Prints one JSON object: for each question the time, the processor's time and the most memory of a process that asks nothing else.
 import { execFileSync } from 'node:child_process';
@@ -12,6 +13,8 @@ import { v1 } from '../../dist/control-plane/src/ingest/wire.js';
 import { createLogger } from '../../dist/control-plane/src/logger.js';
 import { NO_OPTIONS, parseDocuments, policyKey } from '../../dist/control-plane/src/policy/index.js';
 import { simulate } from '../../dist/control-plane/src/rollout/simulation.js';
+import { listDays, removeDay } from '../../dist/control-plane/src/store/days.js';
+import { keepRollUp } from '../../dist/control-plane/src/store/roll_ups.js';
 import { Store } from '../../dist/control-plane/src/store/store.js';
 
 const MOST_MILLIONS = 100;
@@ -212,16 +215,25 @@ async function ask(name) {
   }
 }
 
-const child = (...args) =>
-  execFileSync(process.execPath, [fileURLToPath(import.meta.url), ...args], {
+const child = (command, ...args) =>
+  execFileSync(command, args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+
+const HERE = [process.execPath, fileURLToPath(import.meta.url)];
+/** On one processor. */
+const asked = (name, data) => JSON.parse(child('taskset', '--cpu-list', '0', ...HERE, name, data));
 
 if (phase === 'fill') {
   const store = open(folder);
   await fill(store, Number(count));
   await store.close();
+} else if (phase === 'retire') {
+  for (const day of listDays(folder)) {
+    keepRollUp(folder, day);
+    removeDay(folder, day);
+  }
 } else if (phase in QUESTIONS) {
   console.log(JSON.stringify(await ask(phase)));
 } else {
@@ -231,9 +243,11 @@ if (phase === 'fill') {
   const place = mkdtempSync(join(process.env.CELLWALL_BENCH_FOLDER ?? tmpdir(), 'cellwall-bench-learn-'));
   try {
     const data = join(place, 'data');
-    child('fill', data, String(millions * 1e6));
-    const [learn, tried, drift] = ['learn', 'simulate', 'drift'].map((name) => JSON.parse(child(name, data)));
-    console.log(JSON.stringify({ flows: millions * 1e6, containers: CONTAINERS, learn, simulate: tried, drift }));
+    child(...HERE, 'fill', data, String(millions * 1e6));
+    const all = () => Object.fromEntries(Object.keys(QUESTIONS).map((name) => [name, asked(name, data)]));
+    const stored = all();
+    child(...HERE, 'retire', data);
+    console.log(JSON.stringify({ flows: millions * 1e6, containers: CONTAINERS, stored, rollUps: all() }));
   } finally {
     rmSync(place, { recursive: true, force: true });
   }

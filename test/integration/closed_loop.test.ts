@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The loop closed on real pods: what was seen is learned, enforced and still works; one connection more is refused and named.
+// The loop closed on real pods: what was seen is learned, enforced and still works; one connection more is refused and named. A stricter
+// version is tried beside the one in force, and what the next release does more is told.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import { connector, type Tally } from '../harness/connector.js';
 import { Lab } from '../harness/lab.js';
 import { nameServer } from '../harness/name_server.js';
 import type { ContainerSpec, Pod } from '../harness/pods.js';
+import { until } from '../harness/run.js';
 
 const TOOLS = '/usr/local/bin';
 const [ORDERS, CACHE] = [7000, 7001];
@@ -19,6 +21,7 @@ let db: Pod;
 let names: Pod;
 
 const run = (name: string, ...command: string[]) => ({ name, image: 'localhost/web:1', command });
+const idle = ['/bin/sleep', '1000000'];
 
 beforeAll(async () => {
   lab = await Lab.create();
@@ -35,7 +38,6 @@ beforeAll(async () => {
     pod('db', run('orders', `${TOOLS}/echo`, String(ORDERS)), run('cache', `${TOOLS}/echo`, String(CACHE))),
   );
   names = await lab.startPod(pod('dns', nameServer({ records: [['db.shop.test', db.v4]], zone: 'shop.test' })));
-  const idle = ['/bin/sleep', '1000000'];
   web = await lab.startPod({ ...pod('web', run('nginx', ...idle), run('worker', ...idle)), nameServers: [names.v4] });
 });
 
@@ -88,4 +90,45 @@ test('what is learned from a workload lets it go on, and nothing else', async ()
   ]);
   const again = lab.server.cli('policy', 'learn', '--namespace', 'shop', '--since', '1h');
   expect(again.stdout).toMatch(/# {3}shop\/web\/worker to shop\/db\/orders tcp\/7000: 1 flow, .*: was refused\n/);
+});
+
+test('a version that is staged says in each flow what it would refuse, and refuses nothing', async () => {
+  const file = join(lab.folder, 'stricter.yaml');
+  const { stdout } = lab.server.cli('policy', 'get', 'shop/web-worker');
+  writeFileSync(file, stdout.replaceAll(String(CACHE), String(CACHE + 1)));
+  expect(lab.server.cli('policy', 'stage', '-f', file).code).toBe(0);
+  await workload();
+  await lab.settled();
+  const recent = (await lab.server.allFlows('namespace=shop&since=1m&direction=egress')).slice(0, 2 * VISITS);
+  const pending = (container: string) =>
+    recent.filter((it) => it.container.name === container).map((it) => [it.verdict, it.pending?.verdict]);
+  expect(pending('shop/web/worker').slice(0, VISITS)).toEqual(Array(VISITS).fill(['allowed', 'denied']));
+  const promoted = lab.server.cli('policy', 'promote', 'shop/web-worker');
+  expect(promoted).toMatchObject({ code: 1, stdout: expect.stringContaining(`${VISITS} flows newly refused`) });
+  expect(lab.server.cli('policy', 'unstage', 'shop/web-worker').code).toBe(0);
+  await workload();
+});
+
+test('a release that talks to one more peer is told of within a minute', async () => {
+  const began = Date.now();
+  lab.tagImage('localhost/web:1', 'localhost/web:2');
+  await web.remove();
+  const next = (name: string) => ({ ...run(name, ...idle), image: 'localhost/web:2' });
+  const containers = [next('nginx'), next('worker')];
+  web = await lab.startPod({ ...web.spec, containers });
+  await workload();
+  expect(await call('nginx', CACHE, 1)).toMatchObject({ denied: 1 });
+  const drift = () =>
+    JSON.parse(
+      lab.server.cli('policy', 'drift', '--namespace', 'shop', '--since', '1h', '--fail-on', 'never', '-o', 'json')
+        .stdout,
+    ) as {
+      releases: { container: string; flows: { peer: string; port: number; verdict: string; patched: boolean }[] }[];
+    };
+  await until('drift tells of it', () => drift().releases.some((it) => it.flows.length > 0), 60_000, 500);
+  expect((Date.now() - began) / 1000).toBeLessThan(60);
+  expect(drift().releases).toMatchObject([
+    { container: 'shop/web/nginx', flows: [{ peer: 'shop/db/cache', port: CACHE, verdict: 'denied', patched: true }] },
+    { container: 'shop/web/worker', flows: [] },
+  ]);
 });

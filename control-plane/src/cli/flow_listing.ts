@@ -14,6 +14,14 @@ function verdict(flow: Flow): Cell {
   return { text: `${flow.verdict} ${flow.rule.display}`, color: COLORS[flow.verdict] };
 }
 
+/** What the staged versions of policies say. */
+export const pendingText = ({ pending: it }: Flow): string => (it ? `${it.verdict} ${it.rule ?? '(no policy)'}` : '-');
+
+function pending(flow: Flow): Cell {
+  const { pending: it } = flow;
+  return { text: pendingText(flow), color: it && it.verdict !== flow.verdict ? COLORS[it.verdict] : undefined };
+}
+
 export function how(flow: Flow): string {
   const reason = flow.failure ? `${flow.endReason}: ${flow.failure}` : flow.endReason;
   const marks = [flow.partial && 'partial', flow.older && 'older'].filter((mark) => mark);
@@ -44,6 +52,7 @@ const COLUMNS: readonly Column[] = [
   { head: 'DESTINATION', cell: (flow) => ({ text: target(flow) }) },
   { head: 'PEER', cell: (flow) => ({ text: peerText(flow) }), optional: true },
   { head: 'VERDICT', cell: verdict },
+  { head: 'PENDING', cell: pending, optional: true },
   {
     head: 'CARRIES',
     cell: (flow) => ({ text: payloadText(flow), color: flow.plaintext ? 'yellow' : undefined }),

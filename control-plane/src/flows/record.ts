@@ -150,6 +150,13 @@ export interface Peer {
   readonly how: 'conversation' | 'listener' | 'address';
 }
 
+/** Of a flow under the staged versions of policies. */
+export interface Pending {
+  readonly verdict: 'allowed' | 'audit' | 'denied';
+  /** "policy:rule"; null: no rule is about it. */
+  readonly rule: string | null;
+}
+
 export interface Flow {
   readonly id: string;
   readonly node: string;
@@ -177,6 +184,8 @@ export interface Flow {
   readonly name: string | null;
   readonly verdict: string;
   readonly rule: { policy: string | null; name: string; generation: number; display: string };
+  /** null: no staged version of a policy is about it. */
+  readonly pending: Pending | null;
   readonly sentBytes: number | null;
   readonly receivedBytes: number | null;
   readonly sentPackets: number | null;
@@ -244,7 +253,7 @@ function tlsOf(kind: Kind, serverName: string | null): Flow['tls'] {
 
 export const flowId = (stored: Pick<StoredFlow, 'day' | 'id'>): string => `${stored.day}-${stored.id}`;
 
-export function toFlow(stored: StoredFlow, peer: Peer | null = null): Flow {
+export function toFlow(stored: StoredFlow, peer: Peer | null = null, pending: Pending | null = null): Flow {
   const kind = unpackKind(stored.kind);
   const open = kind.end === 0;
   const { namespace, pod, container, cgroupId, image } = stored;
@@ -265,6 +274,7 @@ export function toFlow(stored: StoredFlow, peer: Peer | null = null): Flow {
     name: stored.name,
     verdict: VERDICTS[kind.verdict] ?? '',
     rule: ruleOf(stored),
+    pending,
     sentBytes: stored.sentBytes,
     receivedBytes: stored.receivedBytes,
     sentPackets: orNull(stored.sentPackets),

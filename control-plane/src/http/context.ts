@@ -9,6 +9,7 @@ import type { Informers } from '../kubernetes/informers.js';
 import type { Counts, Limits } from '../limits.js';
 import type { Logger } from '../logger.js';
 import type { Rollout } from '../rollout/rollout.js';
+import type { Staging } from '../rollout/staging.js';
 import type { Store } from '../store/store.js';
 import type { Connections } from './connections.js';
 import type { TurnedAway } from './turned_away.js';
@@ -17,6 +18,7 @@ import type { TurnedAway } from './turned_away.js';
 export interface Context {
   readonly store: Store;
   readonly rollout: Rollout;
+  readonly staging: Staging;
   readonly agents: Agents;
   readonly access: Access;
   /** undefined: no cluster. */

@@ -99,6 +99,13 @@ export const flowSchema = z
     name: z.string().nullable().openapi({ description: 'domain name that the container had looked the address up by' }),
     verdict: z.string(),
     rule: z.object({ policy: z.string().nullable(), name: z.string(), generation: z.number(), display: z.string() }),
+    pending: z
+      .object({ verdict: z.enum(['allowed', 'audit', 'denied']), rule: z.string().nullable() })
+      .nullable()
+      .openapi({
+        description:
+          'what the staged versions of policies say of it, with the containers as they are now; null: none is about it, an end is gone, or this is an export',
+      }),
     sentBytes: z.number().nullable(),
     receivedBytes: z.number().nullable(),
     sentPackets: z.number().nullable(),

@@ -39,6 +39,7 @@ import { policyFindings } from './routes/policy_findings.js';
 import { policyLearn } from './routes/policy_learn.js';
 import { proposals } from './routes/proposals.js';
 import { simulations } from './routes/simulation.js';
+import { stagedPolicies } from './routes/staged.js';
 import { statusRoutes } from './routes/status.js';
 import { tokens } from './routes/tokens.js';
 import { who } from './routes/who.js';
@@ -71,6 +72,7 @@ const ROUTES = [
   policyDescription,
   explanations,
   proposals,
+  stagedPolicies,
   hints,
   login,
   tokens,

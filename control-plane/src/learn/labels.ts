@@ -66,13 +66,23 @@ function* choices(labels: readonly (readonly [string, string])[]): Generator<Lab
   yield Object.fromEntries(labels);
 }
 
+/** Who learns names a pod for each thing that it did. */
+function onceEach(pods: readonly Pod[]): Pod[] {
+  const known = new Map<Labels, Set<string>>();
+  return pods.filter(({ namespace, pod, labels, workload = '' }) => {
+    const names = known.get(labels) ?? new Set<string>();
+    known.set(labels, names);
+    return names.size < names.add(`${namespace}/${pod}/${workload}`).size;
+  });
+}
+
 /** Selections for the workloads of all these pods. */
 export class Labelling {
   readonly #workloads: ReadonlyMap<string, readonly Pod[]>;
   readonly #known = new Map<string, PodSelection>();
 
   constructor(pods: readonly Pod[]) {
-    this.#workloads = grouped(pods.map((pod) => [workloadKey(pod), pod] as const));
+    this.#workloads = grouped(onceEach(pods).map((pod) => [workloadKey(pod), pod] as const));
   }
 
   of(pod: Pod): PodSelection {

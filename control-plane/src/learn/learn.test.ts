@@ -92,6 +92,21 @@ it('accepts nothing that was only refused, met once, never answered or that has 
   expect(policies.map((it) => it.name)).toEqual(['db-postgres', 'web-nginx', 'web-sidecar']);
 });
 
+it('takes a replica, or an address of a name, that was met once for no accident', () => {
+  const replica = { ...postgres, pod: 'db-abc12-k2k2k' };
+  const once = { flows: 1, lastUs: START };
+  const { apart, policies } = learn(
+    input([
+      seen(nginx, '10.1.0.9', 5432, { peer: postgres }),
+      seen(nginx, '10.1.0.10', 5432, { peer: replica, ...once }),
+      seen(nginx, '203.0.113.7', 443, { name: 'api.example.com', ...once }),
+      seen(nginx, '203.0.113.8', 443, { name: 'API.example.com.', ...once }),
+    ]),
+  );
+  expect(apart).toEqual([]);
+  expect(policies[0]?.egress.map((it) => it.document.name)).toEqual(['api-example-com', 'db-postgres']);
+});
+
 it('takes what a job does once for what it always does', () => {
   const job = place('report-28312345-abcde', 'main', { 'job-name': 'report-28312345' });
   const { apart, policies } = learn(

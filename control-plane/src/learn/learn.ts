@@ -6,8 +6,9 @@ import { isLoopback } from '../flows/ends.js';
 import { compare, grouped } from '../flows/group.js';
 import { workloadOf } from '../flows/workload.js';
 import type { Direction, Network, Service } from '../policy/index.js';
+import { callKey, callsOf, farEnds } from './far_ends.js';
 import { Labelling } from './labels.js';
-import { type PeerContext, peersOf } from './peers.js';
+import { nameOf, type PeerContext, peersOf } from './peers.js';
 import { canBeNamed } from './ports.js';
 import { type Generality, type LearnedRule, type PeerSeen, RuleWriter } from './rules.js';
 import { type Place, peerText, type Seen, workloadKey } from './seen.js';
@@ -75,23 +76,24 @@ const slug = (text: string): string =>
     .replace(/^[.-]+|[.-]+$/g, '');
 const isJob = ({ labels }: Place): boolean => 'job-name' in labels || 'batch.kubernetes.io/job-name' in labels;
 
+/** Whom a rule would name: a workload's replicas, and the addresses of a name, come and go, and each may be met once. */
+function whoKey(it: Seen): string {
+  const { peer, address, backend } = it;
+  if (peer && (peer.pod !== '' || peer.container !== ''))
+    return `${peerText(it)} ${backend !== null && backend.address !== address ? address : ''}`;
+  return nameOf(it) ?? address;
+}
+
 /** A tuple: one peer, one port, one direction of one workload container. */
 const tupleKey = (it: Seen): string =>
-  [it.direction, peerText(it), it.backend?.address ?? '', it.address, it.protocol, it.port].join(' ');
+  [it.direction, whoKey(it), it.backend?.port ?? '', it.protocol, it.port].join(' ');
 
-const callKey = (caller: Place, called: Place, protocol: number, port: number): string =>
-  [caller.namespace, caller.pod, called.namespace, called.pod, protocol, port].join('\0');
-
-/** Calls that the caller's own node has on record: it knows which container called. */
-function callsOf(seen: readonly Seen[]): Set<string> {
-  return new Set(
-    seen.flatMap(({ own, peer, direction, protocol, port, backend }) =>
-      direction === 'egress' && own.container !== '' && peer
-        ? [callKey(own, peer, protocol, backend?.port ?? port)]
-        : [],
-    ),
-  );
-}
+/** The same order, whatever that of the input. */
+const orderKey = (it: Seen): string =>
+  [
+    ...[it.direction, peerText(it), it.backend?.address ?? '', it.address, it.protocol, it.port],
+    ...[it.firstUs, it.lastUs, it.flows, it.verdict, it.answered, it.name, it.own.node, it.own.pod],
+  ].join(' ');
 
 class WorkloadContainer {
   readonly #own: Place;
@@ -122,9 +124,10 @@ class WorkloadContainer {
     if (!canBeNamed(one.protocol)) return 'protocol';
     if (one.protocol === TCP && passed.every((it) => !it.answered)) return 'never-answered';
     const flows = passed.reduce((sum, it) => sum + it.flows, 0);
-    // What is seen once in a short time says little; a job does each thing once; what lasts is no accident.
+    // What is seen once in a short time says little; a job does each thing once, and has it done to others; what lasts is no accident.
     const isBrief = passed.every((it) => it.lastUs - it.firstUs < HOUR_US);
-    if (flows === 1 && isBrief && this.#lastUs - this.#firstUs >= DAY_US && !isJob(this.#own)) return 'one-off';
+    const byJob = [this.#own, ...tuple.flatMap(({ peer }) => peer ?? [])].some(isJob);
+    if (flows === 1 && isBrief && !byJob && this.#lastUs - this.#firstUs >= DAY_US) return 'one-off';
     return null;
   }
 
@@ -138,7 +141,7 @@ class WorkloadContainer {
     if (isNode) return peer.node === own.node;
     if (peer.namespace !== own.namespace) return false;
     // The called end often knows the pod alone. A rule for all of it would open its other containers, too.
-    return peer.container !== '' || this.#calls.has(callKey(peer, own, it.protocol, it.port));
+    return this.#calls.has(callKey(peer, own, it.protocol, it.port));
   }
 
   learn(): { policy: LearnedPolicy; apart: Apart[]; accepted: Seen[] } {
@@ -210,7 +213,8 @@ const apartKey = (it: Apart): string =>
   [it.namespace, it.workload, it.container, it.direction, it.peer, it.protocol, it.port, it.reason].join('\0');
 
 export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS): Learned {
-  const wanted = input.seen.filter(({ own }) => options.namespaces?.includes(own.namespace) ?? true);
+  const given = input.seen.filter(({ own }) => options.namespaces?.includes(own.namespace) ?? true);
+  const wanted = [...given, ...farEnds(given)];
   const context: PeerContext = {
     labelling: new Labelling(
       [...input.containers, ...input.seen.flatMap(({ own, peer }) => [own, peer ?? []].flat())].filter(
@@ -221,11 +225,12 @@ export function learn(input: LearnInput, options: LearnOptions = USUAL_OPTIONS):
     apiServer: input.apiServer,
   };
   const sorted = wanted
-    .map((it) => ({ it, key: tupleKey(it) }))
-    .sort((a, b) => compare(a.key, b.key) || a.it.firstUs - b.it.firstUs)
+    .map((it) => ({ it, key: orderKey(it) }))
+    .sort((a, b) => compare(a.key, b.key))
     .map(({ it }) => it);
   const groups = grouped(sorted.map((it) => [`${workloadKey(it.own)}/${it.own.container}`, it] as const));
-  const calls = callsOf(wanted);
+  // The caller's own node knows which container called.
+  const calls = callsOf(given, 'egress');
   const policies: LearnedPolicy[] = [];
   const apart: Apart[] = [];
   const accepted: Seen[] = [];

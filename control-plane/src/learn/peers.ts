@@ -55,17 +55,21 @@ function containersPeer({ own, peer }: Seen, port: number, { labelling }: PeerCo
   return { kind: 'containers', title, document, port };
 }
 
+/** By which a rule can name the far side; what containers look up is their own choice, and not all of it is a name. */
+export function nameOf({ name, direction }: Pick<Seen, 'name' | 'direction'>): string | undefined {
+  const lower = name?.toLowerCase().replace(/\.$/, '') ?? '';
+  return direction === 'egress' && isDomainName(lower) ? lower : undefined;
+}
+
 function addressPeer(seen: Seen, context: PeerContext): Peer {
-  const { address, port, name, own, peer, direction } = seen;
+  const { address, port, own, peer, direction } = seen;
   const network = parseNetwork(address);
   const bits = typeof network === 'string' ? undefined : network;
   if (bits && context.apiServer.some((it) => within(it, bits))) return { kind: 'entity', entity: 'APIServer', port };
   if (peer && peer.pod === '' && peer.container === '' && peer.node === own.node && direction === 'egress')
     return { kind: 'entity', entity: 'Node', port };
-  const lower = name?.toLowerCase().replace(/\.$/, '') ?? '';
-  // What containers look up is their own choice; not all of it is a name that a rule can have.
-  if (direction === 'egress' && isDomainName(lower)) return { kind: 'name', name: lower, port };
-  return { kind: 'address', address, port };
+  const name = nameOf(seen);
+  return name === undefined ? { kind: 'address', address, port } : { kind: 'name', name, port };
 }
 
 const within = (outer: Network, inner: Network): boolean =>
@@ -73,16 +77,16 @@ const within = (outer: Network, inner: Network): boolean =>
   inner.address >> BigInt(128 - outer.prefix) === outer.address >> BigInt(128 - outer.prefix);
 
 /**
- * Behind a service there are two: what the container asked for, which its own kernel judges, and the backend, which judges
- * the container.
+ * A rule for a service opens nothing at the backend, which judges the container as well; one for the backend's containers opens both, and
+ * the service before them where it is known. Of an address that is translated and of no known service, both have to be named.
  */
 export function peersOf(seen: Seen, context: PeerContext): Peer[] {
   const { backend, address, port } = seen;
-  const service = context.services.find((it) => it.addresses.includes(address));
-  if (service && seen.direction === 'egress')
-    return [{ kind: 'service', namespace: service.namespace, name: service.name, port }];
+  const service = seen.direction === 'egress' && context.services.find((it) => it.addresses.includes(address));
   const translated = backend !== null && backend.address !== address;
   const containers = containersPeer(seen, translated ? backend.port : port, context);
+  if (containers && (service || !translated)) return [containers];
+  if (service) return [{ kind: 'service', namespace: service.namespace, name: service.name, port }];
   if (!containers) return [addressPeer(seen, context)];
-  return translated ? [containers, addressPeer({ ...seen, peer: null, name: null }, context)] : [containers];
+  return [containers, addressPeer({ ...seen, peer: null, name: null }, context)];
 }

@@ -44,7 +44,19 @@ const EGRESS = 1;
 /** END_FAILED of cellwall.v1. */
 const FAILED = 3;
 
-const labelsOf = (json: string | undefined): Record<string, string> => JSON.parse(json ?? '{}');
+/** Sets of labels that are kept; then it begins anew. */
+const MOST_PARSED = 10_000;
+const parsed = new Map<string, Readonly<Record<string, string>>>();
+
+/** The same object for the same text: one pod stands in thousands of edges. */
+export function labelsOf(json = '{}'): Readonly<Record<string, string>> {
+  const known = parsed.get(json);
+  if (known) return known;
+  if (parsed.size >= MOST_PARSED) parsed.clear();
+  const labels = JSON.parse(json) as Record<string, string>;
+  parsed.set(json, labels);
+  return labels;
+}
 
 export function toSeen(edge: MapInput & { readonly container: { readonly node: string } }): Seen {
   const { container, peer } = edge;

@@ -5,7 +5,7 @@ import type { Database } from 'better-sqlite3';
 import type { FilterPart } from '../flows/filter.js';
 import { isEgress, type StoredFlow, unpackKind } from '../flows/record.js';
 import type { CoverageInput, History, Lost, Place } from '../learn/index.js';
-import { toSeen } from '../learn/seen.js';
+import { labelsOf, toSeen } from '../learn/seen.js';
 import { costs } from './budget.js';
 import type { Connections } from './connections.js';
 import { DAY_US, dayOf } from './days.js';
@@ -44,7 +44,7 @@ const placeOf = ({ namespace, pod, container, node, labels, workload }: Containe
   pod,
   container,
   node,
-  labels: JSON.parse(labels) as Record<string, string>,
+  labels: labelsOf(labels),
   workload,
 });
 

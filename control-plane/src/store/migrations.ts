@@ -116,6 +116,13 @@ export const STATE_MIGRATIONS: readonly string[] = [
   `,
   // When a policy first had a rule of that name; 0: before there was this column.
   `ALTER TABLE rules ADD COLUMN created_us INTEGER NOT NULL DEFAULT 0;`,
+  // Versions of policies that are tried beside those in force.
+  `
+  CREATE TABLE staged (
+    key TEXT PRIMARY KEY, namespace TEXT NOT NULL, name TEXT NOT NULL, document TEXT NOT NULL, text TEXT NOT NULL,
+    author TEXT NOT NULL, staged_us INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  `,
 ];
 
 export const DAY_MIGRATIONS: readonly string[] = [

@@ -15,6 +15,7 @@ import { OpenConnections } from './open_connections.js';
 import { Outages } from './outages.js';
 import { Policies } from './policies.js';
 import { Proposals } from './proposals.js';
+import { Staged } from './staged.js';
 import { Tokens } from './tokens.js';
 
 export interface ContainerFacts {
@@ -82,6 +83,7 @@ export class State {
   readonly audit: AuditLog;
   readonly tokens: Tokens;
   readonly proposals: Proposals;
+  readonly staged: Staged;
   readonly outages: Outages;
   readonly identities: Identities;
   readonly #database: Database;
@@ -109,6 +111,7 @@ export class State {
     this.audit = new AuditLog(this.#database);
     this.tokens = new Tokens(this.#database);
     this.proposals = new Proposals(this.#database);
+    this.staged = new Staged(this.#database);
   }
 
   #reload(): void {

@@ -7,6 +7,7 @@ import type { IssuedCertificate, JoinTokenRow, NewJoinToken, NodeIdentity, Token
 import { isOutOfSpace } from './open.js';
 import type { Origin, StoredPolicy } from './policies.js';
 import type { Decision, NewProposal, StoredProposal } from './proposals.js';
+import type { NewStaged, StagedPolicy } from './staged.js';
 import type { ClusterFacts, ContainerFacts } from './state.js';
 import type { Storage } from './storage.js';
 import type { NewToken, StoredToken } from './tokens.js';
@@ -42,6 +43,9 @@ export interface WriterMethods {
     audit: readonly NewAuditEntry[],
     decision?: Decision,
   ): number;
+  staged(): StagedPolicy[];
+  stage(policies: readonly NewStaged[], author: string, audit: readonly NewAuditEntry[]): void;
+  unstage(key: string, audit: NewAuditEntry): void;
   ruleNumbers(rules: readonly (readonly [policy: string, rule: string])[]): number[];
   audit(actor: string, action: string, subject: string, details: Details): Head;
   auditHead(): Head;
@@ -132,11 +136,25 @@ export class WriterCalls {
           throw new CellwallError('conflict', `proposal ${decision.id} is not open any more`);
         const generation = state.policies.generation() + 1;
         state.policies.setGeneration(generation);
-        for (const policy of put) state.policies.put({ ...policy, generation }, nowUs);
-        for (const key of remove) state.policies.delete(key);
+        for (const policy of put) {
+          state.policies.put({ ...policy, generation }, nowUs);
+          state.staged.promoted(policy);
+        }
+        for (const key of remove) {
+          state.policies.delete(key);
+          state.staged.delete(key);
+        }
         for (const { details, ...entry } of audit)
           state.audit.append({ ...entry, details: { ...details, generation } }, nowUs);
         return generation;
+      },
+      staged: () => state.staged.all(),
+      stage: (policies, author, audit) => {
+        for (const it of policies) state.staged.put(it, author, nowUs);
+        for (const it of audit) state.audit.append(it, nowUs);
+      },
+      unstage: (key, audit) => {
+        if (state.staged.delete(key)) state.audit.append(audit, nowUs);
       },
       ruleNumbers: (rules) => rules.map(([policy, rule]) => state.policies.ruleNumber(policy, rule)),
       audit: (actor, action, subject, details) => state.audit.append({ actor, action, subject, details }, nowUs),

@@ -50,7 +50,12 @@ function* celProblems(schema: Structural, value: unknown, path: string): Generat
   for (const [property, it, where] of children(schema, value, path)) yield* celProblems(property, it, where);
 }
 
-const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
+/** As the API server reads them (RE2): `\\PC` is written `\\P{C}` here. */
+const regExp = Object.assign(
+  (source: string, flags: string) => new RegExp(source.replace(/\\([pP])([A-Z])/g, '\\$1{$2}'), flags),
+  { code: 'new RegExp' },
+);
+const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false, code: { regExp } });
 
 /** Changes the object, as the API server does. */
 export function problemsOf(schema: Structural, object: unknown): string[] {

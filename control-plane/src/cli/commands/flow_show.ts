@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, Option } from 'commander';
 import type { Flow } from '../../flows/record.js';
-import { how, payloadText, target } from '../flow_listing.js';
+import { how, payloadText, pendingText, target } from '../flow_listing.js';
 import { bytes, duration, endpoint, facts } from '../format.js';
 import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
 
@@ -46,6 +46,7 @@ function describe(flow: Flow): [string, string | null][] {
     ['name', flow.name],
     ['peer', flow.peer && `${flow.peer.name} on ${flow.peer.node} (known by ${flow.peer.how})`],
     ['verdict', `${flow.verdict} ${flow.rule.display}`],
+    ['pending', flow.pending && pendingText(flow)],
     ['carries', flow.payload && payloadText(flow)],
     ['server name', flow.tls?.serverName ?? null],
     ['start', flow.start],

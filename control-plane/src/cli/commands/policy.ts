@@ -22,6 +22,7 @@ import { KEY, policyAt } from './policy_keys.js';
 import { addLearn } from './policy_learn.js';
 import { addDemote, addPromote } from './policy_mode.js';
 import { addSimulate } from './policy_simulate.js';
+import { addStage, addStaged, addUnstage } from './policy_stage.js';
 import { addPropose } from './proposals.js';
 
 /** A policy or an observation. */
@@ -138,7 +139,7 @@ export async function remove(key: string, options: ConnectionOptions): Promise<v
 
 export function policyCommand(): Command {
   const command = new Command('policy').description(
-    'policies and observations: learn, simulate, apply, promote, demote, drift, propose, get, describe, diff, delete, export, import',
+    'policies and observations: learn, simulate, apply, stage, promote, demote, drift, propose, get, describe, diff, delete, export, import',
   );
   addLearn(command.command('learn'));
   addPromote(command.command('promote'));
@@ -151,6 +152,9 @@ export function policyCommand(): Command {
     .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--dry-run', 'check, and say what would change')
     .action(apply);
+  addStage(command.command('stage'));
+  addStaged(command.command('staged'));
+  addUnstage(command.command('unstage'));
   addPropose(command.command('propose'));
   addOutput(addConnection(command.command('get').description('list policies and observations, or print one')), [
     'table',
@@ -168,8 +172,11 @@ export function policyCommand(): Command {
     .argument('<policy>', KEY)
     .option('--since <time>', 'of the decisions: 2026-01-02T03:04:05Z, or 15m, 2h, 1d for as long ago', '7d')
     .action((key: string, options: DescribeOptions) => describe(key, options));
-  addConnection(command.command('diff').description('what applying a file would change; nothing is changed'))
-    .requiredOption('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
+  addConnection(
+    command.command('diff').description('what applying a file, or a staged version, would change; nothing is changed'),
+  )
+    .argument('[policy]', `whose staged version is meant: ${KEY}`)
+    .option('-f, --file <file>', 'YAML or JSON; "-" reads standard input')
     .option('--exit-code', 'fail when something would change')
     .action(diff);
   addConnection(command.command('delete').description('delete a policy or an observation'))

@@ -5,6 +5,7 @@ import { EXIT } from '../../errors.js';
 import { CommandError, readInput } from '../client.js';
 import { useColor } from '../format.js';
 import { type ConnectionOptions, connect, print } from '../shared.js';
+import { stagedOne } from './policy_stage.js';
 
 interface Answer {
   applied: { key: string; change: string; before: unknown; after: unknown }[];
@@ -57,19 +58,18 @@ function printLines(lines: readonly Line[]): void {
 }
 
 export interface DiffOptions extends ConnectionOptions {
-  file: string;
+  file?: string;
   exitCode?: boolean;
 }
 
-export async function diff(options: DiffOptions): Promise<void> {
-  const source = options.file === '-' ? 'stdin' : options.file;
+export async function diff(key: string | undefined, options: DiffOptions): Promise<void> {
+  const { file } = options;
+  if ((key === undefined) === (file === undefined))
+    throw new CommandError('give a file (-f), or a policy that has a staged version', EXIT.usage);
+  const text = file === undefined ? (await stagedOne(key ?? '', options)).text : readInput(file);
+  const source = file === '-' ? 'stdin' : (file ?? key);
   const query = { source, dryRun: 'true' };
-  const { applied, warnings } = await connect(options).json<Answer>(
-    'PUT',
-    '/v1/policies',
-    query,
-    readInput(options.file),
-  );
+  const { applied, warnings } = await connect(options).json<Answer>('PUT', '/v1/policies', query, text);
   // Loaded here: completion starts every command and should not wait for it.
   const { stringify } = await import('yaml');
   const linesOf = (document: unknown) => (document ? stringify(document).trimEnd().split('\n') : []);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `cellwall policy promote` and `demote`: from Audit to Enforce, and back.
+// `cellwall policy promote` and `demote`: from Audit to Enforce, and back; a staged version, where there is one, into force.
 import type { Command } from 'commander';
 import { EXIT } from '../../errors.js';
 import type { Effect } from '../../flows/effect.js';
@@ -10,6 +10,7 @@ import { effectSummary } from '../effect_text.js';
 import { localTime, table, useColor } from '../format.js';
 import { addConnection, type ConnectionOptions, connect, print } from '../shared.js';
 import { KEY, policyAt } from './policy_keys.js';
+import { checkStaged, stagedVersions } from './policy_stage.js';
 
 interface Answer {
   readonly key: string;
@@ -53,9 +54,8 @@ function printFindings({ key, since, findings, flows, more }: Answer): void {
 }
 
 /** An admin's change is made, anyone else's is proposed. */
-async function change(to: 'Audit' | 'Enforce', found: Answer, options: Options): Promise<void> {
+async function change(key: string, text: string, becomes: string, options: Options): Promise<void> {
   const client = connect(options);
-  const { key, other } = found;
   const source = key;
   const { role } = await client.json<{ role: string }>('GET', '/v1/whoami');
   if (role === 'admin') {
@@ -64,24 +64,29 @@ async function change(to: 'Audit' | 'Enforce', found: Answer, options: Options):
       'PUT',
       '/v1/policies',
       query,
-      other,
+      text,
     );
     if (effect) print(`${effectSummary(effect)}\n`);
     print(
       options.dryRun
-        ? `${key} would be in mode ${to}; nothing was changed\n`
-        : `${key} is in mode ${to}\ngeneration ${generation}\n`,
+        ? `${key} would be ${becomes}; nothing was changed\n`
+        : `${key} is ${becomes}\ngeneration ${generation}\n`,
     );
     return;
   }
-  if (options.dryRun) return print(`${key} would be proposed for mode ${to}; nothing was changed\n`);
-  const reason = options.reason ?? `mode ${to}`;
-  const { id } = await client.json<{ id: number }>('POST', '/v1/proposals', { source, reason }, other);
-  print(`proposal ${id}: ${key} in mode ${to}\nan admin approves it with: cellwall proposals approve ${id}\n`);
+  if (options.dryRun) return print(`${key} would be proposed to be ${becomes}; nothing was changed\n`);
+  const reason = options.reason ?? becomes;
+  const { id } = await client.json<{ id: number }>('POST', '/v1/proposals', { source, reason }, text);
+  print(`proposal ${id}: ${key} ${becomes}\nan admin approves it with: cellwall proposals approve ${id}\n`);
 }
 
 async function setMode(to: 'Audit' | 'Enforce', key: string, options: Options): Promise<void> {
   const { path, query } = policyAt(key);
+  const staged = to === 'Enforce' && (await stagedVersions(options)).find((it) => it.key === key);
+  if (staged) {
+    await checkStaged(staged, options.despiteFindings === true, options);
+    return change(key, staged.text, 'as it was staged', options);
+  }
   const found = await connect(options).json<Answer>('GET', `${path}/findings`, query);
   if (found.mode === to) return print(`${found.key} is in mode ${to} already\n`);
   if (to === 'Enforce') {
@@ -92,7 +97,7 @@ async function setMode(to: 'Audit' | 'Enforce', key: string, options: Options): 
         EXIT.failure,
       );
   }
-  await change(to, found, options);
+  await change(found.key, found.other, `in mode ${to}`, options);
 }
 
 function add(command: Command, to: 'Audit' | 'Enforce'): Command {
@@ -106,7 +111,9 @@ function add(command: Command, to: 'Audit' | 'Enforce'): Command {
 export function addPromote(command: Command): void {
   add(
     command
-      .description('show what a policy in mode Audit has found since it was changed last; without findings, enforce it')
+      .description(
+        'show what a policy in mode Audit, or a staged version, has found since it was changed last; without findings, enforce it',
+      )
       .option('--despite-findings', 'enforce it all the same')
       .addHelpText('after', '\nExit code 1: there are findings, nothing was changed.'),
     'Enforce',

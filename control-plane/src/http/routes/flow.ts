@@ -18,7 +18,7 @@ const route = createRoute({
   },
 });
 
-export function flow(api: Api, { store }: Context): void {
+export function flow(api: Api, { store, staging }: Context): void {
   api.openapi(route, async (c) => {
     const { id } = c.req.valid('param');
     const match = /^(open|\d{4}-\d{2}-\d{2})-(\d{1,15})$/.exec(id);
@@ -34,6 +34,8 @@ export function flow(api: Api, { store }: Context): void {
       store.reader.call('peers', [found]),
       store.reader.call('partner', found),
     ]);
-    return c.json({ flow: toFlow(found, peer), otherEnd: partner ? toFlow(partner) : null }, 200);
+    const ends = partner ? [found, partner] : [found];
+    const [own, other] = await staging.pending(ends, [peer]);
+    return c.json({ flow: toFlow(found, peer, own), otherEnd: partner ? toFlow(partner, null, other) : null }, 200);
   });
 }

@@ -31,7 +31,7 @@ function noPeers(error: unknown): [] {
 }
 
 export function flowStream(api: Api, context: Context): void {
-  const { store, access, log } = context;
+  const { store, staging, access, log } = context;
   const streams = new Streams(context);
   // By hand: a typed route cannot answer with a stream.
   api.openAPIRegistry.registerPath(route);
@@ -68,12 +68,11 @@ export function flowStream(api: Api, context: Context): void {
             position = next.position;
             // The record at the other end is mostly not there yet; who has the address is.
             const peers = next.flows.length > 0 ? await store.reader.call('peers', next.flows).catch(noPeers) : [];
-            if (next.flows.length > 0)
-              await slot.written(
-                out.write(
-                  `${next.flows.map((flow, index) => JSON.stringify(toFlow(flow, peers[index] ?? null))).join('\n')}\n`,
-                ),
-              );
+            if (next.flows.length > 0) {
+              const pending = await staging.pending(next.flows, peers);
+              const lines = next.flows.map((flow, index) => toFlow(flow, peers[index] ?? null, pending[index]));
+              await slot.written(out.write(`${lines.map((it) => JSON.stringify(it)).join('\n')}\n`));
+            }
             if (next.flows.length < CHUNK) await committed;
           }
         } finally {

@@ -28,7 +28,7 @@ const route = createRoute({
   },
 });
 
-export function flows(api: Api, { store }: Context): void {
+export function flows(api: Api, { store, staging }: Context): void {
   api.openapi(route, async (c) => {
     const { open, limit, cursor, peers, ...words } = c.req.valid('query');
     const filter = parseFilter(words, nowUs());
@@ -40,9 +40,10 @@ export function flows(api: Api, { store }: Context): void {
         : await store.reader.call('flows', filter, room, cursor ? readCursor(cursor) : null);
     const found = [...stillOpen, ...page.flows];
     const others = peers === 'true' ? await store.reader.call('peers', found) : [];
+    const pending = await staging.pending(found, others);
     return c.json(
       {
-        flows: found.map((flow, index) => toFlow(flow, others[index] ?? null)),
+        flows: found.map((flow, index) => toFlow(flow, others[index] ?? null, pending[index])),
         nextCursor: page.next && writeCursor(page.next),
       },
       200,

@@ -19,6 +19,13 @@ const PRIORITIES = { Deny: 100, Accept: 200, isolate: 300 } as const;
 /** The API takes so many of each. */
 const MOST_RULES = 25;
 const MOST_PEERS = 25;
+const MOST_ENTRIES = 25;
+
+/** A peer with a longer list is several. */
+function parts<T>(list: readonly T[]): T[][] {
+  const count = Math.ceil(list.length / MOST_ENTRIES);
+  return Array.from({ length: count }, (_, i) => list.slice(i * MOST_ENTRIES, (i + 1) * MOST_ENTRIES));
+}
 
 function peers(peer: Peer, direction: Direction, rule: string, losses: Losses): object[] {
   switch (peer.kind) {
@@ -41,9 +48,9 @@ function peers(peer: Peer, direction: Direction, rule: string, losses: Losses): 
         losses.add('exceptions of networks cannot be said: left out', rule);
         return [];
       }
-      return [{ networks: peer.networks.map(cidr) }];
+      return parts(peer.networks.map(cidr)).map((networks) => ({ networks }));
     case 'domainNames':
-      return [{ domainNames: peer.names }];
+      return parts(peer.names).map((domainNames) => ({ domainNames }));
     case 'services':
       losses.add(`services (${peer.services.map(({ name }) => name).join(', ')}) cannot be named: left out`, rule);
       return [];
@@ -72,7 +79,7 @@ function ruleOf(rule: Rule, direction: Direction, losses: Losses): object | unde
     losses.add('only pods are meant, not who comes from outside', rule.name);
   if (far.length === 0 || (rule.ports.length > 0 && protocols.length === 0)) return undefined;
   if (far.length > MOST_PEERS) {
-    losses.add(`it has more than ${MOST_PEERS} peers: left out`, rule.name);
+    losses.add(`it has more than ${MOST_PEERS} peers, or ${MOST_PEERS * MOST_ENTRIES} names or networks: left out`, rule.name);
     return undefined;
   }
   return {
