@@ -18,12 +18,18 @@ const WEB = container('web', 'nginx', '10.0.0.1');
 const DB = container('db', 'postgres', '10.0.0.2');
 const LONER = container('loner', 'main', '10.0.0.3');
 
-const read = (text: string): Policy[] => parseDocuments(text, 'test').policies;
+function read(text: string): Policy[] {
+  const { policies, problems } = parseDocuments(text, 'test');
+  expect(problems).toEqual([]);
+  return policies;
+}
 const web = (rules: string, more = '') =>
   read(
     `{apiVersion: cellwall.dev/v1alpha1, kind: ContainerPolicy, metadata: {name: web, namespace: shop}, spec: {${more}subject: {containers: [nginx]}, isolate: [Egress], egress: [${rules}]}}`,
   );
 const TO_DB = '{name: db, action: Accept, to: [{containers: {names: [postgres]}}]}';
+const TO_OTHER =
+  '{name: other, action: Accept, to: [{containers: {names: [postgres]}}], protocols: [{tcp: {destinationPort: {number: 1}}}]}';
 const TO_NAME = '{name: api, action: Accept, to: [{domainNames: [api.example.com]}]}';
 
 const world = (policies: readonly Policy[]): World => ({
@@ -88,7 +94,7 @@ describe('a staged version beside the one in force', () => {
 
   it('says it at the other end, and of a service', () => {
     const called = flow(DB, '10.0.0.1', { direction: 2, localPort: 5432, remotePort: 40_000 });
-    expect(new PendingJudge(world(web(TO_DB)), web('')).judge(called, peer(WEB))?.verdict).toBe('denied');
+    expect(new PendingJudge(world(web(TO_DB)), web(TO_OTHER)).judge(called, peer(WEB))?.verdict).toBe('denied');
     const back = new PendingJudge(world(web(TO_NAME)), web(TO_DB));
     expect(back.judge(flow(WEB, '10.9.0.1', { remotePort: 80 }), peer(DB))).toEqual({
       verdict: 'allowed',

@@ -79,7 +79,10 @@ function ruleOf(rule: Rule, direction: Direction, losses: Losses): object | unde
     losses.add('only pods are meant, not who comes from outside', rule.name);
   if (far.length === 0 || (rule.ports.length > 0 && protocols.length === 0)) return undefined;
   if (far.length > MOST_PEERS) {
-    losses.add(`it has more than ${MOST_PEERS} peers, or ${MOST_PEERS * MOST_ENTRIES} names or networks: left out`, rule.name);
+    losses.add(
+      `it has more than ${MOST_PEERS} peers, or ${MOST_PEERS * MOST_ENTRIES} names or networks: left out`,
+      rule.name,
+    );
     return undefined;
   }
   return {

@@ -87,6 +87,9 @@ describe.skipIf(!existsSync(CRDS))('by the definitions in CELLWALL_FOREIGN_CRDS'
     const { documents } = make(policies());
     expect(documents.length).toBeGreaterThan(3);
     for (const document of documents as { apiVersion: string; kind: string; metadata: { name: string } }[])
-      expect(problemsOf(schemaOf(document.apiVersion, document.kind), document).filter(isKnown), document.metadata.name).toEqual([]);
+      expect(
+        problemsOf(schemaOf(document.apiVersion, document.kind), document).filter(isKnown),
+        document.metadata.name,
+      ).toEqual([]);
   });
 });
