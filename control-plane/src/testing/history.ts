@@ -185,7 +185,7 @@ export class MadeHistory {
         const { count, hour: last } = done.get(it) ?? { count: 0, hour: -2 };
         return (count < 2 && hour >= last + 2) || hour === HOURS - 1;
       });
-      const more = Array.from({ length: Math.ceil(this.#count / HOURS / 2) }, () => random.one(this.#habits));
+      const more = Array.from({ length: Math.ceil(this.#count / HOURS / 1.2) }, () => random.one(this.#habits));
       const all = [...due, ...more].flatMap((habit) => {
         const flows = this.#flowsOf(habit, hour, random);
         const { count } = done.get(habit) ?? { count: 0 };

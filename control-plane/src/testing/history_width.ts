@@ -90,10 +90,10 @@ export function widthOf(history: MadeHistory, evaluator: Evaluator, part = 1): W
         if (own.addresses.includes(address) || (direction === 'ingress' && (name || key.startsWith('service '))))
           continue;
         for (const { protocol, port } of ports.values()) {
-          if (seen.has([ownKey(own), direction, key, protocol, port].join('|'))) continue;
           turn += part;
           if (turn < 1) continue;
           turn -= 1;
+          if (seen.has([ownKey(own), direction, key, protocol, port].join('|'))) continue;
           others++;
           const names = name === undefined ? [] : [name];
           const connection = { container: own, direction, address, protocol, port, names };
