@@ -107,6 +107,13 @@ test('the agent has the capabilities that it needs and no others, and a root fil
   expect(privileged?.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 });
 });
 
+test('a capability that the kernel does not need may be left out, and none is added', () => {
+  const capabilities = ['BPF', 'PERFMON', 'NET_ADMIN', 'SYS_PTRACE', 'SYS_ADMIN'];
+  const { spec } = find(render({ agent: { capabilities } }), 'DaemonSet', 'cellwall-agent').spec.template;
+  for (const { securityContext } of [...spec.containers, ...spec.initContainers])
+    expect(securityContext).toMatchObject({ capabilities: { drop: ['ALL'], add: capabilities } });
+});
+
 test.each([
   ['not read', {}, []],
   ['read', { server: { networkPolicies: 'audit' } }, [NETWORK_POLICIES]],
