@@ -93,6 +93,10 @@ test('the plain manifests are those of this version of the chart (npm run schema
   expect(readFileSync(join(folder, 'uninstall.yaml'), 'utf8')).toBe(uninstallText());
 });
 
+test('what removes the programs is in the network of the node, where some of them are attached', () => {
+  expect(find(render(), 'DaemonSet', 'cellwall-uninstall').spec.template.spec).toMatchObject({ hostNetwork: true });
+});
+
 test('the agent has the capabilities that it needs and no others, and a root file system that is read-only', () => {
   const { containers, initContainers, ...pod } = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec;
   for (const { securityContext } of [...containers, ...initContainers])
