@@ -12,6 +12,9 @@ function mounts(types: readonly string[]): string[] {
     .map(([, directory]) => directory ?? '');
 }
 
+/** Of every hierarchy. */
+export const cgroupMounts = (): string[] => mounts(['cgroup2', 'cgroup']);
+
 export function cgroup2Mount(): string {
   const found = mounts(['cgroup2'])[0];
   if (!found) throw new Error('no cgroup v2 mount: Cellwall needs one');
@@ -58,7 +61,7 @@ export class CgroupTree {
 
 /** Ends what still runs in the tree of that name, and removes it from every hierarchy. */
 export async function removeCgroups(name: string): Promise<void> {
-  for (const mount of mounts(['cgroup2', 'cgroup'])) {
+  for (const mount of cgroupMounts()) {
     const path = join(mount, name);
     if (!existsSync(path)) continue;
     await until(`processes in ${path} end`, () => {
@@ -82,7 +85,7 @@ export async function removeCgroups(name: string): Promise<void> {
 /** What earlier runs left when they were killed: trees of this prefix whose owner, the pid in their name, is gone. */
 export async function removeLeftovers(prefix: string): Promise<void> {
   const names = new Set(
-    mounts(['cgroup2', 'cgroup']).flatMap((mount) => readdirSync(mount).filter((name) => name.startsWith(prefix))),
+    cgroupMounts().flatMap((mount) => readdirSync(mount).filter((name) => name.startsWith(prefix))),
   );
   for (const name of names) {
     const owner = Number(name.slice(prefix.length));

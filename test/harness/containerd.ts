@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { joinCgroup } from './cgroups.js';
 import { Cri } from './cri.js';
 import type { NetworkNamespace } from './network.js';
+import { onOwnMounts } from './own_mounts.js';
 import { Background, run, tryRun, until } from './run.js';
 
 const CNI_BINARIES = '/usr/lib/cni';
@@ -52,14 +53,14 @@ function overlayWorks(folder: string): boolean {
 }
 
 /** restrict_oom_score_adj: without CAP_SYS_RESOURCE runc fails on the score that containerd asks for. */
-function containerdConfig(folder: string, snapshotter: string): string {
+function containerdConfig(folder: string, socket: string, snapshotter: string): string {
   return `
 version = 2
 root = "${folder}/root"
 state = "${folder}/state"
 disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
 [grpc]
-  address = "${folder}/containerd.sock"
+  address = "${socket}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:1"
   restrict_oom_score_adj = true
@@ -78,48 +79,57 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 `;
 }
 
+/** Where else containerd may run: on mounts and in a network that are there already. */
+export interface Surroundings {
+  start(command: string, args: readonly string[], logFile: string): Background;
+  /** As it sees it itself, and as it is seen from here. */
+  readonly socket: { readonly inside: string; readonly outside: string };
+  /** Of a CNI configuration. */
+  readonly network: string;
+}
+
+function prepare(folder: string, socket: string, network: string): string {
+  const config = join(folder, 'config.toml');
+  mkdirSync(join(folder, 'cni'), { recursive: true });
+  writeFileSync(join(folder, 'cni/10-lab.conflist'), network);
+  writeFileSync(config, containerdConfig(folder, socket, overlayWorks(folder) ? 'overlayfs' : 'native'));
+  return config;
+}
+
 export class Containerd {
   readonly socket: string;
   readonly cri: Cri;
   readonly #process: Background;
 
-  private constructor(folder: string, process: Background) {
+  private constructor(socket: string, process: Background) {
     this.#process = process;
-    this.socket = join(folder, 'containerd.sock');
-    this.cri = new Cri(this.socket);
+    this.socket = socket;
+    this.cri = new Cri(socket);
   }
 
   /** cgroup: where containerd and its shims run, so that nothing of them can be left behind. */
   static async start(folder: string, namespace: NetworkNamespace, cgroup: string): Promise<Containerd> {
-    mkdirSync(join(folder, 'cni'), { recursive: true });
-    writeFileSync(join(folder, 'cni/10-lab.conflist'), cniConfig('cellwall0', join(folder, 'cni-data')));
-    const snapshotter = overlayWorks(folder) ? 'overlayfs' : 'native';
-    writeFileSync(join(folder, 'config.toml'), containerdConfig(folder, snapshotter));
+    const socket = join(folder, 'containerd.sock');
+    const config = prepare(folder, socket, cniConfig('cellwall0', join(folder, 'cni-data')));
     const root = join(folder, 'machine');
     mkdirSync(root);
-    // Mounts of its own, which go with its processes. runc wants a root that is a mount point, and looks into containers from
-    // the root of the mount namespace; in a chroot neither is so. Entering the own namespace again leaves the chroot, and its
-    // root is bound to a folder and put in place of the old one.
-    const pivot = 'mount --make-rprivate / && pivot_root . . && umount -l . && cd / && exec containerd --config "$0"';
-    const start = `{ mount --make-rprivate / 2>/dev/null || true; } && mount --rbind / "$0" &&
-      exec nsenter --mount=/proc/self/ns/mnt --wd="$0" sh -c '${pivot}' "$1"`;
     const process = new Background(
       'nsenter',
-      namespace.enter([
-        'unshare',
-        '--mount',
-        '--propagation',
-        'unchanged',
-        'sh',
-        '-c',
-        start,
-        root,
-        join(folder, 'config.toml'),
-      ]),
+      namespace.enter(onOwnMounts(root, 'exec containerd --config "$0"', [config])),
       join(folder, 'containerd.log'),
     );
     joinCgroup(cgroup, process.pid);
-    const containerd = new Containerd(folder, process);
+    return Containerd.#whenItAnswers(new Containerd(socket, process));
+  }
+
+  static startIn(folder: string, { start, socket, network }: Surroundings): Promise<Containerd> {
+    const config = prepare(folder, socket.inside, network);
+    const process = start('containerd', ['--config', config], join(folder, 'containerd.log'));
+    return Containerd.#whenItAnswers(new Containerd(socket.outside, process));
+  }
+
+  static async #whenItAnswers(containerd: Containerd): Promise<Containerd> {
+    const process = containerd.#process;
     await until(
       'containerd answers',
       async () => {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // All of a small node: cgroups, a network namespace, containerd with pods, the agent on the host, the server beside it.
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT, type AgentOptions, ServerProcess, startAgent } from './cellwall.js';
-import { type CgroupTree, removeLeftovers } from './cgroups.js';
+import type { CgroupTree } from './cgroups.js';
 import { Cleanup } from './cleanup.js';
 import { Containerd } from './containerd.js';
 import { Engine } from './engines.js';
 import { attacksImage, CACHE, databaseImage, pauseImage, toolsImage, webImage } from './images.js';
-import { NetworkNamespace, removeLeftoverNamespaces } from './network.js';
-import { makePlace, PREFIX } from './place.js';
+import { NetworkNamespace } from './network.js';
+import { clearPlaces, makePlace } from './place.js';
 import { Pod, type PodSpec } from './pods.js';
 import { buildImage } from './rootfs.js';
 import { type Background, tryRun, until } from './run.js';
@@ -40,10 +39,7 @@ export class Lab {
   }
 
   static async create(): Promise<Lab> {
-    if (process.getuid?.() !== 0) throw new Error('containers and kernel programs need root: run it with sudo');
-    removeLeftoverNamespaces(PREFIX);
-    await removeLeftovers(PREFIX);
-    removeLeftoverFolders();
+    await clearPlaces();
     return new Lab();
   }
 
@@ -202,18 +198,5 @@ export class Lab {
       120_000,
       100,
     );
-  }
-}
-
-function removeLeftoverFolders(): void {
-  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
-    const folder = join(tmpdir(), name);
-    const mounts = readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[1] ?? '');
-    const own = mounts.filter((path) => path.startsWith(`${folder}/`));
-    if (existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
-    for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
-    rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where an agent of a test works: a folder, a part of the cgroup tree, and pins of its own.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AGENT } from './cellwall.js';
-import { CgroupTree } from './cgroups.js';
+import { CgroupTree, removeLeftovers } from './cgroups.js';
 import type { Cleanup } from './cleanup.js';
+import { removeLeftoverNamespaces } from './network.js';
 import { run, tryRun } from './run.js';
 
 /** Names go on with the pid of their owner, so that what a killed run left can be told from what another run uses. */
@@ -40,4 +41,25 @@ export function makePlace(cleanup: Cleanup): Place {
   const cgroups = new CgroupTree(name);
   cleanup.add('cgroups', () => cgroups.remove());
   return { name, folder, cgroups, pins: mountPins(folder, cleanup) };
+}
+
+/** Before a place is made: what runs that were killed have left is removed. */
+export async function clearPlaces(): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error('containers and kernel programs need root: run it with sudo');
+  removeLeftoverNamespaces(PREFIX);
+  await removeLeftovers(PREFIX);
+  removeLeftoverFolders();
+}
+
+function removeLeftoverFolders(): void {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const folder = join(tmpdir(), name);
+    const mounts = readFileSync('/proc/self/mounts', 'utf8')
+      .split('\n')
+      .map((line) => line.split(' ')[1] ?? '');
+    const own = mounts.filter((path) => path.startsWith(`${folder}/`));
+    if (existsSync(`/proc/${Number.parseInt(name.slice(PREFIX.length), 10)}`)) continue;
+    for (const mount of own.reverse()) tryRun('umount', ['-l', mount]);
+    rmSync(folder, { recursive: true, force: true });
+  }
 }

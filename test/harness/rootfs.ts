@@ -11,6 +11,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -28,6 +29,9 @@ export interface ImageRecipe {
   readonly files?: readonly string[];
   /** Files of our own: path in the image, content. */
   readonly texts?: Readonly<Record<string, string>>;
+  /** Files and folders of this machine that are elsewhere in the image: path in the image, path here. */
+  readonly copies?: Readonly<Record<string, string>>;
+  readonly entrypoint?: readonly string[];
   readonly command: readonly string[];
 }
 
@@ -77,6 +81,10 @@ function fill(root: string, recipe: ImageRecipe): void {
     copyInto(root, file);
     if (file.endsWith('.so')) for (const library of libraries(file)) copyInto(root, library);
   }
+  for (const [to, path] of Object.entries(recipe.copies ?? {})) {
+    copyInto(root, path, to);
+    if (statSync(path).isFile()) for (const library of libraries(path)) copyInto(root, library);
+  }
   for (const [path, text] of Object.entries({ ...BASE_TEXTS, ...recipe.texts })) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
@@ -98,6 +106,8 @@ function fill(root: string, recipe: ImageRecipe): void {
       'true',
       'nc',
       'ps',
+      'test',
+      'touch',
     ])
       if (!existsSync(join(root, 'bin', applet))) symlinkSync('/bin/busybox', join(root, 'bin', applet));
   }
@@ -110,6 +120,9 @@ export function buildImage(recipe: ImageRecipe, cache: string): string {
   const stamp = [...recipe.programs, ...(recipe.tools ?? []), ...(recipe.files ?? [])].map((file) =>
     existsSync(file) ? run('stat', ['-L', '-c', '%n %s %Y', file]) : `${file} is missing`,
   );
+  // Folders that are built keep their own time when a file in them changes.
+  for (const path of Object.values(recipe.copies ?? {}))
+    stamp.push(sha256(run('find', ['-H', path, '-type', 'f', '-printf', '%P %s %T@\n'])));
   const target = join(
     cache,
     `${basename(recipe.name).replace(':', '-')}-${sha256(JSON.stringify([recipe, stamp])).slice(0, 16)}.tar`,
@@ -137,7 +150,11 @@ export function buildImage(recipe: ImageRecipe, cache: string): string {
     const config = JSON.stringify({
       architecture: run('dpkg', ['--print-architecture']).trim(),
       os: 'linux',
-      config: { Cmd: recipe.command, Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'] },
+      config: {
+        ...(recipe.entrypoint && { Entrypoint: recipe.entrypoint }),
+        Cmd: recipe.command,
+        Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
+      },
       rootfs: { type: 'layers', diff_ids: [`sha256:${sha256(readFileSync(join(work, 'layer.tar')))}`] },
     });
     writeFileSync(join(work, 'config.json'), config);

@@ -66,10 +66,14 @@ export class Background {
   /** Ends it, by force when it does not end by itself. */
   async stop(signal: NodeJS.Signals = 'SIGTERM', patienceMs = 10_000): Promise<void> {
     if (!this.running) return;
-    this.child.kill(signal);
+    this.signal(signal);
     const ended = await Promise.race([this.exited.then(() => true), sleep(patienceMs, false, { ref: false })]);
-    if (!ended) this.child.kill('SIGKILL');
+    if (!ended) this.signal('SIGKILL');
     await this.exited;
+  }
+
+  protected signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
   }
 }
 

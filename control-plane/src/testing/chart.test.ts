@@ -93,6 +93,10 @@ test('the plain manifests are those of this version of the chart (npm run schema
   expect(readFileSync(join(folder, 'uninstall.yaml'), 'utf8')).toBe(uninstallText());
 });
 
+test('what removes the programs is in the network of the node, where some of them are attached', () => {
+  expect(find(render(), 'DaemonSet', 'cellwall-uninstall').spec.template.spec).toMatchObject({ hostNetwork: true });
+});
+
 test('the agent has the capabilities that it needs and no others, and a root file system that is read-only', () => {
   const { containers, initContainers, ...pod } = find(render(), 'DaemonSet', 'cellwall-agent').spec.template.spec;
   for (const { securityContext } of [...containers, ...initContainers])
@@ -105,6 +109,13 @@ test('the agent has the capabilities that it needs and no others, and a root fil
   expect(pod).toMatchObject({ priorityClassName: 'system-node-critical', automountServiceAccountToken: false });
   const privileged = find(render(ALL), 'DaemonSet', 'cellwall-agent').spec.template.spec.containers[0];
   expect(privileged?.securityContext).toEqual({ privileged: true, readOnlyRootFilesystem: true, runAsUser: 0 });
+});
+
+test('a capability that the kernel does not need may be left out, and none is added', () => {
+  const capabilities = ['BPF', 'PERFMON', 'NET_ADMIN', 'SYS_PTRACE', 'SYS_ADMIN'];
+  const { spec } = find(render({ agent: { capabilities } }), 'DaemonSet', 'cellwall-agent').spec.template;
+  for (const { securityContext } of [...spec.containers, ...spec.initContainers])
+    expect(securityContext).toMatchObject({ capabilities: { drop: ['ALL'], add: capabilities } });
 });
 
 test.each([
