@@ -41,11 +41,23 @@ it('lists gaps with node, reason, count and time', async () => {
         noticed: expect.any(String),
       },
     ],
+    more: false,
   });
-  expect((await server.ask('/v1/losses?node=right')).body).toEqual({ losses: [] });
+  expect((await server.ask('/v1/losses?node=right')).body).toEqual({ losses: [], more: false });
   expect((await server.ask('/v1/losses?since=1h')).body).toMatchObject({ losses: [{ count: 9 }] });
-  expect((await server.ask('/v1/losses?since=2100-01-01T00:00:00Z')).body).toEqual({ losses: [] });
+  expect((await server.ask('/v1/losses?since=2100-01-01T00:00:00Z')).body).toMatchObject({ losses: [] });
   expect((await server.ask('/v1/losses?since=soon')).status).toBe(400);
+});
+
+it('says when older gaps are left out', async () => {
+  const server = await testServer();
+  const agent = server.agent();
+  await agent.hello('left');
+  agent.sendBatch(batchOf(1, 10, plainFlows(1, 7, NOW), { holeReason: SPOOL_FULL }));
+  agent.sendBatch(batchOf(2, 13, plainFlows(1, 7, NOW), { holeReason: SPOOL_FULL }));
+  await agent.acknowledged(2);
+  expect((await server.ask('/v1/losses?limit=1')).body).toMatchObject({ losses: [{}], more: true });
+  expect((await server.ask('/v1/losses?limit=2')).body).toMatchObject({ losses: [{}, {}], more: false });
 });
 
 it('shows of each node how far behind it is', async () => {

@@ -50,9 +50,11 @@ interface Options extends ConnectionOptions {
 }
 
 async function run(options: Options): Promise<void> {
-  const { node, since, limit } = options;
-  const { losses } = await connect(options).json<{ losses: Loss[] }>('GET', '/v1/losses', { node, since, limit });
-  printListing(lossListing(losses, new Date()), options.output);
+  const { node, since, limit, output } = options;
+  const query = { node, since, limit };
+  const { losses, more } = await connect(options).json<{ losses: Loss[]; more: boolean }>('GET', '/v1/losses', query);
+  printListing(lossListing(losses, new Date()), output);
+  if (more && output !== 'json') process.stderr.write(`older ones are left out; --limit shows more than ${limit}\n`);
 }
 
 export function lossesCommand(): Command {

@@ -20,7 +20,13 @@ const route = createRoute({
     }),
   },
   responses: {
-    200: json(z.object({ losses: z.array(lossSchema) }), 'that the server heard of since then, the newest first'),
+    200: json(
+      z.object({
+        losses: z.array(lossSchema),
+        more: z.boolean().openapi({ description: 'older ones are left out' }),
+      }),
+      'that the server heard of since then, the newest first',
+    ),
     ...failures,
   },
 });
@@ -31,8 +37,8 @@ export function losses(api: Api, { store }: Context): void {
   api.openapi(route, async (c) => {
     const { node, since, limit } = c.req.valid('query');
     const sinceUs = since === undefined ? 0 : parseTime(since, nowUs(), 'since');
-    const gaps = await store.reader.call('gaps', node ?? null, sinceUs, limit);
-    const list = gaps.map((it) => ({
+    const gaps = await store.reader.call('gaps', node ?? null, sinceUs, limit + 1);
+    const list = gaps.slice(0, limit).map((it) => ({
       node: it.node,
       epoch: it.epoch,
       reason: reasonName(it.reason),
@@ -41,6 +47,6 @@ export function losses(api: Api, { store }: Context): void {
       last: timeOrNull(it.lastUs),
       noticed: timeText(it.noticedUs),
     }));
-    return c.json({ losses: list }, 200);
+    return c.json({ losses: list, more: gaps.length > limit }, 200);
   });
 }
