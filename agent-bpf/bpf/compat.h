@@ -13,6 +13,10 @@ extern void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
 /* Set by the loader when the kernel has bpf_rdonly_cast. The branch that is not taken is dead code to the verifier. */
 const volatile bool cw_plain_loads = false;
 
+/* A function that the verifier checks by itself: of its result it knows nothing where it is called. Weak, so that the compiler
+ * does not either: clang 19 leaves out tests of results that it has worked out, and the verifier refuses what is left. */
+#define CW_CHECKED_ALONE __weak __noinline
+
 /* The address in a pointer as a plain number: the verifier allows no arithmetic on pointers to sockets and contexts, so the
  * pointer is put on the stack and read back from there. */
 static __always_inline void *cw_address(void *pointer)

@@ -13,7 +13,7 @@
 #include "cellwall/events.h"
 
 #ifdef __bpf__
-#define CW_BODY __noinline
+#define CW_BODY __weak __noinline /* as CW_CHECKED_ALONE of compat.h */
 #else
 #define CW_BODY static inline
 #endif

@@ -128,7 +128,7 @@ static __always_inline void cw_refused_event(struct cw_event *event, const struc
 }
 
 /* Global, so that it is verified once. */
-__attribute__((noinline)) int cw_report_refused(const struct cw_refused *refused)
+CW_CHECKED_ALONE int cw_report_refused(const struct cw_refused *refused)
 {
 	struct cw_refusal_key key;
 	struct cw_refusal now;

@@ -101,7 +101,7 @@ static __always_inline bool cw_learned_try(struct cw_learned *learned, __u64 pat
 }
 
 /* Global, as all bodies of loops (dns_answer.h). */
-__noinline int cw_learned_put(struct cw_learned *learned, __u64 pattern, __u64 until)
+CW_CHECKED_ALONE int cw_learned_put(struct cw_learned *learned, __u64 pattern, __u64 until)
 {
 	if (!learned)
 		return 0;
@@ -128,7 +128,7 @@ static __always_inline bool cw_learned_insert(const struct cw_learned_key *key, 
 }
 
 /* One address of the answer. False: no room. */
-__noinline int cw_lesson_keep(struct cw_lesson *lesson, __u32 i)
+CW_CHECKED_ALONE int cw_lesson_keep(struct cw_lesson *lesson, __u32 i)
 {
 	struct cw_answer_address *address;
 	struct cw_learned_key key = {};
@@ -151,7 +151,7 @@ __noinline int cw_lesson_keep(struct cw_lesson *lesson, __u32 i)
 }
 
 /* Learns from the message in lesson->answer. False: it has something to teach, and there is no room. */
-__noinline int cw_lesson_learn(struct cw_lesson *lesson)
+CW_CHECKED_ALONE int cw_lesson_learn(struct cw_lesson *lesson)
 {
 	struct cw_lesson *same;
 	__u64 *pattern;
@@ -185,7 +185,7 @@ __noinline int cw_lesson_learn(struct cw_lesson *lesson)
 }
 
 /* Reads a message out of the packet and learns from it. length: from 1. */
-__noinline int cw_lesson_read(struct __sk_buff *skb, struct cw_lesson *lesson, __u32 offset, __u32 length)
+CW_CHECKED_ALONE int cw_lesson_read(struct __sk_buff *skb, struct cw_lesson *lesson, __u32 offset, __u32 length)
 {
 	if (!lesson)
 		return 1;

@@ -47,7 +47,7 @@ static __always_inline bool cw_may_teach(struct __sk_buff *skb, struct sock *sk,
 }
 
 /* One message of a segment. 0: drop the segment, 1: go on, 2: nothing more to read. */
-__noinline int cw_stream_message(struct __sk_buff *skb, struct cw_lesson *lesson)
+CW_CHECKED_ALONE int cw_stream_message(struct __sk_buff *skb, struct cw_lesson *lesson)
 {
 	__u32 offset, size;
 	__u8 prefix[CW_STREAM_PREFIX];

@@ -31,7 +31,7 @@ struct cw_target {
 
 /* The nearest cgroup above one that is a container: its id, 0: none. Global, so that it is verified once; it takes the address
  * of the cgroup, because global functions take no pointers into the kernel. */
-__attribute__((noinline)) __u64 cw_find_above(__u64 cgroup, __u32 slot)
+CW_CHECKED_ALONE __u64 cw_find_above(__u64 cgroup, __u32 slot)
 {
 	void *subjects = bpf_map_lookup_elem(&cw_subjects, &slot);
 	__u64 container;
@@ -212,7 +212,7 @@ static __always_inline bool cw_find_value(const struct cw_target *target, const 
 }
 
 /* Global, so that it is verified once and not in each program. */
-__attribute__((noinline)) int cw_match(const struct cw_target *target, struct cw_decision *decision)
+CW_CHECKED_ALONE int cw_match(const struct cw_target *target, struct cw_decision *decision)
 {
 	struct cw_result result = {};
 

@@ -152,7 +152,7 @@ static __always_inline bool cw_wall_v6(struct __sk_buff *skb, struct cw_wall_pac
 
 /* The ethertype is the frame's own: the receiving end of the veth has read it (eth_type_trans), and has taken a VLAN off.
  * Global, so that it is verified once. */
-__attribute__((noinline)) int cw_wall_parse(struct __sk_buff *skb, struct cw_wall_packet *packet)
+CW_CHECKED_ALONE int cw_wall_parse(struct __sk_buff *skb, struct cw_wall_packet *packet)
 {
 	bool whole = false;
 	__u32 at = 0;
