@@ -2,14 +2,17 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openStorage } from '../../control-plane/src/store/start.js';
+import { cleanUp } from '../../control-plane/src/testing/after_each.js';
 import { temporaryFolder } from '../../control-plane/src/testing/folder.js';
 import { Random } from '../../control-plane/src/testing/random.js';
 import { ROOT } from '../harness/root.js';
 import { run } from '../harness/run.js';
 import { mistakes, rowsOf } from './numbered_rows.js';
 import { Disk, readLog } from './power_cut.js';
+
+afterEach(cleanUp);
 
 const CUTS = process.env.LONG ? 500 : 20;
 const COMMITS = process.env.LONG ? 400 : 120;
