@@ -13,7 +13,7 @@ function toBits(bytes: readonly number[]): bigint {
 
 /** An address as 128 bits, IPv4 as ::ffff:a.b.c.d; undefined: not an address. Short forms such as 10.1 are none. */
 export function addressBits(text: string): bigint | undefined {
-  // Nearly all are: a large cluster has tens of thousands, and the library takes six times as long.
+  // Nearly all are: a large cluster has tens of thousands, and the library takes five times as long.
   if (IPV4.test(text)) return V4_MAPPED | BigInt(text.split('.').reduce((bits, part) => bits * 256 + Number(part), 0));
   if (!text.includes(':') && !ipaddr.IPv4.isValidFourPartDecimal(text)) return undefined;
   if (text.includes('%') || !ipaddr.isValid(text)) return undefined;
