@@ -18,7 +18,7 @@ if ! command -v qemu-system-x86_64 >/dev/null || ! command -v depmod >/dev/null 
 fi
 
 # What the tests need and these kernels have as modules.
-modules=(veth dummy tun vxlan nf_tables nft_chain_nat nft_nat nft_masq nft_redir nft_ct nf_conntrack_netlink tcp_diag udp_diag raw_diag
+modules=(veth dummy bridge macvlan tun vxlan nf_tables nft_chain_nat nft_nat nft_masq nft_redir nft_ct nf_conntrack_netlink tcp_diag udp_diag raw_diag
   sch_ingress cls_bpf)
 # Of those that busybox has too, the tests need the real ones, and busybox prefers its own to what it is asked for.
 tools=("$(command -v ip)" "$(command -v tc)" "$(command -v nft)" "$(command -v conntrack)" "$(command -v timeout)" "$(command -v sysctl)")
@@ -69,9 +69,9 @@ run_one() {
   fi
   make_initramfs "$folder"
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
-  timeout 3600 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
+  timeout 5400 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$folder"/boot/vmlinuz-* -initrd "$folder/initramfs.gz" \
-    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | tr -d '\r' | tee "$work/$package.log" | sed -n '/^kernel /,/^exit code/p'
+    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | stdbuf -oL tr -d '\r' | tee "$work/$package.log" | sed -un '/^kernel /,/^exit code/p'
   grep -q '^exit code 0$' "$work/$package.log"
 }
 
