@@ -217,6 +217,31 @@ static __always_inline void cw_describe(struct cw_event *event, struct sock *sk,
 		event->end = CW_END_DENIED;
 }
 
+static __attribute__((noinline)) int cw_judge_accepted(struct cw_decision *decision, struct sock *sk)
+{
+	struct cw_target target = {.protocol = IPPROTO_TCP};
+	struct cgroup *cgroup = cw_socket_cgroup(sk);
+
+	cw_remote_address(target.address, sk);
+	target.port = cw_local_port(sk);
+	cw_decide_again(cgroup, cw_cgroup_id(cgroup), CW_INGRESS, &target, decision);
+	return decision->verdict;
+}
+
+/* Of a connection that came in, and was closed before a packet of it was judged: only the listening socket has seen any. */
+static __always_inline void cw_read_unjudged(struct cw_event *event, struct sock *sk)
+{
+	struct cw_decision decision = {};
+
+	/* What was let in before is not refused any more. The FIN, which is still to come, counts what is audited. */
+	if (cw_judge_accepted(&decision, sk) == CW_DENIED || !decision.container)
+		return;
+	event->verdict = decision.verdict;
+	event->rule = decision.rule;
+	event->generation = decision.generation;
+	event->container = decision.container;
+}
+
 static __always_inline void cw_release(struct bpf_sock *ctx)
 {
 	struct sock *sk = cw_object(sock, ctx);
@@ -236,8 +261,11 @@ static __always_inline void cw_release(struct bpf_sock *ctx)
 	if (!event)
 		goto drop;
 	cw_describe(event, sk, ctx, cookie, flow);
-	if (!flow)
+	if (!flow) {
+		if (cw_guarding && !event->generation && event->direction == CW_INGRESS && event->protocol == IPPROTO_TCP)
+			cw_read_unjudged(event, sk);
 		cw_read_process(event);
+	}
 	cw_event_submit(event, false);
 drop:
 	if (flow)

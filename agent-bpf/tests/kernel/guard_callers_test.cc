@@ -91,6 +91,38 @@ TEST_P(GuardCallers, ingress_rules_are_about_the_containers_own_port) {
   EXPECT_EQ(kernel_->counters()[CW_COUNT_AUDIT], 1U);
 }
 
+TEST_P(GuardCallers, a_connection_that_is_closed_before_its_first_packet_has_its_verdict_too) {
+  guard(web_, {peer("::", 0, kClassAllow), sender("::", 0, kClassDeny)},
+        {{.class_id = kClassDeny,
+          .protocol = IPPROTO_TCP,
+          .port = 7305,
+          .port_prefix_length = 16,
+          .verdict = CW_AUDIT,
+          .rule = 20}});
+  Signal listens, connected;
+  Child serving(web_, [&] {
+    const Server server(SOCK_STREAM, "10.7.0.1", 7305);
+    listens.give();
+    connected.wait();
+    close(accept(server.fd(), nullptr, nullptr));
+    return 0;
+  });
+  ASSERT_TRUE(listens.wait());
+  const int caller = make_socket("10.7.0.1", SOCK_STREAM);
+  ASSERT_EQ(tcp_try(caller, "10.7.0.1", 7305), 0);
+  connected.give();
+  EXPECT_EQ(serving.join(), 0);
+  close(caller);
+  const auto found = of_web();
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].verdict, CW_AUDIT);
+  EXPECT_EQ(found[0].end, CW_END_CLOSED);
+  EXPECT_EQ(found[0].rule, 20U);
+  EXPECT_EQ(found[0].generation, 1U);
+  EXPECT_EQ(found[0].container, cgroup_id(web_));
+  EXPECT_EQ(kernel_->counters()[CW_COUNT_AUDIT], 1U);
+}
+
 TEST_P(GuardCallers, an_accepted_connection_is_cut_by_a_later_policy_and_says_so) {
   guard(web_, all_but(""));
   Signal listens, accepted;
