@@ -151,6 +151,12 @@ test-integration: build ## real agent, real server, real containers, exact count
 test-e2e: build ## the story of the demo, with exact counts
 	@$(SUDO) $(VITEST) --project e2e
 
+# Apart from `make test`: it needs a Go toolchain, and minutes to build Kubernetes the first time.
+.PHONY: e2e-kubernetes
+e2e-kubernetes: build ## the chart in real Kubernetes of one node: installed, enforcing, updated, removed (needs Go)
+	@JOBS=$(JOBS) test/kubernetes/build.sh
+	@$(SUDO) $(VITEST) --project kubernetes
+
 .PHONY: test-attacks
 test-attacks: build ## attacks on the policy, from real containers: not a packet may arrive
 	@$(SUDO) $(VITEST) --project attacks

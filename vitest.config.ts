@@ -39,6 +39,7 @@ export default defineConfig({
       { test: { name: 'integration', include: ['test/integration/**/*.test.ts'], ...real } },
       { test: { name: 'chaos', include: ['test/chaos/**/*.test.ts'], ...real } },
       { test: { name: 'attacks', include: ['test/attacks/**/*.test.ts'], ...real, maxConcurrency: 10 } },
+      { test: { name: 'kubernetes', include: ['test/kubernetes/**/*.test.ts'], ...real } },
       { test: { name: 'e2e', include: ['test/e2e/**/*.test.ts'], ...real } },
     ],
   },
