@@ -2,11 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Authority } from '../../control-plane/src/testing/authority.js';
 import { CLI, ServerProcess, startAgent } from '../harness/cellwall.js';
 import type { CgroupTree } from '../harness/cgroups.js';
 import { Cleanup } from '../harness/cleanup.js';
 import { makePlace } from '../harness/place.js';
-import { run, tryRun, until } from '../harness/run.js';
+import { tryRun, until } from '../harness/run.js';
 
 const cleanup = new Cleanup();
 let folder: string;
@@ -16,68 +17,12 @@ let server: ServerProcess;
 
 const file = (name: string) => join(folder, name);
 
-function makeAuthority(name: string): void {
-  const subject = ['-subj', `/CN=${name}`];
-  run('openssl', [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-days',
-    '2',
-    ...subject,
-    '-keyout',
-    file(`${name}.key`),
-    '-out',
-    file(`${name}.pem`),
-  ]);
-}
-
-function makeCertificate(name: string, authority: string, names: string): void {
-  run('openssl', [
-    'req',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:P-256',
-    '-nodes',
-    '-subj',
-    `/CN=${name}`,
-    '-keyout',
-    file(`${name}.key`),
-    '-out',
-    file(`${name}.csr`),
-  ]);
-  writeFileSync(file(`${name}.ext`), `subjectAltName=${names}\n`);
-  run('openssl', [
-    'x509',
-    '-req',
-    '-days',
-    '2',
-    '-in',
-    file(`${name}.csr`),
-    '-CA',
-    file(`${authority}.pem`),
-    '-CAkey',
-    file(`${authority}.key`),
-    '-CAcreateserial',
-    '-extfile',
-    file(`${name}.ext`),
-    '-out',
-    file(`${name}.pem`),
-  ]);
-}
-
 beforeAll(async () => {
   ({ folder, cgroups: tree, pins } = makePlace(cleanup));
-  makeAuthority('ours');
-  makeAuthority('theirs');
-  makeCertificate('server', 'ours', 'IP:127.0.0.1');
-  makeCertificate('agent', 'ours', 'DNS:node-1');
-  makeCertificate('stranger', 'theirs', 'DNS:node-1');
+  const ours = new Authority(folder, 'ours');
+  ours.issue('server', ['IP:127.0.0.1']);
+  ours.issue('agent', ['DNS:node-1']);
+  new Authority(folder, 'theirs').issue('stranger', ['DNS:node-1']);
   const token = 'a token of more than sixteen characters';
   writeFileSync(file('token'), `${token}\n`);
   server = await ServerProcess.start(file('data'), file('server.log'), {

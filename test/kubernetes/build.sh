@@ -12,13 +12,19 @@ fi
 bin=$PWD/build/kubernetes/bin
 mkdir -p "$bin"
 
+# Helm asks the API server for its version, which Kubernetes' own build writes in.
+kubernetes=$(sed -n 's|.*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' test/kubernetes/tools/kubernetes/go.mod)
+IFS=. read -r major minor _ <<<"${kubernetes#v}"
+version=k8s.io/component-base/version
+says="-X $version.gitVersion=$kubernetes -X $version.gitMajor=$major -X $version.gitMinor=$minor"
+
 # build MODULE OUTPUT PACKAGE...
 build() {
   local module=test/kubernetes/tools/$1 output=$bin/$2 stamp=$bin/.$1 want
-  want="$("$go" env GOVERSION) $(cat "$module"/* | sha256sum)"
+  want="$("$go" env GOVERSION) $(cat "$module"/* test/kubernetes/build.sh | sha256sum)"
   if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then return; fi
   echo "building $1 from its Go modules: minutes, once"
-  (cd "$module" && "$go" build -mod=readonly -p "${JOBS:-$(nproc)}" -trimpath -ldflags='-s -w' -o "$output" "${@:3}")
+  (cd "$module" && "$go" build -mod=readonly -p "${JOBS:-$(nproc)}" -trimpath -ldflags="-s -w $says" -o "$output" "${@:3}")
   echo "$want" >"$stamp"
 }
 

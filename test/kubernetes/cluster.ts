@@ -36,6 +36,8 @@ export class Cluster {
   readonly #credentials: Credentials;
   readonly control: ControlPlane;
   readonly #node: Node;
+  /** A file with the authority of Cellwall's server, where that is not its own. */
+  authority: string | undefined;
 
   private constructor(machine: Machine, credentials: Credentials, control: ControlPlane, node: Node) {
     this.machine = machine;
@@ -119,6 +121,7 @@ export class Cluster {
       KUBECTL: join(BINARIES, 'kubectl'),
       CELLWALL_COMMAND: join(ROOT, 'dist/control-plane/src/cli/main.js'),
       CELLWALL_SERVICE_ACCOUNT: 'cellwall/viewer',
+      ...(this.authority ? { CELLWALL_CA: this.authority } : {}),
     });
     if (code !== 0) throw new Error(`kubectl cellwall ${args.join(' ')} (${code}): ${stderr.trim()}`);
     return stdout;

@@ -52,11 +52,11 @@ export class ControlPlane {
 
   /** Returns when it is ready. */
   async startApi(): Promise<void> {
-    const { certificate, key, accountsKey, accountsPublicKey, tokens } = this.#credentials;
+    const { api: tls, accountsKey, accountsPublicKey, tokens } = this.#credentials;
     const api = this.#launch('kube-apiserver', [
       ...['--etcd-servers', ETCD, '--advertise-address', NODE_ADDRESS, '--secure-port', '6443'],
       ...['--service-cluster-ip-range', SERVICE_NETWORK, '--allow-privileged', '--authorization-mode', 'Node,RBAC'],
-      ...['--tls-cert-file', certificate, '--tls-private-key-file', key, '--token-auth-file', tokens],
+      ...['--tls-cert-file', tls.certificate, '--tls-private-key-file', tls.key, '--token-auth-file', tokens],
       ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],
       ...['--service-account-key-file', accountsPublicKey, '--service-account-signing-key-file', accountsKey],
       ...['--kubelet-preferred-address-types', 'InternalIP', '--cert-dir', join(this.#machine.folder, 'api')],

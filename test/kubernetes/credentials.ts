@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Authority } from '../../control-plane/src/testing/authority.js';
 import { run } from '../harness/run.js';
 import { NODE, NODE_ADDRESS } from './machine.js';
 
@@ -23,8 +24,7 @@ export type User = keyof typeof USERS;
 
 export class Credentials {
   readonly authority: string;
-  readonly certificate: string;
-  readonly key: string;
+  readonly api: { readonly certificate: string; readonly key: string };
   readonly accountsKey: string;
   readonly accountsPublicKey: string;
   /** Of kube-apiserver's --token-auth-file. */
@@ -34,30 +34,17 @@ export class Credentials {
   constructor(folder: string) {
     mkdirSync(folder, { mode: 0o700 });
     this.#folder = folder;
-    this.authority = join(folder, 'ca.pem');
-    this.certificate = join(folder, 'api.pem');
-    this.key = join(folder, 'api.key');
+    const authority = new Authority(folder);
+    this.authority = authority.certificate;
+    const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc'].map((name) => `DNS:${name}`);
+    const addresses = [NODE_ADDRESS, API_SERVICE, '127.0.0.1'].map((address) => `IP:${address}`);
+    this.api = authority.issue('kube-apiserver', [...names, ...addresses]);
     this.accountsKey = join(folder, 'accounts.key');
     this.accountsPublicKey = join(folder, 'accounts.pem');
     this.tokens = join(folder, 'tokens.csv');
-    this.#certificates();
+    run('openssl', ['genrsa', '-out', this.accountsKey, '2048']);
+    run('openssl', ['rsa', '-in', this.accountsKey, '-pubout', '-out', this.accountsPublicKey]);
     this.#users();
-  }
-
-  #certificates(): void {
-    const openssl = (...args: string[]) => run('openssl', args);
-    const authorityKey = join(this.#folder, 'ca.key');
-    const fresh = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2'];
-    openssl(...fresh, '-subj', '/CN=cluster', '-keyout', authorityKey, '-out', this.authority);
-    const names = ['kubernetes', 'kubernetes.default', 'kubernetes.default.svc'].map((name) => `DNS:${name}`);
-    const addresses = [NODE_ADDRESS, API_SERVICE, '127.0.0.1'].map((address) => `IP:${address}`);
-    openssl(
-      ...[...fresh, '-subj', '/CN=kube-apiserver', '-CA', this.authority, '-CAkey', authorityKey],
-      ...['-addext', `subjectAltName=${[...names, ...addresses].join()}`, '-addext', 'basicConstraints=CA:FALSE'],
-      ...['-keyout', this.key, '-out', this.certificate],
-    );
-    openssl('genrsa', '-out', this.accountsKey, '2048');
-    openssl('rsa', '-in', this.accountsKey, '-pubout', '-out', this.accountsPublicKey);
   }
 
   #users(): void {

@@ -5,14 +5,13 @@ import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Flow } from '../../control-plane/src/flows/record.js';
 import { cgroup2Mount } from '../harness/cgroups.js';
 import { ROOT } from '../harness/root.js';
 import { run, until } from '../harness/run.js';
 import { Cluster, PATIENCE_MS, type PodObject } from './cluster.js';
 import { buildImages } from './images.js';
-import { CHART, install, isEnforcing, nodes, RELEASE } from './install.js';
-import { call, countsByWorkload, flows, losses, settled } from './record.js';
+import { CHART, install, isEnforcing, nodes, RELEASE, useSecrets } from './install.js';
+import { call, counted, countsByWorkload, flows, losses, settled, sum } from './record.js';
 import { CRON_CALLS, callers, database, JOB, jobs, namespaces, PORT, readyPods, succeeded } from './workloads.js';
 
 const FIGURES = join(ROOT, 'build/kubernetes/figures.json');
@@ -42,8 +41,6 @@ afterAll(async () => {
   writeFileSync(FIGURES, `${JSON.stringify(figures, null, 2)}\n`);
   await cluster.cleanup.run();
 });
-
-const sum = (flows: readonly Flow[]): number => flows.reduce((all, { count }) => all + count, 0);
 
 const first = (pods: readonly PodObject[]): PodObject => {
   if (!pods[0]) throw new Error('there is no pod');
@@ -152,8 +149,9 @@ test('a policy applied with kubectl is enforced, and its status says so', async 
       expect(await tcp(pod, 'worker', address, 10)).toMatchObject({ done: 10, denied: 0 });
     }
   await settled(cluster);
-  const refused = flows(cluster, '--verdict', 'denied');
+  const refused = flows(cluster, 'deploy/web', '-n', 'shop', '-c', 'nginx', '--verdict', 'denied');
   expect(sum(refused)).toBe(3 * 2 * 10);
+  expect(sum(flows(cluster, '--verdict', 'denied'))).toBe(sum(refused));
   expect(new Set(refused.map(({ rule }) => rule.policy))).toEqual(new Set([`shop/${POLICY}`]));
 });
 
@@ -227,6 +225,56 @@ test('a policy that is deleted is not enforced any more', async () => {
   cluster.kubectl('delete', 'cwpol', POLICY, '-n', 'shop');
   await until('it is lifted', async () => (await tcp(first(web), 'nginx', service, 1)).done === 1, 60_000, 500);
   expect(await tcp(first(web), 'nginx', service, 10)).toMatchObject({ done: 10, denied: 0 });
+});
+
+test('a NetworkPolicy is read: what it would refuse is on record, and goes through', async () => {
+  const key = 'networkpolicy:data/db';
+  cluster.apply([
+    {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'db', namespace: 'data' },
+      spec: {
+        podSelector: { matchLabels: { app: 'db' } },
+        ingress: [
+          {
+            from: [
+              {
+                namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'shop' } },
+                podSelector: { matchLabels: { app: 'web' } },
+              },
+            ],
+          },
+        ],
+      },
+    },
+  ]);
+  const policies = () => JSON.parse(cluster.cellwall('policy', 'get', '-o', 'json')) as { policies: { key: string }[] };
+  await until('it is read', () => policies().policies.some((it) => it.key === key) && isEnforcing(cluster), 60_000, 500);
+  const [address, count] = [first(db).status.podIP ?? '', 17];
+  const probe = first(await readyPods(cluster, 'data', 'probe', 1));
+  expect(await tcp(probe, 'probe', address, count)).toMatchObject({ done: count });
+  expect(await tcp(first(web), 'worker', address, count)).toMatchObject({ done: count });
+  await settled(cluster);
+  // Both ends have to accept, so both have it on record.
+  const found = counted(
+    flows(cluster, '--verdict', 'audit'),
+    ({ direction, container: { namespace, container }, rule }) =>
+      `${direction} ${namespace}/${container} ${rule.policy}`,
+  );
+  expect(found).toEqual({ [`egress data/probe ${key}`]: count, [`ingress data/sql ${key}`]: count });
+  cluster.kubectl('delete', 'networkpolicy', 'db', '-n', 'data');
+});
+
+test('with certificates from Secrets, as cert-manager leaves them, agents and server find each other again', async () => {
+  await useSecrets(cluster);
+  await until('the agent is back', () => isEnforcing(cluster), PATIENCE_MS, 500);
+  expect(nodes(cluster)).toMatchObject([{ name: 'node-1', identity: { proof: 'given', error: null } }]);
+  const since = new Date().toISOString();
+  expect(await tcp(first(web), 'worker', service, 10)).toMatchObject({ done: 10 });
+  await settled(cluster);
+  expect(sum(flows(cluster, 'deploy/web', '--since', since, '--direction', 'egress'))).toBe(10);
+  expect(losses(cluster)).toEqual({});
 });
 
 test('uninstalled, the release leaves nothing but what the documentation says', async () => {

@@ -21,40 +21,48 @@ export function flows(cluster: Cluster, ...filters: string[]): Flow[] {
   return all;
 }
 
+/** Connections. */
+export const sum = (flows: readonly Flow[]): number => flows.reduce((all, { count }) => all + count, 0);
+
 export function losses(cluster: Cluster): Record<string, number> {
   const { lost } = JSON.parse(cluster.cellwall('status', '-o', 'json')) as { lost: Record<string, number> };
   return lossesIn(lost);
 }
 
 /** What workload each container belongs to: "namespace/pod/container" to "namespace/workload/container". */
-export function workloads(cluster: Cluster): Map<string, string> {
-  const { containers } = JSON.parse(cluster.cellwall('containers', '--all', '-o', 'json')) as {
+export function workloads(cluster: Cluster, ...filters: string[]): Map<string, string> {
+  const { containers } = JSON.parse(cluster.cellwall('containers', ...filters, '-o', 'json')) as {
     containers: { name: string; namespace: string; workload: string; container: string }[];
   };
   return new Map(containers.map((it) => [it.name, `${it.namespace}/${it.workload}/${it.container}`]));
 }
 
-/** Calls to the database by workload, address and what became of them. */
-export function countsByWorkload(cluster: Cluster): Counts {
-  const known = workloads(cluster);
+export function counted(flows: readonly Flow[], keyOf: (flow: Flow) => string): Counts {
   const counts: Counts = {};
-  for (const flow of flows(cluster, '--direction', 'egress', '--peer', `:${PORT}`)) {
-    const key = `${known.get(flow.container.name) ?? flow.container.name} ${flow.destination.address} ${flow.verdict} ${flow.endReason}`;
+  for (const flow of flows) {
+    const key = keyOf(flow);
     counts[key] = (counts[key] ?? 0) + flow.count;
   }
   return counts;
 }
 
-/** Until the record has not grown for a while. */
+/** Calls to the database by workload, address and what became of them. */
+export function countsByWorkload(cluster: Cluster): Counts {
+  const known = workloads(cluster, '--all');
+  return counted(
+    flows(cluster, '--direction', 'egress', '--peer', `:${PORT}`),
+    ({ container: { name }, destination, verdict, endReason }) =>
+      `${known.get(name) ?? name} ${destination.address} ${verdict} ${endReason}`,
+  );
+}
+
+/** Until the record of calls to the database has not grown for a while: what the cluster itself does goes on. */
 export async function settled(cluster: Cluster): Promise<void> {
+  const recorded = () => JSON.stringify([sum(flows(cluster, '--port', String(PORT))), losses(cluster)]);
   for (let before = '', now = ' '; before !== now; ) {
     before = now;
     await sleep(3000);
-    const { flows: stored, lost } = JSON.parse(cluster.cellwall('status', '-o', 'json')) as {
-      flows: unknown;
-      lost: unknown;
-    };
-    now = JSON.stringify([stored, lost]);
+    now = recorded();
   }
 }
 

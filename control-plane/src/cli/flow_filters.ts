@@ -28,6 +28,7 @@ const CONTAINER = 'NAMESPACE/POD/CONTAINER, POD/CONTAINER, CONTAINER or cgroup:I
 export function addFilters(command: Command): Command {
   return command
     .option('-c, --container <name>', `${CONTAINER}; * stands for any text`)
+    .option('-w, --workload <[kind/]name>', 'what pods belong to, such as deploy/web')
     .option('-p, --pod <name>', 'pod')
     .option('-n, --namespace <name>', 'namespace')
     .option('--node <name>', 'node')

@@ -4,6 +4,7 @@
 import { CellwallError } from '../errors.js';
 import { parseNetwork } from '../policy/network.js';
 import { DIRECTIONS, ENDS, FAILURES, PAYLOADS, PROTOCOLS, VERDICTS } from './record.js';
+import { type WorkloadKind, workloadKind } from './workload.js';
 
 export interface Peer {
   /** 128 bits, IPv4 mapped; undefined: any address. */
@@ -19,6 +20,12 @@ export interface ContainerPattern {
   readonly namespace?: string;
 }
 
+/** What pods belong to; the name can hold "*". */
+export interface WorkloadPattern {
+  readonly kind?: WorkloadKind;
+  readonly name: string;
+}
+
 /** One end of a flow: a container, or an address. */
 export type Selector = { readonly container: ContainerPattern } | { readonly address: Peer };
 
@@ -26,6 +33,7 @@ export type Selector = { readonly container: ContainerPattern } | { readonly add
 export interface FilterPart {
   readonly container?: ContainerPattern | undefined;
   readonly namespace?: string | undefined;
+  readonly workload?: WorkloadPattern | undefined;
   readonly pod?: string | undefined;
   readonly node?: string | undefined;
   readonly sinceUs?: number | undefined;
@@ -56,6 +64,7 @@ export interface Filter extends FilterPart {
 export const FILTER_WORDS = [
   'container',
   'namespace',
+  'workload',
   'pod',
   'node',
   'since',
@@ -124,6 +133,15 @@ function parseContainer(text: string, what = 'container'): ContainerPattern {
   return { ...(name && { name }), ...(pod && { pod }), ...(namespace && { namespace }) };
 }
 
+function parseWorkload(text: string): WorkloadPattern {
+  const [, word, name = ''] = /^(?:([^/]*)\/)?([^/]+)$/.exec(text) ?? refuse(`workload "${text}": write NAME or KIND/NAME`);
+  if (word === undefined) return { name };
+  const kind = workloadKind(word);
+  if (!kind)
+    refuse(`workload "${text}": "${word}" is none of deployment, statefulset, daemonset, job, cronjob, pod`);
+  return { kind, name };
+}
+
 /** What looks like an address is one; everything else names containers. */
 function parseSelector(text: string, what: string): Selector {
   const address = /^(\[.*|[0-9.]+(\/\d+)?(:\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:.]*(\/\d+)?|:\d+)$/.test(text);
@@ -182,6 +200,7 @@ function parsePart(words: Partial<Record<FilterWord, string | undefined>>, nowUs
   return {
     container: given('container', parseContainer),
     namespace: plain('namespace'),
+    workload: given('workload', parseWorkload),
     pod: plain('pod'),
     node: plain('node'),
     sinceUs: given('since', (text) => parseTime(text, nowUs, 'since')),

@@ -25,3 +25,32 @@ export function workloadOf({ pod, labels, workload }: PodFacts): string {
   if (labels['controller-revision-hash'] !== undefined) return pod.replace(RANDOM, '');
   return pod;
 }
+
+/** By every name that kubectl has for them. */
+const KINDS: Readonly<Record<string, WorkloadKind>> = {
+  ...words('Deployment', 'deploy', 'deployment', 'deployments'),
+  ...words('StatefulSet', 'sts', 'statefulset', 'statefulsets'),
+  ...words('DaemonSet', 'ds', 'daemonset', 'daemonsets'),
+  ...words('Job', 'job', 'jobs'),
+  ...words('CronJob', 'cj', 'cronjob', 'cronjobs'),
+  ...words('Pod', 'po', 'pod', 'pods'),
+};
+
+export type WorkloadKind = 'Deployment' | 'StatefulSet' | 'DaemonSet' | 'Job' | 'CronJob' | 'Pod';
+
+function words(kind: WorkloadKind, ...names: readonly string[]): Record<string, WorkloadKind> {
+  return Object.fromEntries(names.map((name) => [name, kind]));
+}
+
+/** undefined: no kind has this name. */
+export const workloadKind = (name: string): WorkloadKind | undefined => KINDS[name.toLowerCase()];
+
+/** By the labels that its controller sets on its pods; 'Pod' where nothing tells. */
+export function workloadKindOf(facts: PodFacts): WorkloadKind {
+  const { labels, pod } = facts;
+  if (labels['pod-template-hash'] !== undefined) return 'Deployment';
+  if (labels['statefulset.kubernetes.io/pod-name'] === pod) return 'StatefulSet';
+  const job = labels['batch.kubernetes.io/job-name'] ?? labels['job-name'];
+  if (job !== undefined) return workloadOf(facts) === job ? 'Job' : 'CronJob';
+  return labels['controller-revision-hash'] === undefined ? 'Pod' : 'DaemonSet';
+}

@@ -30,6 +30,7 @@ const end = `${pattern}; or ADDRESS, CIDR, ADDRESS:PORT`;
 /** Of /v1/flows and its stream; read further by flows/filter.ts. */
 export const flowFilterQuery = z.strictObject({
   container: word.openapi({ description: pattern }),
+  workload: word.openapi({ description: 'NAME or KIND/NAME of what pods belong to, such as deploy/web' }),
   pod: word,
   namespace: word,
   node: word,

@@ -11,6 +11,7 @@ import { dayPath, listDays } from './days.js';
 import { DAY_MIGRATIONS } from './migrations.js';
 import { isCorrupt } from './open.js';
 import { rollUpPath } from './roll_ups.js';
+import { installWorkload } from './workload_functions.js';
 
 const MOST_OPEN_DAYS = 8;
 
@@ -49,6 +50,7 @@ export class Connections {
     try {
       database.prepare('ATTACH ? AS state').run(this.stateFile);
       this.#budget.install(database);
+      installWorkload(database);
       return database;
     } catch (error) {
       database.close();

@@ -4,6 +4,7 @@
 import type { ContainerPattern, Filter, FilterPart, Peer, Selector } from '../flows/filter.js';
 import { DIRECTIONS, KIND, type KindPart } from '../flows/record.js';
 import { prefixMask } from '../policy/network.js';
+import { WORKLOAD, WORKLOAD_KIND } from './workload_functions.js';
 
 export type Value = number | bigint | string;
 
@@ -91,7 +92,9 @@ function endOf(egress: 'local' | 'remote', peer: Peer): Conditions {
 const amongContainers = (ids: readonly number[]): Conditions =>
   only('+f.container IN (SELECT value FROM json_each(?))', JSON.stringify(ids));
 
-export function containerConditions(part: Pick<FilterPart, 'container' | 'namespace' | 'pod' | 'node'>): Conditions {
+export function containerConditions(
+  part: Pick<FilterPart, 'container' | 'namespace' | 'workload' | 'pod' | 'node'>,
+): Conditions {
   const conditions: Conditions = { sql: [], values: [] };
   const add = (column: string, wanted: string | undefined) => {
     if (wanted === undefined) return;
@@ -99,12 +102,17 @@ export function containerConditions(part: Pick<FilterPart, 'container' | 'namesp
     conditions.sql.push(pattern ? `${column} GLOB ?` : `${column} = ?`);
     conditions.values.push(pattern ? toGlob(wanted) : wanted);
   };
-  const { container } = part;
+  const { container, workload } = part;
   add('c.name', container?.name);
   add('c.pod', container?.pod);
   add('c.namespace', container?.namespace);
   add('c.pod', part.pod);
   add('c.namespace', part.namespace);
+  if (workload?.kind === 'Pod') add('c.pod', workload.name);
+  else {
+    add(WORKLOAD, workload?.name);
+    add(WORKLOAD_KIND, workload?.kind);
+  }
   add('n.name', part.node);
   if (container?.cgroupId !== undefined) {
     conditions.sql.push('c.cgroup = ?');

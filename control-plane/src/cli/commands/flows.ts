@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, Option } from 'commander';
+import { CellwallError } from '../../errors.js';
 import type { Flow } from '../../flows/record.js';
 import type { Client, Query } from '../client.js';
 import { addFilters, type FilterOptions, filterQuery } from '../flow_filters.js';
@@ -53,7 +54,10 @@ async function follow(client: Client, query: Query, output: Output): Promise<voi
   }
 }
 
-async function run(options: Options): Promise<void> {
+async function run(workload: string | undefined, given: Options): Promise<void> {
+  if (workload !== undefined && given.workload !== undefined)
+    throw new CellwallError('invalid_option', `name one workload: "${workload}" or --workload "${given.workload}"`);
+  const options = workload === undefined ? given : { ...given, workload };
   const client = connect(options);
   const query = filterQuery(options);
   if (options.follow) return follow(client, query, options.output);
@@ -70,6 +74,7 @@ async function run(options: Options): Promise<void> {
 const EXAMPLES = `
 Examples:
   cellwall flows --container shop/web/malware --verdict denied --since 1h
+  cellwall flows deploy/web -n shop -c nginx --follow
   cellwall flows --from shop/web/nginx --to shop/db/postgres --port 5432
   cellwall flows --namespace shop --plaintext --not peer=10.0.0.0/8
   cellwall flows --name '*.stripe.com' -o csv
@@ -80,6 +85,7 @@ export function flowsCommand(): Command {
   const command = addFilters(
     new Command('flows').description('what containers talked to, and what was refused by which rule'),
   )
+    .argument('[workload]', 'as --workload')
     .addOption(
       new Option('--open <how>', 'flows that are still open')
         .choices(['include', 'exclude', 'only'])
