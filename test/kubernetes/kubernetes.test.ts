@@ -250,7 +250,12 @@ test('a NetworkPolicy is read: what it would refuse is on record, and goes throu
     },
   ]);
   const policies = () => JSON.parse(cluster.cellwall('policy', 'get', '-o', 'json')) as { policies: { key: string }[] };
-  await until('it is read', () => policies().policies.some((it) => it.key === key) && isEnforcing(cluster), 60_000, 500);
+  await until(
+    'it is read',
+    () => policies().policies.some((it) => it.key === key) && isEnforcing(cluster),
+    60_000,
+    500,
+  );
   const [address, count] = [first(db).status.podIP ?? '', 17];
   const probe = first(await readyPods(cluster, 'data', 'probe', 1));
   expect(await tcp(probe, 'probe', address, count)).toMatchObject({ done: count });

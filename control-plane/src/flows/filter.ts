@@ -134,11 +134,11 @@ function parseContainer(text: string, what = 'container'): ContainerPattern {
 }
 
 function parseWorkload(text: string): WorkloadPattern {
-  const [, word, name = ''] = /^(?:([^/]*)\/)?([^/]+)$/.exec(text) ?? refuse(`workload "${text}": write NAME or KIND/NAME`);
+  const [, word, name = ''] =
+    /^(?:([^/]*)\/)?([^/]+)$/.exec(text) ?? refuse(`workload "${text}": write NAME or KIND/NAME`);
   if (word === undefined) return { name };
   const kind = workloadKind(word);
-  if (!kind)
-    refuse(`workload "${text}": "${word}" is none of deployment, statefulset, daemonset, job, cronjob, pod`);
+  if (!kind) refuse(`workload "${text}": "${word}" is none of deployment, statefulset, daemonset, job, cronjob, pod`);
   return { kind, name };
 }
 

@@ -12,8 +12,11 @@ export const WORKLOAD_KIND = `cellwall_workload_kind(${ARGUMENTS})`;
 /** For each connection once. */
 export function installWorkload(database: Database): void {
   const install = (name: string, of: (facts: PodFacts) => string) =>
-    database.function(name, { deterministic: true, directOnly: true }, (pod: string, labels: string, workload: string) =>
-      of({ namespace: '', pod, labels: JSON.parse(labels) as Record<string, string>, workload }),
+    database.function(
+      name,
+      { deterministic: true, directOnly: true },
+      (pod: string, labels: string, workload: string) =>
+        of({ namespace: '', pod, labels: JSON.parse(labels) as Record<string, string>, workload }),
     );
   install('cellwall_workload', workloadOf);
   install('cellwall_workload_kind', workloadKindOf);
