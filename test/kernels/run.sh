@@ -69,7 +69,8 @@ run_one() {
   fi
   make_initramfs "$folder"
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
-  timeout 5400 qemu-system-x86_64 -machine q35 -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
+  # One thread: with more, a kernel that patches its own code can meet a half patched instruction in another one.
+  timeout 5400 qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$folder"/boot/vmlinuz-* -initrd "$folder/initramfs.gz" \
     -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | stdbuf -oL tr -d '\r' | tee "$work/$package.log" | sed -un '/^kernel /,/^exit code/p'
   grep -q '^exit code 0$' "$work/$package.log"
