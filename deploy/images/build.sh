@@ -7,7 +7,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-version="$(node -p "require('./package.json').version")"
 out=build/images
 log="$out/build.log"
 mkdir -p "$out"
@@ -21,7 +20,7 @@ done
   echo "make images needs buildah or podman: apt-get install --no-install-recommends buildah" >&2
   exit 1
 }
-needed=(runc)
+needed=(runc node)
 [ "${BASES:-}" != local ] || needed+=(mmdebstrap npm)
 for name in "${needed[@]}"; do
   command -v "$name" >/dev/null || {
@@ -29,29 +28,60 @@ for name in "${needed[@]}"; do
     exit 1
   }
 done
+version="$(node -p "require('./package.json').version")"
 
 # Where sources come from is part of what an image is.
 stamp_of() {
-  { cat "deploy/images/$1.Containerfile"; find "${sources[@]}" deploy/images LICENSE LICENSES -type f ! -path '*/generated/*' -print0 | sort -z | xargs -0 sha256sum; echo "${BASES:-}" "${base[$1]}"; } | sha256sum | cut -d' ' -f1
+  { cat "deploy/images/$1.Containerfile"; find "${sources[@]}" deploy/images LICENSE LICENSES -type f ! -path '*/generated/*' ! -name '*.Containerfile' -print0 | sort -z | xargs -0 sha256sum; echo "${BASES:-}" "${base[$1]}"; } | sha256sum | cut -d' ' -f1
 }
 
-# Storage of its own: nothing of it is left, and nothing of somebody else's is touched.
+# Storage of its own: nothing of it is left, and nothing of somebody else's is touched. User 65532 has to get through it.
 work="$(mktemp -d)"
+chmod 711 "$work"
+export TMPDIR="$work"
 tool=("$program" --root "$work/storage" --runroot "$work/run")
+running=
 cleanup() {
+  trap '' INT TERM HUP
+  if [ -n "$running" ]; then
+    kill -TERM -- "-$running" 2>/dev/null || true
+    for _ in {1..50}; do
+      kill -0 -- "-$running" 2>/dev/null || break
+      sleep 0.2
+    done
+    kill -KILL -- "-$running" 2>/dev/null || true
+  fi
   "${tool[@]}" rm -a >/dev/null 2>&1 || true
   # Mounts of a build that was cut off.
   grep -o " $work[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
   rm -rf "$work"
 }
 trap cleanup EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 "${tool[@]}" --storage-driver overlay info >/dev/null 2>&1 && tool+=(--storage-driver overlay) || tool+=(--storage-driver vfs)
 
+# In a process group of its own, so that an interruption ends all that it has started.
+attended() {
+  local code=0
+  setsid "$@" &
+  running=$!
+  wait "$running" || code=$?
+  running=
+  return "$code"
+}
 quietly() {
-  "$@" >>"$log" 2>&1 || {
+  attended "$@" >>"$log" 2>&1 || {
     tail -n 40 "$log" >&2
     exit 1
   }
+}
+# Where the file system of an image is. An export to a folder would lose owners and modes.
+mounted() {
+  local make=from container
+  [ "$program" = buildah ] || make=create
+  container="$("${tool[@]}" "$make" --pull=never "localhost/$1")" && "${tool[@]}" mount "$container"
 }
 build=("${tool[@]}" build --isolation chroot --layers=false)
 # Names of hosts and authorities of a proxy are this machine's.
@@ -80,14 +110,14 @@ for image in agent server; do
   fi
   echo "image $image: building on ${base[$image]} with $program (log: $log)"
   name="cellwall/$image:$version"
-  rm -f "$archive" "$archive.stamp"
   quietly "${build[@]}" --build-arg "BASE=${base[$image]}" --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
-    --build-arg "CREATED=$created" --output "type=local,dest=$work/$image" -f "deploy/images/$image.Containerfile" -t "$name" .
-  cp "$work/$image/usr/share/doc/cellwall/"*.spdx.json "$work/"
-  for sbom in "$work"/*.spdx.json; do mv "$sbom" "$out/$image-$(basename "$sbom")"; done
-  node deploy/images/try.js "$image" "$work/$image" "$out/$image-"*.spdx.json
-  quietly "${tool[@]}" push "$name" "oci-archive:$archive:$name"
+    --build-arg "CREATED=$created" -f "deploy/images/$image.Containerfile" -t "$name" .
+  root="$(mounted "$name")"
+  attended node deploy/images/try.js "$image" "$root"
+  for sbom in "$root"/usr/share/doc/cellwall/*.spdx.json; do cp "$sbom" "$out/$image-$(basename "$sbom")"; done
+  quietly "${tool[@]}" push "$name" "oci-archive:$work/$image.oci.tar:$name"
+  rm -f "$archive.stamp"
+  mv "$work/$image.oci.tar" "$archive"
   echo "$stamp" >"$archive.stamp"
-  echo "image $image: $(du -sm --apparent-size "$work/$image" | cut -f1) MB unpacked, $(($(stat -c %s "$archive") / 1000000)) MB compressed: $archive"
-  rm -rf "${work:?}/$image"
+  echo "image $image: $(($(du -sb "$root" | cut -f1) / 1000000)) MB unpacked, $(($(stat -c %s "$archive") / 1000000)) MB compressed: $archive"
 done

@@ -1,19 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Runs what is in an image, as runc does, with a root file system that is read-only and without capabilities:
-//   node deploy/images/try.js agent|server ROOT_FILE_SYSTEM SBOM...
+//   node deploy/images/try.js agent|server ROOT_FILE_SYSTEM
 // The server has to answer /healthz as user 65532; the agent, to say its version and its options, with all of its libraries there.
-// Documents of its packages have to be whole. Fails with what is wrong.
+// Documents of its packages have to be whole, and what built it must not be in it. Fails with what is wrong.
 import { execFileSync, spawn } from 'node:child_process';
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [image, root, ...sboms] = process.argv.slice(2);
+const [image, root] = process.argv.slice(2);
 const USER = 65532;
 const PATIENCE_MS = 60_000;
+const SBOMS = '/usr/share/doc/cellwall';
+const BUILDERS = ['cc', 'c++', 'clang', 'ld', 'make', 'cmake', 'ninja', 'python3', 'git', 'curl', 'wget'];
+const CACHES = ['/var/lib/apt/lists', '/var/cache/apt', '/root/.npm', '/root/.cache', '/src'];
 const folder = mkdtempSync(join(tmpdir(), 'cellwall-image-'));
 const say = (text) => process.stdout.write(`image ${image}: ${text}\n`);
 
@@ -112,7 +126,7 @@ async function tryServer() {
 
 /** What SPDX 2.3 asks of a document and of packages. */
 function checkSbom(file) {
-  const sbom = JSON.parse(readFileSync(file, 'utf8'));
+  const sbom = JSON.parse(readFileSync(join(root, file), 'utf8'));
   const fail = (why) => {
     throw new Error(`${file}: ${why}`);
   };
@@ -129,11 +143,50 @@ function checkSbom(file) {
   say(`${sbom.packages.length - 1} packages in ${file}`);
 }
 
+function checkSboms() {
+  const files = readdirSync(join(root, SBOMS)).filter((name) => name.endsWith('.spdx.json'));
+  if (files.length === 0) throw new Error(`there is no SBOM in ${SBOMS}`);
+  for (const name of files) checkSbom(join(SBOMS, name));
+}
+
+function checkInstalled() {
+  const { packages } = JSON.parse(readFileSync(join(root, SBOMS, 'npm.spdx.json'), 'utf8'));
+  const listed = new Set(packages.map(({ name }) => name));
+  const at = join(root, '/opt/cellwall/node_modules');
+  const installed = readdirSync(at).flatMap((name) =>
+    name.startsWith('@') ? readdirSync(join(at, name)).map((it) => `${name}/${it}`) : [name],
+  );
+  const missing = installed.filter((name) => !name.startsWith('.') && !listed.has(name));
+  if (missing.length > 0) throw new Error(`npm.spdx.json lacks ${missing.join(', ')}`);
+}
+
+/** A lock, which is empty, does not count. */
+const holdsFiles = (path) =>
+  readdirSync(path, { recursive: true, withFileTypes: true }).some(
+    (it) => it.isFile() && statSync(join(it.parentPath, it.name)).size > 0,
+  );
+
+function isLean() {
+  // Most of them are links, which would lead out of the image.
+  const isThere = (path) => lstatSync(join(root, path), { throwIfNoEntry: false }) !== undefined;
+  const builders = BUILDERS.filter((name) => isThere(`/usr/bin/${name}`) || isThere(`/usr/local/bin/${name}`));
+  const caches = CACHES.filter((path) => existsSync(join(root, path)) && holdsFiles(join(root, path)));
+  if (builders.length + caches.length > 0)
+    throw new Error(`what built it is in it: ${[...builders, ...caches].join(', ')}`);
+}
+
 try {
-  for (const file of sboms) checkSbom(file);
+  checkSboms();
+  isLean();
   isReadOnly();
   if (image === 'agent') tryAgent();
-  else await tryServer();
+  else {
+    checkInstalled();
+    await tryServer();
+  }
+} catch (error) {
+  process.stderr.write(`image ${image}: ${error.message}\n`);
+  process.exitCode = 1;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
