@@ -111,6 +111,8 @@ export const FLOW_CSV_HEAD = [
   'server_name',
   'failure',
   'count',
+  'pending_verdict',
+  'pending_rule',
 ];
 
 export function flowCsv(flow: Flow): (string | number | null)[] {
@@ -147,6 +149,8 @@ export function flowCsv(flow: Flow): (string | number | null)[] {
     flow.tls?.serverName ?? null,
     flow.failure,
     flow.count,
+    flow.pending?.verdict ?? null,
+    flow.pending?.rule ?? null,
   ];
 }
 

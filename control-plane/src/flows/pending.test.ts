@@ -110,8 +110,10 @@ describe('a staged version beside the one in force', () => {
   it('says nothing of flows that it is not about, nor of ends that are gone', () => {
     expect(judge.judge(flow(LONER, '10.0.0.2'), peer(DB))).toBeNull();
     expect(judge.judge(flow(container('gone', 'nginx', '10.0.0.8'), '10.0.0.2'), peer(DB))).toBeNull();
-    // The address is another pod's by now.
-    expect(judge.judge(flow(WEB, '10.0.0.3'), peer(container('before', 'main', '10.0.0.3')))).toBeNull();
+    const before = container('before', 'main', '10.0.0.3');
+    expect(judge.judge(flow(WEB, '10.0.0.4'), peer(before))).toBeNull();
+    // The address is another pod's by now; the pod that had it has another.
+    expect(judge.judge(flow(WEB, '10.0.0.3'), peer(DB))).toBeNull();
   });
 
   it('is about what the version in force is about, too', () => {

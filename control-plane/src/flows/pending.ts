@@ -16,11 +16,14 @@ import { placeOf } from './residents.js';
 /** Answers that are kept; then it begins anew. */
 const MOST_ANSWERS = 20_000;
 
+const podOf = ({ namespace, pod }: Peer | WorldContainer): string => `${namespace}/${pod}`;
+
 export class PendingJudge {
   readonly #evaluator: Evaluator;
   /** The staged versions and those that they would replace: what selects neither end by one of them is judged as it is. */
   readonly #changing: readonly Policy[];
   readonly #byPlace: ReadonlyMap<string, WorldContainer>;
+  readonly #pods: ReadonlySet<string>;
   readonly #byAddress = new Map<string, WorldContainer[]>();
   readonly #subjects = new Map<WorldContainer, boolean>();
   readonly #behind = new Map<string, readonly string[]>();
@@ -33,6 +36,7 @@ export class PendingJudge {
     const policies = [...world.policies.filter((it) => !keys.has(policyKey(it))), ...staged];
     this.#changing = [...replaced, ...staged];
     this.#evaluator = new Evaluator({ ...world, policies });
+    this.#pods = new Set(world.containers.map(podOf));
     const peers = world.containers.filter(canBePeer);
     this.#byPlace = new Map(peers.map((it) => [placeOf(it), it]));
     for (const it of peers)
@@ -53,16 +57,20 @@ export class PendingJudge {
   }
 
   /**
-   * null: no staged version is about it, or it cannot be said any more: the container is gone, or somebody else has the address of who
-   * was at the other end.
+   * null: no staged version is about it, or it cannot be said any more: the container or the pod at the other end is gone, or somebody
+   * else has that pod's address.
    */
   judge(flow: StoredFlow, peer: Peer | null): Pending | null {
     const own = this.#byPlace.get(placeOf({ ...flow, name: flow.container }));
     if (!own) return null;
     const holders = this.#holders(flow.remote);
     if (!this.#isSubject(own) && !holders.some((it) => this.#isSubject(it))) return null;
-    const isOther = ({ namespace, pod }: WorldContainer) => namespace !== peer?.namespace || pod !== peer.pod;
-    if (peer?.pod && (this.#byAddress.get(flow.remote) ?? []).length > 0 && holders.every(isOther)) return null;
+    if (peer?.pod) {
+      const wanted = podOf(peer);
+      if (!this.#pods.has(wanted)) return null;
+      const isOther = (it: WorldContainer) => podOf(it) !== wanted;
+      if ((this.#byAddress.get(flow.remote) ?? []).length > 0 && holders.every(isOther)) return null;
+    }
     const { protocol } = unpackKind(flow.kind);
     const egress = isEgress(flow);
     const port = egress ? flow.remotePort : flow.localPort;

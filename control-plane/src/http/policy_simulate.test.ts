@@ -82,6 +82,12 @@ it('says what would newly be refused and accepted, the same from an export as fr
   expect(effect).toMatchObject(same);
   expect(Date.parse(since)).toBeLessThanOrEqual(Date.parse(until));
 
+  const [world = '', ...lines] = readFileSync(flows, 'utf8').trimEnd().split('\n');
+  const older = join(folder, 'older.jsonl');
+  const without = ({ pending, count, peer, ...rest }: Record<string, unknown>) => rest;
+  writeFileSync(older, [world, ...lines.map((line) => JSON.stringify(without(JSON.parse(line))))].join('\n'));
+  expect(await simulate(NOWHERE, '--from', older, '-o', 'json')).toEqual(offline);
+
   expect(await simulate(NOWHERE, '--from', flows, '--fail-on', 'never')).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/3 flows newly refused, 4 flows newly accepted\n/),

@@ -3,6 +3,7 @@
 // A version of a policy beside the one in force: what it says of flows, and how it comes into force or is given up.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import { expect, it } from 'vitest';
 import { batchOf } from '../testing/batches.js';
 import { CLI, cellwall, run } from '../testing/cli.js';
@@ -63,6 +64,34 @@ it('shows both verdicts in the same flow, and is not enforced', async () => {
   expect((await policy(server, 'get', 'shop/web')).stdout).toBe(STANDING);
   expect((await policy(server, 'diff', 'shop/web')).stdout).toMatch(/- .*192\.0\.2\.0\/24\n\+ .*192\.0\.2\.5\/32/);
   expect(await policy(server, 'diff')).toMatchObject({ code: 2 });
+});
+
+it('is in exports, when they look at who is at the other end', async () => {
+  const server = await staged(NARROWER);
+  const file = join(server.folder, 'flows.parquet');
+  const exported = (...args: string[]) => cellwall(server.httpAddress, 'export', ...args);
+  const ends = (text: string) =>
+    text
+      .trimEnd()
+      .split('\r\n')
+      .map((line) => line.split(',').slice(-2));
+  const columns = ['pending_verdict', 'pending_rule'];
+  const denied = ['denied', 'shop/web:(default deny)'];
+  expect(ends((await exported('-o', 'csv', '--peers')).stdout)).toEqual([
+    columns,
+    ['allowed', 'shop/web:out'],
+    denied,
+    denied,
+  ]);
+  expect(ends((await exported('-o', 'csv')).stdout)).toEqual([columns, ['', ''], ['', ''], ['', '']]);
+  expect(ends((await cellwall(server.httpAddress, 'flows', '-o', 'csv')).stdout)[1]).toEqual(denied);
+  expect((await exported('-o', 'parquet', '--peers', '--file', file)).code).toBe(0);
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(file) });
+  expect(rows.map((row) => columns.map((column) => row[column]))).toEqual([
+    ['allowed', 'shop/web:out'],
+    denied,
+    denied,
+  ]);
 });
 
 it('says what it would have refused, and is not promoted then unless told', async () => {

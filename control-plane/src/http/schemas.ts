@@ -105,7 +105,7 @@ export const flowSchema = z
       .nullable()
       .openapi({
         description:
-          'what the staged versions of policies say of it, with the containers as they are now; null: none is about it, an end is gone, or this is an export',
+          'what the staged versions of policies say of it, with the containers as they are now; null: none is about it, an end is gone, or this is an export without `peers`',
       }),
     sentBytes: z.number().nullable(),
     receivedBytes: z.number().nullable(),

@@ -142,7 +142,7 @@ export function exportCommand(): Command {
   )
     .addOption(new Option('-o, --output <format>', 'how').choices(['jsonl', 'csv', 'parquet']).default('jsonl'))
     .option('--file <file>', 'where to; it is there when it is whole. Else standard output')
-    .option('--peers', 'also tell who is at the other end; slower')
+    .option('--peers', 'also tell who is at the other end, and what staged policies say; slower')
     .option(
       '--world',
       "begin with one line on containers, nodes and policies, for 'policy simulate --from'; with -o jsonl",

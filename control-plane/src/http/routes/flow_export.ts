@@ -17,7 +17,10 @@ const route = createRoute({
       peers: z
         .enum(['true', 'false'])
         .default('false')
-        .openapi({ description: 'also tell who is at the other end; takes about a millisecond for each flow' }),
+        .openapi({
+          description:
+            'also tell who is at the other end, and what staged versions of policies say; takes about a millisecond for each flow',
+        }),
       cursor: z.string().max(200).optional().openapi({ description: 'nextCursor of the page before' }),
     }),
   },
@@ -27,15 +30,17 @@ const route = createRoute({
   },
 });
 
-export function flowExport(api: Api, { store }: Context): void {
+export function flowExport(api: Api, { store, staging }: Context): void {
   api.openapi(route, async (c) => {
     const { limit, cursor, peers, ...words } = c.req.valid('query');
     const from = cursor ? readCursor(cursor) : null;
     const { flows, next } = await store.exporter.call('oldestFirst', parseFilter(words, nowUs()), limit, from);
     const others = peers === 'true' ? await store.exporter.call('peers', flows) : [];
+    // Whether an address is still whose it was takes knowing whose it was.
+    const pending = peers === 'true' ? await staging.pending(flows, others) : [];
     return c.json(
       {
-        flows: flows.map((flow, index) => toFlow(flow, others[index] ?? null)),
+        flows: flows.map((flow, index) => toFlow(flow, others[index] ?? null, pending[index])),
         nextCursor: next && writeCursor(next),
       },
       200,
