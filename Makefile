@@ -7,7 +7,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 # Kernel programs and containers need root; what is installed for the tests does not change who owns the project.
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PARTS,BASES,PATH)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=KEEP,CI,ROUNDS,PARTS,BASES,PATH,DEBIAN_MIRROR,DEBIAN_SECURITY_MIRROR,NODE_EXTRA_CA_CERTS,SOURCE_DATE_EPOCH)
 JOBS ?= $(shell nproc)
 SECONDS_EACH ?= 60
 KERNEL_CASES ?= 500
