@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Command, Option } from 'commander';
-import { CellwallError } from '../../errors.js';
+import { EXIT } from '../../errors.js';
 import type { Flow } from '../../flows/record.js';
-import type { Client, Query } from '../client.js';
+import { type Client, CommandError, type Query } from '../client.js';
 import { addFilters, type FilterOptions, filterQuery } from '../flow_filters.js';
 import { FLOW_CSV_HEAD, flowCsv, flowListing, flowRow } from '../flow_listing.js';
 import { csvLine, table, useColor } from '../format.js';
@@ -56,7 +56,7 @@ async function follow(client: Client, query: Query, output: Output): Promise<voi
 
 async function run(workload: string | undefined, given: Options): Promise<void> {
   if (workload !== undefined && given.workload !== undefined)
-    throw new CellwallError('invalid_option', `name one workload: "${workload}" or --workload "${given.workload}"`);
+    throw new CommandError(`name one workload: "${workload}" or --workload "${given.workload}"`, EXIT.usage);
   const options = workload === undefined ? given : { ...given, workload };
   const client = connect(options);
   const query = filterQuery(options);
