@@ -14,13 +14,10 @@ const route = createRoute({
   request: {
     query: flowFilterQuery.extend({
       limit: z.coerce.number().int().min(1).max(5000).default(1000),
-      peers: z
-        .enum(['true', 'false'])
-        .default('false')
-        .openapi({
-          description:
-            'also tell who is at the other end, and what staged versions of policies say; takes about a millisecond for each flow',
-        }),
+      peers: z.enum(['true', 'false']).default('false').openapi({
+        description:
+          'also tell who is at the other end, and what staged versions of policies say; takes about a millisecond for each flow',
+      }),
       cursor: z.string().max(200).optional().openapi({ description: 'nextCursor of the page before' }),
     }),
   },
