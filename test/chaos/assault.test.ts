@@ -274,7 +274,11 @@ test('requests without a token, with a revoked one and over the rate are turned 
     figure(`flood ${what}: ${rate(sent)} requests/s sent, ${rate(answered)}/s answered ${JSON.stringify(byStatus)}`);
     expect(answered).toBeGreaterThan(0);
     if (what === 'with a good token') expect(byStatus[200] ?? 0).toBeLessThan(200 + 150 * FLOOD_S);
-    else expect(Object.keys(byStatus).sort()).toEqual(['401', '429']);
+    else {
+      // The one before may still be turned away, whatever it shows now.
+      expect(['401', '429']).toEqual(expect.arrayContaining(Object.keys(byStatus)));
+      expect(byStatus[429]).toBeGreaterThan(0);
+    }
   }
   const after = await server.get<{ audit: { count: number } }>('/v1/status');
   expect(after.audit.count - audit.count).toBeLessThan(20);

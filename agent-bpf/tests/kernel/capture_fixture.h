@@ -31,7 +31,7 @@ class CaptureTest : public KernelTest {
   std::vector<Taken> captures();
 };
 
-bool receive(int fd, int milliseconds = 2000);
+bool receive(int fd, int milliseconds = 20000);
 bool send_text(int fd, std::string_view text);
 
 // Sends each datagram back to where it came from, count times; from another socket if there is one.

@@ -21,7 +21,8 @@ class Signal {
   Signal(const Signal&) = delete;
   Signal& operator=(const Signal&) = delete;
   void give();
-  bool wait(int seconds = 5);  // false: nobody gave it in time
+  // False: nobody gave it in time. In an emulated machine programs take 10 s to load.
+  bool wait(int seconds = kChildSeconds / 2);
 
  private:
   int ends_[2];
