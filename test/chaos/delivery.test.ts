@@ -136,6 +136,9 @@ test('what waits when the machine goes down comes with its names after the next 
 test('an agent that is stopped has delivered, or has on disk, all that there was', async () => {
   lab.startDriver();
   await lab.produce(20_000);
+  // What is not read yet stays where it is.
+  await until('the ring is being read', async () => (await lab.counted()).stored > 0);
+  await until('the ring is read', async () => (await lab.counters()).unread_events === 0);
   await lab.driver.stop();
   // In two seconds a slow machine may not deliver all; then the rest is on disk.
   const first = await lab.counted();
