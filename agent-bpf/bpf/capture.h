@@ -238,6 +238,18 @@ static __always_inline bool cw_is_long_hello(struct __sk_buff *skb, const struct
 	return !bpf_skb_load_bytes(skb, packet->payload, &first, sizeof(first)) && first == CW_TLS_HANDSHAKE;
 }
 
+/* Data that follows the answer to a SYN at once (fast open) finds that answer in the backlog when the caller is not back from
+ * sending the SYN. The socket does not know then what is next. */
+static __always_inline bool cw_answer_waits(struct bpf_sock *sk)
+{
+	struct sock *socket;
+
+	if (sk->state != CW_TCP_SYN_SENT)
+		return false;
+	socket = cw_object(sock, sk);
+	return cw_read(socket, sk_backlog.len) != 0;
+}
+
 /* The first data of a connection can come to the listening socket: with deferred accepts, fast open, or when the client's
  * bare acknowledgement was lost. The connection gets its own socket just after. */
 static __always_inline void cw_capture_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct bpf_tcp_sock *tcp, bool outgoing)
@@ -252,7 +264,7 @@ static __always_inline void cw_capture_tcp(struct __sk_buff *skb, struct bpf_soc
 	head.socket_cgroup = bpf_sk_cgroup_id(sk);
 	if (sk->state != CW_TCP_LISTEN) {
 		/* Of what overtook the first segment, nothing. */
-		if (!outgoing && packet.sequence != tcp->rcv_nxt)
+		if (!outgoing && packet.sequence != tcp->rcv_nxt && !cw_answer_waits(sk))
 			return;
 		head.cookie = bpf_get_socket_cookie(skb);
 		flow = cw_flow_find(head.cookie, sk);

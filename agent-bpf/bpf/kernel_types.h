@@ -71,6 +71,9 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
+	struct {
+		int len;
+	} sk_backlog; /* what arrived while a caller had the socket locked */
 	__u8 sk_userlocks : 4;
 	__u8 sk_kern_sock : 1;
 	__u8 sk_shutdown;

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
 #include <cstdlib>
 
 #include "capture_fixture.h"
@@ -185,6 +192,110 @@ TEST_P(CaptureAgain, takes_the_payload_of_fast_open_once) {
       EXPECT_EQ(side[1], 1) << round;
     }
   }
+}
+
+// A page that is not there until it is given, so that who reads it in the kernel waits, with all that it has
+// locked.
+class LatePage {
+ public:
+  LatePage() : fd_(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC))) {
+    size_ = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    page_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uffdio_api api = {.api = UFFD_API, .features = 0, .ioctls = 0};
+    uffdio_register range = {.range = {.start = reinterpret_cast<uintptr_t>(page_), .len = size_},
+                             .mode = UFFDIO_REGISTER_MODE_MISSING,
+                             .ioctls = 0};
+    made_ = fd_ >= 0 && page_ != MAP_FAILED && ioctl(fd_, UFFDIO_API, &api) == 0 &&
+            ioctl(fd_, UFFDIO_REGISTER, &range) == 0;
+  }
+  ~LatePage() {
+    munmap(page_, size_);
+    close(fd_);
+  }
+  LatePage(const LatePage&) = delete;
+  LatePage& operator=(const LatePage&) = delete;
+  bool made() const { return made_; }
+  void* address() const { return page_; }
+  // Until somebody waits for it.
+  bool wanted() const {
+    uffd_msg message = {};
+    return ::read(fd_, &message, sizeof(message)) == sizeof(message) && message.event == UFFD_EVENT_PAGEFAULT;
+  }
+  bool give(const void* content, size_t bytes) {
+    std::vector<char> page(size_);
+    std::memcpy(page.data(), content, bytes);
+    uffdio_copy copy = {.dst = reinterpret_cast<uintptr_t>(page_),
+                        .src = reinterpret_cast<uintptr_t>(page.data()),
+                        .len = size_,
+                        .mode = 0,
+                        .copy = 0};
+    return ioctl(fd_, UFFDIO_COPY, &copy) == 0;
+  }
+
+ private:
+  int fd_;
+  void* page_ = nullptr;
+  size_t size_ = 0;
+  bool made_ = false;
+};
+
+// The client is inside the kernel with its socket when the server's answer to its SYN and the first data
+// behind it arrive. The kernel reads a filter with the socket locked, which makes that last as long as the
+// test likes.
+TEST_P(CaptureAgain, takes_data_that_came_with_the_answer_to_a_syn_while_the_socket_was_locked) {
+  NEED_NFTABLES();
+  start();
+  const std::string web = container("web");
+  observe(web, kPayload);
+  // Both ends, without cookies (RFC 7413, 4.1.3; Documentation/networking/ip-sysctl.rst).
+  ASSERT_EQ(std::system("echo 0x207 >/proc/sys/net/ipv4/tcp_fastopen"), 0);
+  Server server(SOCK_STREAM, "10.7.0.1");
+  const int queue = 8;
+  ASSERT_EQ(setsockopt(server.fd(), IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue)), 0);
+  std::thread answers([&] {
+    const int fd = accept4(server.fd(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (receive(fd)) {
+      // The answer to the SYN was lost; the next is a second behind it.
+      usleep(2500000);
+      (void)send_text(fd, "pong-0");
+    }
+    close(fd);
+  });
+  EXPECT_EQ(
+      run_in(web,
+             [&] {
+               LatePage late;
+               if (!late.made()) return 1;
+               Loss loss("tcp sport " + std::to_string(server.port()));
+               const int fd = make_socket("10.7.0.1", SOCK_STREAM);
+               sockaddr_in to = {
+                   .sin_family = AF_INET, .sin_port = htons(server.port()), .sin_addr = {}, .sin_zero = {}};
+               to.sin_addr.s_addr = htonl(0x0a070001);
+               if (!loss.made() || sendto(fd, "ping-0", 6, MSG_FASTOPEN | MSG_DONTWAIT,
+                                          reinterpret_cast<sockaddr*>(&to), sizeof(to)) != 6)
+                 return 2;
+               std::thread inside([&] {
+                 sock_fprog all = {.len = 1, .filter = static_cast<sock_filter*>(late.address())};
+                 setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof(all));
+               });
+               const bool locked = late.wanted();
+               loss.end();
+               usleep(3000000);
+               const sock_filter accept = BPF_STMT(BPF_RET | BPF_K, 0xffff);
+               const bool given = late.give(&accept, sizeof(accept));
+               inside.join();
+               if (!locked || !given) return 3;
+               return receive(fd) ? 0 : 4;
+             }),
+      0);
+  answers.join();
+  const auto found = captures();
+  // Sent again while the socket is still locked, it is taken again: the socket does not know that it has it.
+  ASSERT_GE(found.size(), 2U);
+  EXPECT_EQ(found[0].payload, "ping-0");
+  EXPECT_EQ(found[1].payload, "pong-0");
+  EXPECT_EQ(found[1].head.began, 1);
+  EXPECT_EQ(found[1].head.outgoing, 0);
 }
 
 }  // namespace
