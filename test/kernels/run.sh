@@ -70,15 +70,34 @@ run_one() {
   make_initramfs "$folder"
   # Bounded: an emulated machine takes about a minute to boot, and a test that hangs must not.
   # One thread: with more, a kernel that patches its own code can meet a half patched instruction in another one.
-  timeout 5400 qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
+  timeout --foreground 5400 qemu-system-x86_64 -machine q35 -accel tcg,thread=single -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$folder"/boot/vmlinuz-* -initrd "$folder/initramfs.gz" \
-    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | stdbuf -oL tr -d '\r' | tee "$work/$package.log" | sed -un '/^kernel /,/^exit code/p'
+    -append "console=ttyS0 quiet panic=-1 tests=$filter" </dev/null | stdbuf -oL tr -d '\r' | tee "$work/$package.log" |
+    sed -un "/^kernel /,/^exit code/{s/^/${package#linux-image-}: /;p}"
   grep -q '^exit code 0$' "$work/$package.log"
 }
 
+# At once, as each emulated machine has one thread.
 failed=0
+declare -A running
+stop() {
+  local job
+  for job in "${running[@]}"; do kill -- "-$job" 2>/dev/null || true; done
+}
+trap stop INT TERM EXIT
+# Jobs are groups of processes, so that they can be ended.
+set -m
 for package in $(fetch_kernels); do
   echo "== $package"
-  run_one "$package" || { echo "== $package: FAILED"; failed=1; }
+  run_one "$package" &
+  running[$package]=$!
 done
+set +m
+for package in "${!running[@]}"; do
+  if wait "${running[$package]}"; then echo "== $package: passed"; else
+    echo "== $package: FAILED"
+    failed=1
+  fi
+done
+trap - INT TERM EXIT
 exit $failed

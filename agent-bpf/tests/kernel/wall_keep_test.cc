@@ -96,7 +96,7 @@ TEST_P(WallKeepTest, stands_at_each_device_of_a_pod) {
 }
 
 TEST_P(WallKeepTest, stays_at_a_device_that_was_moved_out_of_the_pod) {
-  keep();
+  ASSERT_EQ(keep().devices, 1u);
   NetworkNamespace other;
   pod_.run("ip link set eth0 netns " + other.path());
   EXPECT_EQ(keep().devices, 1u);
