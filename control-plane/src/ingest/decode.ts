@@ -141,6 +141,15 @@ const LARGEST = {
 const LARGEST_FAILURE = 7;
 const LARGEST_PAYLOAD = 15;
 
+/** Where the first is that is not in 0 to `largest`; -1: nowhere. */
+function firstOutside(values: readonly number[], largest: number): number {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value < 0 || value > largest) return i;
+  }
+  return -1;
+}
+
 function check(columns: types.cellwall.v1.FlowColumns): void {
   if (columns.rows > MOST_ROWS) bad(`${columns.rows} rows`);
   for (const name of COLUMNS) {
@@ -151,24 +160,28 @@ function check(columns: types.cellwall.v1.FlowColumns): void {
     keyof typeof INDEXES,
     'cgroups' | 'addresses' | 'strings',
   ][]) {
-    const size = columns[dictionary].length;
-    for (const index of columns[name]) if (index >= size) bad(`column ${name} points outside of ${dictionary}`);
+    if (firstOutside(columns[name], columns[dictionary].length - 1) >= 0)
+      bad(`column ${name} points outside of ${dictionary}`);
   }
   for (const [name, largest] of Object.entries(LARGEST) as [keyof typeof LARGEST, number][]) {
-    for (const value of columns[name]) if (value < 0 || value > largest) bad(`column ${name} holds ${value}`);
+    const outside = firstOutside(columns[name], largest);
+    if (outside >= 0) bad(`column ${name} holds ${columns[name][outside]}`);
   }
   for (const name of ['durationPlusOne', 'sentBytesPlusOne', 'receivedBytesPlusOne', 'generation'] as const) {
-    for (const value of columns[name]) safe(value as number, name);
+    const outside = firstOutside(columns[name] as number[], Number.MAX_SAFE_INTEGER);
+    if (outside >= 0) bad(`${name} is beyond 2^53`);
   }
 }
 
 function sums(deltas: readonly number[], what: string): Float64Array {
+  const all = new Float64Array(deltas.length);
   let sum = 0;
-  return Float64Array.from(deltas, (delta) => {
-    sum += delta;
+  for (let i = 0; i < deltas.length; i++) {
+    sum += deltas[i] as number;
     if (!Number.isSafeInteger(sum) || sum < 0) bad(`${what} is out of range`);
-    return sum;
-  });
+    all[i] = sum;
+  }
+  return all;
 }
 
 type Columns = types.cellwall.v1.FlowColumns;

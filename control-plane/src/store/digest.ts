@@ -27,7 +27,7 @@ export class Digest {
     this.#noted = new NotedPorts(database, nextId);
     this.#sums = new EdgeSums(nextId);
     this.#times = database.prepare(
-      'SELECT min(end_us) AS first, max(end_us) AS last FROM flows WHERE id BETWEEN ? AND ?',
+      'SELECT min(end_us) AS firstUs, max(end_us) AS lastUs FROM flows WHERE id BETWEEN ? AND ?',
     );
     this.#addPorts = database.prepare('INSERT INTO caller_ports (port_group, segment, entries) VALUES (?, ?, ?)');
     this.#addEdges = database.prepare(
@@ -60,16 +60,27 @@ export class Digest {
     this.#database.transaction(() => {
       const { ports, inner } = this.#noted.of(first, last);
       for (const [group, entries] of packPorts(ports, inner)) this.#addPorts.run(group, last, entries);
-      const sums = this.#sums.take(last);
-      if (!sums) this.#addEdges.run(first, last);
-      else
-        for (const { key, flows, sent, received, firstUs, lastUs } of sums)
-          this.#addEdge.run(...key, flows, sent, received, firstUs, lastUs);
-      const times = this.#times.get(first, last) as { first: number; last: number };
-      this.#addSegment.run(last, first, times.first, times.last);
+      const { firstUs, lastUs } = this.#addSums(first, last);
+      this.#addSegment.run(last, first, firstUs, lastUs);
     })();
     this.#done = last;
     this.#noted.forget(last);
     return true;
+  }
+
+  /** Returns when the first and the last of the rows ended. */
+  #addSums(first: number, last: number): { firstUs: number; lastUs: number } {
+    const sums = this.#sums.take(last);
+    if (!sums) {
+      this.#addEdges.run(first, last);
+      return this.#times.get(first, last) as { firstUs: number; lastUs: number };
+    }
+    const times = { firstUs: Number.POSITIVE_INFINITY, lastUs: 0 };
+    for (const { key, flows, sent, received, firstUs, lastUs } of sums) {
+      this.#addEdge.run(...key, flows, sent, received, firstUs, lastUs);
+      times.firstUs = Math.min(times.firstUs, firstUs);
+      times.lastUs = Math.max(times.lastUs, lastUs);
+    }
+    return times;
   }
 }
