@@ -26,7 +26,7 @@ TEST_P(GuardCallers, a_refused_caller_gets_no_connection_and_each_attempt_is_tol
     const Server server(SOCK_STREAM, "10.7.0.1", 7302);
     listens.give();
     const int fd = accept(server.fd(), nullptr, nullptr);
-    return read_for(fd, 200) == 5 ? 0 : 1;
+    return read_bytes(fd, 5) == 5 ? 0 : 1;
   });
   ASSERT_TRUE(listens.wait());
   for (int i = 0; i < 2; i++) {
@@ -130,9 +130,9 @@ TEST_P(GuardCallers, an_accepted_connection_is_cut_by_a_later_policy_and_says_so
     const Server server(SOCK_STREAM, "10.7.0.1", 7305);
     listens.give();
     const int fd = accept(server.fd(), nullptr, nullptr);
-    if (read_for(fd, 100) != 5) return 1;
+    if (read_bytes(fd, 5) != 5) return 1;
     accepted.give();
-    const ssize_t more = read_for(fd, 1000);
+    const ssize_t more = read_bytes(fd, 1);
     return more == -1 ? 0 : 2;
   });
   ASSERT_TRUE(listens.wait());
@@ -145,7 +145,7 @@ TEST_P(GuardCallers, an_accepted_connection_is_cut_by_a_later_policy_and_says_so
   const auto cut = kernel_->cut_refused();
   ASSERT_TRUE(cut.has_value()) << cut.error().message;
   EXPECT_EQ(*cut, 1U);
-  EXPECT_EQ(read_for(caller, 500), -1) << "the peer hears of it by a reset";
+  EXPECT_EQ(read_bytes(caller, 1), -1) << "the peer hears of it by a reset";
   EXPECT_EQ(serving.join(), 0) << "and so does the container";
   close(caller);
   const auto found = of_web();
@@ -160,13 +160,13 @@ TEST_P(GuardCallers, an_accepted_connection_is_cut_by_a_later_policy_and_says_so
 
 TEST_P(GuardCallers, what_a_refused_callers_syn_carries_does_not_come_in) {
   ASSERT_EQ(std::system("sysctl -q net.ipv4.tcp_fastopen=1027"), 0);  // without a cookie
-  const auto serve = [&](Signal& listens) {
+  const auto serve = [&](Signal& listens, int milliseconds) {
     const Server server(SOCK_STREAM, "10.7.0.1", 7306);
     const int queue = 16;
     setsockopt(server.fd(), IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof(queue));
     listens.give();
     pollfd waiting = {.fd = server.fd(), .events = POLLIN, .revents = 0};
-    if (poll(&waiting, 1, 500) != 1) return 0;
+    if (poll(&waiting, 1, milliseconds) != 1) return 0;
     const int fd = accept(server.fd(), nullptr, nullptr);
     const auto received = static_cast<int>(read_for(fd, 200));
     (void)!send(fd, "1234567", 7, 0);
@@ -176,7 +176,7 @@ TEST_P(GuardCallers, what_a_refused_callers_syn_carries_does_not_come_in) {
   guard(web_, all_but("", "10.7.0.1"));
   {
     Signal listens;
-    Child serving(web_, [&] { return serve(listens); });
+    Child serving(web_, [&] { return serve(listens, 500); });
     ASSERT_TRUE(listens.wait());
     Child caller("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); });
     EXPECT_EQ(serving.join(), 0);
@@ -187,7 +187,7 @@ TEST_P(GuardCallers, what_a_refused_callers_syn_carries_does_not_come_in) {
   guard(web_, all_but(""));
   {
     Signal listens;
-    Child serving(web_, [&] { return serve(listens); });
+    Child serving(web_, [&] { return serve(listens, 30000); });
     ASSERT_TRUE(listens.wait());
     EXPECT_EQ(run_in("", [] { return tcp_fast_open("10.7.0.1", 7306, 100, 7); }), 0);
     EXPECT_EQ(serving.join(), 100);

@@ -42,7 +42,7 @@ TEST_P(GuardConnections, an_open_connection_goes_on_under_a_policy_that_allows_i
   ASSERT_GE(open.accepted(), 0);
   guard(web_, all_but("10.7.0.2", "10.7.0.2"));
   open.send_more();
-  EXPECT_EQ(read_for(open.accepted(), 50), 5);
+  EXPECT_EQ(read_bytes(open.accepted(), 5), 5);
   EXPECT_EQ(open.end(), 0);
   const auto found = of_web();
   ASSERT_EQ(found.size(), 1U);
@@ -76,8 +76,8 @@ TEST_P(GuardConnections, a_connection_older_than_the_programs_is_judged_by_who_b
   // To 10.7.0.2 nothing may go, from 10.7.0.1 nothing may come: both concern others than these two.
   guard(web_, all_but("10.7.0.2", "10.7.0.1"));
   go.give();
-  EXPECT_EQ(read_for(accepted, 150), 5);
-  EXPECT_EQ(read_for(caller, 150), 5);
+  EXPECT_EQ(read_bytes(accepted, 5), 5);
+  EXPECT_EQ(read_bytes(caller, 5), 5);
   guard(web_, all_but("10.7.0.1", "10.7.0.2"));
   const auto cut = kernel_->cut_refused();
   ASSERT_TRUE(cut.has_value()) << cut.error().message;

@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 namespace cellwall::test {
 
 void GuardTest::SetUp() {
@@ -39,6 +41,21 @@ ssize_t read_for(int fd, int milliseconds) {
   return total;
 }
 
+ssize_t read_bytes(int fd, ssize_t bytes) {
+  constexpr int kPatience = 30000;
+  ssize_t total = 0;
+  pollfd waiting = {.fd = fd, .events = POLLIN, .revents = 0};
+  char text[256];
+  while (total < bytes && poll(&waiting, 1, kPatience) == 1) {
+    const ssize_t count =
+        recv(fd, text, std::min<size_t>(sizeof(text), static_cast<size_t>(bytes - total)), MSG_DONTWAIT);
+    if (count < 0) return -1;
+    if (count == 0) break;
+    total += count;
+  }
+  return total;
+}
+
 OpenConnection::OpenConnection(const std::string& cgroup, const Server& server, int protocol)
     : client_(cgroup, [this, protocol, port = server.port()] {
         const int fd = make_socket("10.7.0.1", SOCK_STREAM, protocol);
@@ -51,7 +68,7 @@ OpenConnection::OpenConnection(const std::string& cgroup, const Server& server, 
       }) {
   if (!connected_.wait()) return;
   accepted_ = accept(server.fd(), nullptr, nullptr);
-  EXPECT_EQ(read_for(accepted_, 50), 5);
+  EXPECT_EQ(read_bytes(accepted_, 5), 5);
 }
 
 OpenConnection::~OpenConnection() {
