@@ -125,14 +125,25 @@ TEST_P(Failures, the_reason_of_a_further_attempt_is_given_only_when_it_is_certai
 TEST_P(Failures, a_reset_of_an_established_connection_is_no_failure) {
   start();
   const Server server(SOCK_STREAM, "10.7.0.1");
+  // A reset that comes before connect() returns makes that fail.
+  Signal connected;
   Child resetting("", [&] {
     const int fd = accept(server.fd(), nullptr, nullptr);
+    if (!connected.wait()) return 1;
     const linger abort = {.l_onoff = 1, .l_linger = 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort));
     close(fd);
     return 0;
   });
-  EXPECT_EQ(run_in(web_, [&] { return tcp_exchange("10.7.0.1", server.port(), 0, 1); }), 0);
+  EXPECT_EQ(run_in(web_,
+                   [&] {
+                     const int fd = make_socket("10.7.0.1", SOCK_STREAM);
+                     if (const int error = tcp_try(fd, "10.7.0.1", server.port())) return error;
+                     connected.give();
+                     char byte;
+                     return recv(fd, &byte, 1, 0) < 0 && errno == ECONNRESET ? 0 : 1;
+                   }),
+            0);
   const auto found = events();
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].end, CW_END_RESET);
