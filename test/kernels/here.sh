@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 
 parts=3
 filter='*'
-if [ "${SHORT:-}" = 1 ]; then filter='-*Policy*/helper_reads:*Names*/helper_reads:*Capture*/helper_reads:*Guard*/helper_reads:*Failures*/helper_reads'; fi
+if [ "${SHORT:-}" = 1 ]; then filter="$(cat test/kernels/short)"; fi
 logs=build/kernel-tests
 mkdir -p "$logs"
 pids=()

@@ -36,7 +36,7 @@ make_initramfs() {
   root="$(mktemp -d)"
   version="$(basename "$folder"/lib/modules/*)"
   mkdir -p "$root"/{bin,proc,sys,dev,tmp,usr/bin,usr/sbin,modules}
-  cp test/kernels/init "$root/init"
+  cp test/kernels/init test/kernels/short "$root/"
   cp /bin/busybox "$root/bin/busybox"
   cp build/agent/cellwall-kernel-tests "$root/"
   cp "${tools[@]}" "$root/usr/sbin/"
