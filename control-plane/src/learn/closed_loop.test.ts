@@ -50,7 +50,7 @@ describe.each(SEEDS)('history %i', (seed) => {
     const store = storeOf(made, made.flows());
     past = historyIn(store);
     store.close();
-  });
+  }, 600_000);
 
   it('is on record whole', () => {
     const count = past.seen.reduce((sum, it) => sum + it.flows, 0);
