@@ -189,7 +189,7 @@ chaos: build ## agents and servers killed and replaced, outages, power cuts, ful
 	@$(SUDO) env LONG=1 $(VITEST) --project integration test/integration/restarts.test.ts test/integration/survival.test.ts test/integration/policy.test.ts
 
 .PHONY: kernels
-kernels: build-agent ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')
+kernels: build-agent cases ## kernel tests under the distribution's own kernels, emulated (FILTER='Flows.*')
 	@test/kernels/run.sh $(FILTER)
 
 .PHONY: fuzz

@@ -27,6 +27,7 @@ const USER = 65532;
 const PATIENCE_MS = 60_000;
 const SBOMS = '/usr/share/doc/cellwall';
 const BUILDERS = ['cc', 'c++', 'clang', 'ld', 'make', 'cmake', 'ninja', 'python3', 'git', 'curl', 'wget'];
+// Folders of the image, where building it leaves what nobody needs.
 const CACHES = ['/var/lib/apt/lists', '/var/cache/apt', '/root/.npm', '/root/.cache', '/src'];
 const folder = mkdtempSync(join(tmpdir(), 'cellwall-image-'));
 const say = (text) => process.stdout.write(`image ${image}: ${text}\n`);

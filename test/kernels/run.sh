@@ -39,6 +39,7 @@ make_initramfs() {
   cp test/kernels/init test/kernels/short "$root/"
   cp /bin/busybox "$root/bin/busybox"
   cp build/agent/cellwall-kernel-tests "$root/"
+  cp -r build/cases "$root/"
   cp "${tools[@]}" "$root/usr/sbin/"
   # The tests call ip through a shell; busybox' own would take its own ip instead.
   cp /bin/dash "$root/bin/sh"

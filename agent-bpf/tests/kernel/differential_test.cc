@@ -200,8 +200,8 @@ class Differential : public KernelTest {
 };
 
 TEST_F(Differential, real_connections_get_the_verdict_of_the_reference_evaluator) {
-  // test/kernels/here.sh names it, so `make test` never skips this; a call by hand can, and `make kernels`
-  // does: the machines that it emulates have no cases.
+  // The scripts of test/kernels name it, so that neither `make test` nor `make kernels` skips this; a call by
+  // hand can.
   const char* folder = std::getenv("CELLWALL_CASES");
   if (!folder) GTEST_SKIP() << "CELLWALL_CASES names no folder with cases; test/differential makes one";
   const auto worlds = read_worlds(folder);

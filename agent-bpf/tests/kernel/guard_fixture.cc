@@ -28,32 +28,22 @@ std::vector<cw_event> GuardTest::of_web() {
   return found;
 }
 
-ssize_t read_for(int fd, int milliseconds) {
-  ssize_t total = 0;
+ssize_t read_for(int fd, int milliseconds, size_t most) {
+  size_t total = 0;
   pollfd waiting = {.fd = fd, .events = POLLIN, .revents = 0};
   char text[256];
-  while (poll(&waiting, 1, milliseconds) == 1) {
-    const ssize_t count = recv(fd, text, sizeof(text), MSG_DONTWAIT);
+  while (total < most && poll(&waiting, 1, milliseconds) == 1) {
+    const ssize_t count = recv(fd, text, std::min(sizeof(text), most - total), MSG_DONTWAIT);
     if (count < 0) return -1;
     if (count == 0) break;
-    total += count;
+    total += static_cast<size_t>(count);
   }
-  return total;
+  return static_cast<ssize_t>(total);
 }
 
-ssize_t read_bytes(int fd, ssize_t bytes) {
+ssize_t read_bytes(int fd, size_t bytes) {
   constexpr int kPatience = 30000;
-  ssize_t total = 0;
-  pollfd waiting = {.fd = fd, .events = POLLIN, .revents = 0};
-  char text[256];
-  while (total < bytes && poll(&waiting, 1, kPatience) == 1) {
-    const ssize_t count =
-        recv(fd, text, std::min<size_t>(sizeof(text), static_cast<size_t>(bytes - total)), MSG_DONTWAIT);
-    if (count < 0) return -1;
-    if (count == 0) break;
-    total += count;
-  }
-  return total;
+  return read_for(fd, kPatience, bytes);
 }
 
 OpenConnection::OpenConnection(const std::string& cgroup, const Server& server, int protocol)

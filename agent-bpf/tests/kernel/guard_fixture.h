@@ -22,10 +22,11 @@ class GuardTest : public KernelTest {
   std::string web_;
 };
 
-// How many bytes come within that time; -1 at the end: it was reset.
-ssize_t read_for(int fd, int milliseconds);
-// Until so many have come, or it was reset, or half a minute is over: machines that are emulated are slow.
-ssize_t read_bytes(int fd, ssize_t bytes);
+// How many bytes come, until there were none for that time, or there are so many; -1 at the end: it was
+// reset.
+ssize_t read_for(int fd, int milliseconds, size_t most = SIZE_MAX);
+// What has to come, with half a minute of patience: machines that are emulated are slow.
+ssize_t read_bytes(int fd, size_t bytes);
 
 // A client in a cgroup that has connected to 10.7.0.1 and sent five bytes, which have come.
 class OpenConnection {

@@ -16,7 +16,7 @@ export interface EdgeSum {
 
 /** Hour, container, kind, peer, port, backend, its port, outside, rule and name. The three addresses by their numbers here. */
 export const KEY_PARTS = 10;
-/** Of a segment, some 4 MiB. One with more is summed up from its rows: it would gain little here. */
+/** Of a segment, some 3 MiB. One with more is summed up from its rows: it would gain little here. */
 const MOST_EDGES = 8192;
 const SLOTS = 2 * MOST_EDGES;
 const NO_ADDRESS: DecodedAddress = { high: 0, low: 0 };
