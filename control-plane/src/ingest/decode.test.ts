@@ -44,6 +44,7 @@ describe('decodeBatch', () => {
     ['an index outside of its dictionary', { remoteAddress: [0, 0, 9] }, /remoteAddress points outside of addresses/],
     ['a port that is none', { remotePort: [1, 2, 70000] }, /remotePort holds 70000/],
     ['an unknown verdict', { verdict: [1, 1, 9] }, /verdict holds 9/],
+    ['a number that none holds', { sentBytesPlusOne: [1, 1, 2 ** 60] }, /sentBytesPlusOne is beyond 2\^53/],
     [
       'an address of five bytes',
       { addresses: [new Uint8Array(5)], localAddress: [0, 0, 0], remoteAddress: [0, 0, 0] },
